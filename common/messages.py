@@ -22,31 +22,31 @@ class Message(msgspec.Struct, frozen=True, tag_field="kind", tag=True):
     """Base of every message."""
 
 
-class Run(Message, kw_only=True):
+class Run(Message, frozen=True, kw_only=True):
     """Build everything for this entry, then answer Prepared and wait for Start."""
 
     scenario_id: str
     entry: EntryPlan
 
 
-class Start(Message, kw_only=True):
+class Start(Message, frozen=True, kw_only=True):
     """Begin: the body's common instant on the monotonic clock, and what the wall clock read at that instant (ns)."""
 
     start_ns: int
     wall_ns: int
 
 
-class Stop(Message, kw_only=True):
+class Stop(Message, frozen=True, kw_only=True):
     """Leave: no further ticks, flush, close. What is not done by `deadline_ns` (monotonic) is given up."""
 
     deadline_ns: int
 
 
-class StdoutDiscards(Message, kw_only=True):
+class StdoutDiscards(Message, frozen=True, kw_only=True):
     """The reader of stdout has gone: stdout sinks count writes as delivered and drop them."""
 
 
-class Ready(Message, kw_only=True):
+class Ready(Message, frozen=True, kw_only=True):
     """The worker is parked.
 
     Attributes:
@@ -58,15 +58,15 @@ class Ready(Message, kw_only=True):
     preloaded: bool
 
 
-class Prepared(Message, kw_only=True):
+class Prepared(Message, frozen=True, kw_only=True):
     """Generator and encoder are built; waiting for Start."""
 
 
-class StdoutClosed(Message, kw_only=True):
+class StdoutClosed(Message, frozen=True, kw_only=True):
     """A write to stdout failed because its reader has gone."""
 
 
-class Log(Message, kw_only=True):
+class Log(Message, frozen=True, kw_only=True):
     """A log line; `fields` are printed as key=value."""
 
     level: int
@@ -88,7 +88,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     traceback: str = ""
 
 
-class Finished(Message, kw_only=True):
+class Finished(Message, frozen=True, kw_only=True):
     """The scenario is over and everything it could deliver is delivered."""
 
     reason: Literal["duration", "stopped", "failed"]

@@ -15,29 +15,29 @@ class PlanRecord(msgspec.Struct, frozen=True):
     """Base of everything a worker is sent."""
 
 
-class Cycle(PlanRecord, kw_only=True):
+class Cycle(PlanRecord, frozen=True, kw_only=True):
     """A window of `for_ns` in every `every_ns`; 0 < for_ns < every_ns."""
 
     every_ns: int
     for_ns: int
 
 
-class Burst(PlanRecord, kw_only=True):
+class Burst(PlanRecord, frozen=True, kw_only=True):
     """The rate times `multiplier` at the head of the cycle."""
 
     cycle: Cycle
     multiplier: float
 
 
-class Silence(PlanRecord, kw_only=True):
+class Silence(PlanRecord, frozen=True, kw_only=True):
     """One silence [start_ns, end_ns) on the scenario clock."""
 
     start_ns: int
     end_ns: int
 
 
-class RotatingLabel(PlanRecord, kw_only=True):
-    """A label whose value at tick k is the one of index k mod cardinality: `values[i]`, or `prefix` and the decimal i."""
+class RotatingLabel(PlanRecord, frozen=True, kw_only=True):
+    """A label whose value at tick k has the index i = k mod cardinality: `values[i]`, or `prefix` and the decimal i."""
 
     key: str
     cardinality: int
@@ -45,7 +45,7 @@ class RotatingLabel(PlanRecord, kw_only=True):
     values: tuple[str, ...] | None = None
 
 
-class LabelSpike(PlanRecord, kw_only=True):
+class LabelSpike(PlanRecord, frozen=True, kw_only=True):
     """A rotating label that is present at the head of `cycle` only.
 
     The value of index i is `prefix` and the decimal i, or 16 hex digits of `mix(seed ^ i)` under `random`.
@@ -63,7 +63,7 @@ MAX_LABEL_SPIKES = 32
 """Spikes per entry: which of them are active at a tick travels as one bit each."""
 
 
-class EntryPlan(PlanRecord, kw_only=True):
+class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     """One entry, ready to run.
 
     Attributes:
@@ -97,7 +97,7 @@ class EntryPlan(PlanRecord, kw_only=True):
     on_sink_error: OnSinkError = "warn"
 
 
-class PlannedEntry(PlanRecord, kw_only=True):
+class PlannedEntry(PlanRecord, frozen=True, kw_only=True):
     """An entry as the supervisor keeps it.
 
     Attributes:
@@ -111,7 +111,7 @@ class PlannedEntry(PlanRecord, kw_only=True):
     clock_group: str | None = None
 
 
-class Plan(PlanRecord, kw_only=True):
+class Plan(PlanRecord, frozen=True, kw_only=True):
     """A whole body: its entries are launched together or not at all."""
 
     scenario_name: str | None

@@ -19,13 +19,13 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of everything a user writes."""
 
 
-class Constant(Spec, kw_only=True, tag_field="type", tag="constant"):
+class Constant(Spec, frozen=True, kw_only=True, tag_field="type", tag="constant"):
     """The same value at every tick."""
 
     value: float
 
 
-class Uniform(Spec, kw_only=True, tag_field="type", tag="uniform"):
+class Uniform(Spec, frozen=True, kw_only=True, tag_field="type", tag="uniform"):
     """Uniformly distributed over [min, max], a pure function of seed and tick."""
 
     min: float
@@ -33,7 +33,7 @@ class Uniform(Spec, kw_only=True, tag_field="type", tag="uniform"):
     seed: int = 0
 
 
-class Sine(Spec, kw_only=True, tag_field="type", tag="sine"):
+class Sine(Spec, frozen=True, kw_only=True, tag_field="type", tag="sine"):
     """`offset + amplitude * sin(2*pi*t/period)`; amplitude and offset in the metric's own unit."""
 
     amplitude: float
@@ -41,7 +41,7 @@ class Sine(Spec, kw_only=True, tag_field="type", tag="sine"):
     offset: float
 
 
-class Sawtooth(Spec, kw_only=True, tag_field="type", tag="sawtooth"):
+class Sawtooth(Spec, frozen=True, kw_only=True, tag_field="type", tag="sawtooth"):
     """A ramp from min to max, repeated every period."""
 
     min: float
@@ -49,14 +49,14 @@ class Sawtooth(Spec, kw_only=True, tag_field="type", tag="sawtooth"):
     period_secs: float
 
 
-class Sequence(Spec, kw_only=True, tag_field="type", tag="sequence"):
+class Sequence(Spec, frozen=True, kw_only=True, tag_field="type", tag="sequence"):
     """The listed values, one a tick, repeated or held at the last."""
 
     values: tuple[float, ...]
     repeat: bool = True
 
 
-class Spike(Spec, kw_only=True, tag_field="type", tag="spike"):
+class Spike(Spec, frozen=True, kw_only=True, tag_field="type", tag="spike"):
     """`baseline`, raised by `magnitude` for `duration_secs` at the head of every `interval_secs`."""
 
     baseline: float
@@ -65,7 +65,7 @@ class Spike(Spec, kw_only=True, tag_field="type", tag="spike"):
     interval_secs: float
 
 
-class Step(Spec, kw_only=True, tag_field="type", tag="step"):
+class Step(Spec, frozen=True, kw_only=True, tag_field="type", tag="step"):
     """`start + tick * step_size`, wrapping from `max` back to `start` when `max` is given."""
 
     step_size: float
@@ -76,13 +76,13 @@ class Step(Spec, kw_only=True, tag_field="type", tag="step"):
 GeneratorSpec = Constant | Uniform | Sine | Sawtooth | Sequence | Spike | Step
 
 
-class PrometheusText(Spec, kw_only=True, tag_field="type", tag="prometheus_text"):
+class PrometheusText(Spec, frozen=True, kw_only=True, tag_field="type", tag="prometheus_text"):
     """Prometheus text exposition, one line an event; `precision` decimals, or full."""
 
     precision: int | None = None
 
 
-class JsonLines(Spec, kw_only=True, tag_field="type", tag="json_lines"):
+class JsonLines(Spec, frozen=True, kw_only=True, tag_field="type", tag="json_lines"):
     """One compact JSON object a line; `precision` decimals, or full."""
 
     precision: int | None = None
@@ -91,7 +91,7 @@ class JsonLines(Spec, kw_only=True, tag_field="type", tag="json_lines"):
 EncoderSpec = PrometheusText | JsonLines
 
 
-class Retry(Spec, kw_only=True):
+class Retry(Spec, frozen=True, kw_only=True):
     """How often and how patiently a failed delivery is tried again."""
 
     max_attempts: int
@@ -99,30 +99,30 @@ class Retry(Spec, kw_only=True):
     max_backoff: str
 
 
-class Stdout(Spec, kw_only=True, tag_field="type", tag="stdout"):
+class Stdout(Spec, frozen=True, kw_only=True, tag_field="type", tag="stdout"):
     """The daemon's standard output."""
 
 
-class File(Spec, kw_only=True, tag_field="type", tag="file"):
+class File(Spec, frozen=True, kw_only=True, tag_field="type", tag="file"):
     """A file, truncated when the scenario starts."""
 
     path: str
 
 
-class Tcp(Spec, kw_only=True, tag_field="type", tag="tcp"):
+class Tcp(Spec, frozen=True, kw_only=True, tag_field="type", tag="tcp"):
     """One connection to `host:port` for the scenario's life, no framing."""
 
     address: str
     retry: Retry | None = None
 
 
-class Udp(Spec, kw_only=True, tag_field="type", tag="udp"):
+class Udp(Spec, frozen=True, kw_only=True, tag_field="type", tag="udp"):
     """One datagram an event to `host:port`."""
 
     address: str
 
 
-class Memory(Spec, kw_only=True, tag_field="type", tag="memory"):
+class Memory(Spec, frozen=True, kw_only=True, tag_field="type", tag="memory"):
     """Keeps nothing, or with `capture` the newest `max_events` events; for measuring without a destination."""
 
     capture: bool = False
@@ -132,21 +132,21 @@ class Memory(Spec, kw_only=True, tag_field="type", tag="memory"):
 SinkSpec = Stdout | File | Tcp | Udp | Memory
 
 
-class Gaps(Spec, kw_only=True):
+class Gaps(Spec, frozen=True, kw_only=True):
     """Silence for `for` at the tail of every `every`."""
 
     every: str
     for_: str = msgspec.field(name="for")
 
 
-class GapWindow(Spec, kw_only=True):
+class GapWindow(Spec, frozen=True, kw_only=True):
     """One silence [at, at + for) after the entry's start."""
 
     at: str
     for_: str = msgspec.field(name="for")
 
 
-class Bursts(Spec, kw_only=True):
+class Bursts(Spec, frozen=True, kw_only=True):
     """The rate times `multiplier` for `for` at the head of every `every`."""
 
     every: str
@@ -154,7 +154,7 @@ class Bursts(Spec, kw_only=True):
     multiplier: float
 
 
-class CardinalitySpike(Spec, kw_only=True):
+class CardinalitySpike(Spec, frozen=True, kw_only=True):
     """A label with `cardinality` values, present for `for` at the head of every `every`."""
 
     label: str
@@ -166,7 +166,7 @@ class CardinalitySpike(Spec, kw_only=True):
     seed: int = 0
 
 
-class DynamicLabel(Spec, kw_only=True):
+class DynamicLabel(Spec, frozen=True, kw_only=True):
     """A label that rotates with the tick: over `values`, or over `prefix` + 0 … `cardinality` - 1."""
 
     key: str

@@ -26,7 +26,7 @@ def number_text(value: float) -> str:
 
     Source: scenario format, section 0.
     """
-    if value != value:  # noqa: PLR0124 - the definition of NaN
+    if value != value:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "inf" if value > 0 else "-inf"
@@ -100,5 +100,3 @@ def duration_or_zero_us(text: str, *, unit_optional: bool = False) -> int:
         if not number.startswith("-") and _NUMBER.fullmatch(number) and float(number) == 0.0:
             return 0
         raise
-
-

@@ -1,0 +1,284 @@
+"""The board: what workers show of themselves, in anonymous shared memory.
+
+One memory file without a name (nothing is left behind, however the processes die), one row per scenario, one writer
+per row. Readers take no lock and send no message, so a worker that hangs in a sink can still be watched.
+
+::
+
+    page 0      header: slack_ns u64, written by the supervisor, read by every worker
+    row 0       cells  64 × 8 bytes   counters below, guarded by a sequence number (odd while being written)
+                text   1024 bytes     last sink error, UTF-8, length in a cell
+                ring   columns of RING_SLOTS × 8 bytes: tick u64, stamp_ns i64, value f64, series u64
+    row 1       …                     every row starts on a page, so that a worker maps its own row alone
+
+The ring has two counters: `reserved` moves before slots are overwritten, `committed` after. Sample number s lies in
+slot s mod RING_SLOTS, and is whole as long as `reserved` has not passed s + RING_SLOTS. `series` holds the index of
+the sample within its tick in the low 32 bits, and the active label spikes as one bit each in the high 32.
+"""
+
+import mmap
+import os
+import struct
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from common.states import State
+
+RECENT_SAMPLES: Final = 1000
+"""Newest samples that a scrape can get; Source: HTTP contract, section 13."""
+
+RING_SLOTS: Final = 1024
+ERROR_TEXT_BYTES: Final = 1024
+PAGE_BYTES: Final = mmap.PAGESIZE
+
+_CELL_BYTES: Final = 512
+_RING_OFFSET: Final = PAGE_BYTES
+_COLUMN_BYTES: Final = RING_SLOTS * 8
+ROW_BYTES: Final = -(-(_RING_OFFSET + 4 * _COLUMN_BYTES) // PAGE_BYTES) * PAGE_BYTES
+
+# The cells in order; the sequence number is cell 0 and guards cells 1 to 15 and the error text.
+_RECORD: Final = struct.Struct("=QqqQQQQQqd??xxxxxxQ")
+_RECORD_OFFSET: Final = 8
+_TEXT_OFFSET: Final = _CELL_BYTES
+_RESERVED_CELL: Final = 32
+_COMMITTED_CELL: Final = 33
+_READ_ATTEMPTS: Final = 200
+
+
+class Counters(msgspec.Struct):
+    """What a worker tells about its scenario; times are CLOCK_MONOTONIC ns unless named otherwise.
+
+    Attributes:
+        state: a value of `common.states.State`.
+        state_since_ns: when `state` was entered.
+        heartbeat_ns: when the emitting loop last came by.
+        last_successful_write_at: wall clock, ns since the epoch; 0 before the first.
+        current_rate: events per second over the last closed measuring window.
+    """
+
+    state: int = State.PENDING
+    state_since_ns: int = 0
+    heartbeat_ns: int = 0
+    total_events: int = 0
+    bytes_emitted: int = 0
+    errors: int = 0
+    total_sink_failures: int = 0
+    consecutive_failures: int = 0
+    last_successful_write_at: int = 0
+    current_rate: float = 0.0
+    in_gap: bool = False
+    in_burst: bool = False
+    last_sink_error: str | None = None
+
+
+class Recent(msgspec.Struct):
+    """Samples taken from a ring, oldest first; all arrays have the same length.
+
+    Attributes:
+        position: where the next read starts.
+        ticks: uint64[n].
+        stamps_ns: int64[n], ns since the epoch.
+        values: float64[n].
+        series: uint64[n], see the module's picture.
+    """
+
+    position: int
+    ticks: NDArray[np.uint64]
+    stamps_ns: NDArray[np.int64]
+    values: NDArray[np.float64]
+    series: NDArray[np.uint64]
+
+    def without_oldest(self, count: int) -> "Recent":
+        """Return these samples less the `count` oldest; the position stays."""
+        return Recent(
+            position=self.position,
+            ticks=self.ticks[count:],
+            stamps_ns=self.stamps_ns[count:],
+            values=self.values[count:],
+            series=self.series[count:],
+        )
+
+
+class Row:
+    """One row, seen by its writer or by a reader.
+
+    Args:
+        view: exactly ROW_BYTES of shared memory.
+    """
+
+    __slots__ = (
+        "_cells",
+        "_committed",
+        "_error_text",
+        "_series",
+        "_shown_error",
+        "_stamps_ns",
+        "_text",
+        "_ticks",
+        "_values",
+        "_view",
+    )
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._cells = view[:_CELL_BYTES].cast("Q")
+        self._text = view[_TEXT_OFFSET : _TEXT_OFFSET + ERROR_TEXT_BYTES]
+        ring = np.frombuffer(view, dtype=np.uint64, count=4 * RING_SLOTS, offset=_RING_OFFSET)
+        self._ticks, stamps, values, self._series = ring.reshape(4, RING_SLOTS)
+        self._stamps_ns = stamps.view(np.int64)
+        self._values = values.view(np.float64)
+        self._committed = int(self._cells[_COMMITTED_CELL])
+        self._shown_error: str | None = None
+        self._error_text = b""
+
+    def publish(self, counters: Counters) -> None:
+        """Show `counters`; only the row's writer may call this."""
+        if counters.last_sink_error is not self._shown_error:
+            self._shown_error = counters.last_sink_error
+            self._error_text = truncated_utf8(counters.last_sink_error or "", ERROR_TEXT_BYTES)
+        text = self._error_text
+        sequence = self._cells[0] | 1
+        self._cells[0] = sequence
+        _RECORD.pack_into(
+            self._view,
+            _RECORD_OFFSET,
+            counters.state,
+            counters.state_since_ns,
+            counters.heartbeat_ns,
+            counters.total_events,
+            counters.bytes_emitted,
+            counters.errors,
+            counters.total_sink_failures,
+            counters.consecutive_failures,
+            counters.last_successful_write_at,
+            counters.current_rate,
+            counters.in_gap,
+            counters.in_burst,
+            0 if counters.last_sink_error is None else len(text) + 1,
+        )
+        if text:
+            self._text[: len(text)] = text
+        self._cells[0] = sequence + 1
+
+    def read(self) -> Counters:
+        """Return one consistent state of the counters; never waits for the writer.
+
+        A writer that was killed in the middle leaves an odd sequence number: after a bounded number of attempts what
+        is there is returned.
+        """
+        for _ in range(_READ_ATTEMPTS):
+            before = self._cells[0]
+            record = _RECORD.unpack_from(self._view, _RECORD_OFFSET)
+            text = bytes(self._text[: max(record[-1] - 1, 0)])
+            if before == self._cells[0] and not before & 1:
+                break
+        counters = Counters(*record[:-1])
+        if record[-1]:
+            counters.last_sink_error = text.decode(errors="replace")
+        return counters
+
+    def append_samples(
+        self,
+        first_tick: int,
+        stamps_ns: NDArray[np.int64],
+        values: NDArray[np.float64],
+        spike_mask: int = 0,
+    ) -> None:
+        """Add the samples of consecutive ticks, one sample a tick; only the row's writer may call this.
+
+        Args:
+            first_tick: tick number of the first sample.
+            stamps_ns: int64[n], ns since the epoch.
+            values: float64[n].
+            spike_mask: the label spikes active at all of these ticks, one bit each.
+        """
+        total = len(values)
+        skipped = max(total - RECENT_SAMPLES, 0)
+        start = self._committed + skipped
+        end = self._committed + total
+        self._cells[_RESERVED_CELL] = end
+        slot = start % RING_SLOTS
+        done = skipped
+        while done < total:
+            length = min(total - done, RING_SLOTS - slot)
+            span = slice(slot, slot + length)
+            tick = first_tick + done
+            self._ticks[span] = tick if length == 1 else np.arange(tick, tick + length, dtype=np.uint64)
+            self._stamps_ns[span] = stamps_ns[done : done + length]
+            self._values[span] = values[done : done + length]
+            self._series[span] = spike_mask << 32
+            done += length
+            slot = 0
+        self._committed = end
+        self._cells[_COMMITTED_CELL] = end
+
+    def recent(self, position: int) -> Recent:
+        """Return the samples from `position` on that are still whole, at most the newest RECENT_SAMPLES."""
+        committed = self._cells[_COMMITTED_CELL]
+        wanted = max(position, committed - RECENT_SAMPLES)
+        slots = np.arange(wanted, committed) % RING_SLOTS
+        recent = Recent(
+            position=committed,
+            ticks=self._ticks[slots],
+            stamps_ns=self._stamps_ns[slots],
+            values=self._values[slots],
+            series=self._series[slots],
+        )
+        overwritten = max(self._cells[_RESERVED_CELL] - RING_SLOTS - wanted, 0)
+        return recent.without_oldest(overwritten) if overwritten else recent
+
+
+class Board:
+    """All rows, as the supervisor holds them.
+
+    Args:
+        rows: how many rows there are; memory is used only by rows that were written to.
+
+    Raises:
+        OSError: the memory file cannot be created.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.descriptor = os.memfd_create("sondad-board", os.MFD_CLOEXEC)
+        os.ftruncate(self.descriptor, PAGE_BYTES + rows * ROW_BYTES)
+        self._map = mmap.mmap(self.descriptor, PAGE_BYTES + rows * ROW_BYTES)
+        self._header = memoryview(self._map)[:PAGE_BYTES].cast("Q")
+
+    def row(self, index: int) -> Row:
+        """Return row `index` for reading."""
+        start = PAGE_BYTES + index * ROW_BYTES
+        return Row(memoryview(self._map)[start : start + ROW_BYTES])
+
+    def clear(self, index: int) -> None:
+        """Give the memory of row `index` back; it reads as zeros afterwards. Nobody may be writing to it."""
+        self._map.madvise(mmap.MADV_REMOVE, PAGE_BYTES + index * ROW_BYTES, ROW_BYTES)
+
+    def set_slack_ns(self, slack_ns: int) -> None:
+        """Tell every worker how late a tick may be fired together with others."""
+        self._header[0] = slack_ns
+
+
+class WorkerBoard:
+    """The header and one row, as a worker holds them.
+
+    Args:
+        descriptor: the board's memory file.
+        index: the worker's row.
+    """
+
+    def __init__(self, descriptor: int, index: int) -> None:
+        self._header = memoryview(mmap.mmap(descriptor, PAGE_BYTES, prot=mmap.PROT_READ)).cast("Q")
+        self.row = Row(memoryview(mmap.mmap(descriptor, ROW_BYTES, offset=PAGE_BYTES + index * ROW_BYTES)))
+
+    def slack_ns(self) -> int:
+        """Return how late a tick may be fired, in nanoseconds."""
+        return self._header[0]
+
+
+def truncated_utf8(text: str, limit: int) -> bytes:
+    """Return `text` as at most `limit` bytes of UTF-8, cut on a character boundary."""
+    return text.encode(errors="replace")[:limit].decode(errors="ignore").encode()
