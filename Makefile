@@ -1,0 +1,48 @@
+# The commands people and machines use; each does everything it needs first and is quick when there is nothing to do.
+#   make serve     install, then run the control plane on 127.0.0.1:8080     (ARGS="--port 9000" adds flags)
+#   make install   the first half alone
+#   make test      what the tests need, then the whole check: format, lint, types, imports, tests
+#   make bench     measure this machine; asserts nothing                     (PEER_SERVER=… adds a yardstick)
+#   make clean     remove the virtual environment and every cache
+
+PYTHON ?= python3
+VENV := .venv
+ARGS ?=
+
+# One stamp per Python version, so that another PYTHON rebuilds the environment instead of mixing two.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+INSTALLED := $(VENV)/installed-$(VERSION)
+INSTALLED_DEV := $(VENV)/installed-dev-$(VERSION)
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: install serve test bench clean
+
+install: $(INSTALLED)
+
+serve: $(INSTALLED)
+	exec $(VENV)/bin/sondad serve $(ARGS)
+
+test:
+	PYTHON=$(PYTHON) tests/prepare
+	$(MAKE) $(INSTALLED_DEV)
+	tests/check
+
+bench: $(INSTALLED_DEV)
+	$(VENV)/bin/python tests/bench/run.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/created-$(VERSION):
+	@$(PYTHON) -c 'import ensurepip' || { echo 'python venv is incomplete; as root: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	touch $@
+
+$(INSTALLED): pyproject.toml | $(VENV)/created-$(VERSION)
+	$(PIP) --editable .
+	touch $@
+
+$(INSTALLED_DEV): pyproject.toml | $(VENV)/created-$(VERSION)
+	$(PIP) --editable '.[dev]'
+	touch $@ $(INSTALLED)
