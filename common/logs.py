@@ -1,0 +1,234 @@
+"""Log lines on stderr that never make anybody wait.
+
+::
+
+    any thread ──format──► bounded queue ──one writing thread──► stderr
+
+A full queue drops the newest line and counts it; a stderr that nobody reads blocks the writing thread alone, a closed
+one drops and counts. Workers do not write to stderr, their lines travel to the supervisor as messages.
+
+A line is ``<timestamp> <LEVEL> <target> <message> key=value …``; the target is the role's name and the module below
+its package, as in ``sonda_server::http::scenarios``. Source: HTTP contract, sections 18, 19.2 and 23.
+"""
+
+import errno
+import logging
+import os
+import re
+import select
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+from common.units import quote
+
+QUEUE_LINES: Final = 10_000
+LINE_BYTES: Final = 4096
+"""One line is one write of at most PIPE_BUF bytes, so that lines of several processes never mix in a pipe."""
+
+_LEVELS: Final = {
+    "off": logging.CRITICAL + 10,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": 1,
+}
+_OWN_PACKAGES: Final = ("common", "worker", "supervisor")
+_PLAIN: Final = re.compile(r"[^\s\"=\x00-\x1f\x7f]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_TRACEBACK_CHARS: Final = 3000
+
+
+def fields(**values: object) -> dict[str, dict[str, object]]:
+    """Return the `extra` of a log call whose line ends with ``key=value`` for each of `values`."""
+    return {"fields": values}
+
+
+class LevelFilter:
+    """Which levels each target shows, from the text of `RUST_LOG`.
+
+    Args:
+        text: a level, or a comma list of ``target=level`` and at most one bare level; anything else means `info`.
+            Targets that a list without a bare level does not name show errors only.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._default, self._levels = _parse_filter(text) or (logging.INFO, {})
+
+    def lowest(self) -> int:
+        """Return the lowest level any target shows."""
+        return min(self._default, *self._levels.values()) if self._levels else self._default
+
+    def level(self, target: str) -> int:
+        """Return the level from which on `target` shows; the longest directive that names it or a parent decides."""
+        while target:
+            if target in self._levels:
+                return self._levels[target]
+            target = target.rpartition("::")[0]
+        return self._default
+
+
+def _parse_filter(text: str) -> tuple[int, dict[str, int]] | None:
+    default: int | None = None
+    levels = {}
+    for directive in text.split(","):
+        target, equals, level = (part.strip() for part in directive.rpartition("="))
+        if level.lower() not in _LEVELS or bool(equals) != bool(target) or (not target and default is not None):
+            return None
+        if target:
+            levels[target] = _LEVELS[level.lower()]
+        else:
+            default = _LEVELS[level.lower()]
+    return logging.ERROR if default is None else default, levels
+
+
+class LineWriter:
+    """The bounded queue and its writing thread.
+
+    Args:
+        descriptor: where lines go.
+        target: under which the writer reports dropped lines.
+        capacity: how many lines may wait.
+    """
+
+    def __init__(self, descriptor: int, target: str, capacity: int = QUEUE_LINES) -> None:
+        self.dropped_total = 0
+        self._descriptor = descriptor
+        self._target = target
+        self._capacity = capacity
+        self._lines: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._reported = 0
+        self._thread = threading.Thread(target=self._write_lines, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, line: bytes) -> None:
+        """Queue one line, or drop it when the queue is full; never waits for the destination."""
+        with self._changed:
+            if len(self._lines) < self._capacity and not self._closing:
+                self._lines.append(line)
+                self._changed.notify()
+            else:
+                self.dropped_total += 1
+
+    def close(self, timeout_secs: float) -> None:
+        """Write what is queued, for at most `timeout_secs`; later lines are dropped."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout_secs)
+
+    def _write_lines(self) -> None:
+        while (line := self._next_line()) is not None:
+            if not self._write(line):
+                with self._changed:
+                    self.dropped_total += 1
+            elif (dropped := self.dropped_total - self._reported) and self._report(dropped):
+                self._reported += dropped
+
+    def _next_line(self) -> bytes | None:
+        with self._changed:
+            while not self._lines and not self._closing:
+                self._changed.wait()
+            return self._lines.popleft() if self._lines else None
+
+    def _report(self, dropped: int) -> bool:
+        return self._write(line_of(time.time_ns(), logging.WARNING, self._target, f"{dropped} log lines dropped", {}))
+
+    def _write(self, line: bytes) -> bool:
+        rest = memoryview(line)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except OSError as exc:
+                if exc.errno != errno.EAGAIN:
+                    return False
+                # Whoever shares the descriptor made it non-blocking; this thread is the one that may wait.
+                select.select([], [self._descriptor], [])
+        return True
+
+
+class QueueHandler(logging.Handler):
+    """Formats records where they are logged, and queues the lines.
+
+    Args:
+        role: first part of the target of our own modules.
+        levels: what each target shows.
+        writer: takes the lines.
+    """
+
+    def __init__(self, role: str, levels: LevelFilter, writer: LineWriter) -> None:
+        super().__init__()
+        self._role = role
+        self._filter = levels
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue the record's line, unless its target does not show that level."""
+        target = target_of(record.name, self._role)
+        if record.levelno < self._filter.level(target):
+            return
+        shown = dict(getattr(record, "fields", {}))
+        if record.exc_info and record.exc_info[0] is not None:
+            shown["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
+            shown["traceback"] = logging.Formatter().formatException(record.exc_info)
+        self._writer.put(line_of(time.time_ns(), record.levelno, target, record.getMessage(), shown))
+
+
+def target_of(logger_name: str, role: str) -> str:
+    """Return the target of a logger: the role for our own packages, other names unchanged."""
+    package, *modules = logger_name.split(".")
+    return "::".join([role if package in _OWN_PACKAGES or package == "__main__" else package, *modules])
+
+
+def line_of(wall_ns: int, level: int, target: str, message: str, shown: Mapping[str, Any]) -> bytes:
+    """Return one line of at most LINE_BYTES, ending in its only line feed.
+
+    Args:
+        wall_ns: ns since the Unix epoch.
+        level: a level of the logging module.
+        target: see the module's picture.
+        message: control characters are escaped.
+        shown: the fields; of a traceback the end is kept.
+    """
+    seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    parts = [f"{stamp}.{rest_ns // 1000:06d}Z {_level_name(level):>5} {target} {_escape(message)}"]
+    for key, value in shown.items():
+        text = str(value)[-_TRACEBACK_CHARS:] if key == "traceback" else str(value)
+        parts.append(f"{key}={text if _PLAIN.fullmatch(text) else _escape(quote(text))}")
+    line = " ".join(parts).encode(errors="replace")
+    if len(line) >= LINE_BYTES:
+        line = line[: LINE_BYTES - 1].decode(errors="ignore").encode()
+    return line + b"\n"
+
+
+def _level_name(level: int) -> str:
+    return next((name for name in ("error", "warn", "info", "debug") if level >= _LEVELS[name]), "trace").upper()
+
+
+def _escape(text: str) -> str:
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def setup_logging(role: str, filter_text: str | None = None) -> LineWriter:
+    """Send all log records of this process to stderr; the first call of a process that logs.
+
+    Args:
+        role: the name under which our own modules appear, `sonda_server` for the control plane.
+        filter_text: in place of the environment's `RUST_LOG`.
+
+    Returns:
+        The writer, to be closed as the last thing before the process ends.
+    """
+    levels = LevelFilter(os.environ.get("RUST_LOG", "info") if filter_text is None else filter_text)
+    writer = LineWriter(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, f"{role}::logs")
+    root = logging.getLogger()
+    root.handlers[:] = [QueueHandler(role, levels, writer)]
+    root.setLevel(levels.lowest())
+    return writer

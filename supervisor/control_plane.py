@@ -1,0 +1,119 @@
+"""The seam between HTTP threads and the main loop.
+
+HTTP threads see scenarios through these protocols and change nothing themselves: `launch` and `stop` are posted to the
+loop, which owns the processes, and the calling thread waits for its answer. Reading never waits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from common.board import Counters, Recent
+from common.errors import SondadError
+from common.plan import Plan, PlannedEntry
+
+
+class Scenario(Protocol):
+    """One launched entry; safe to read from any thread, also after its worker has gone."""
+
+    @property
+    def id(self) -> str:
+        """UUID v4, lower-case, hyphenated."""
+        ...
+
+    @property
+    def entry(self) -> PlannedEntry:
+        """The entry as it was launched."""
+        ...
+
+    @property
+    def scenario_name(self) -> str | None:
+        """The name of the whole body, which must not run twice."""
+        ...
+
+    @property
+    def launched_ns(self) -> int:
+        """CLOCK_MONOTONIC in ns when the launch was accepted; elapsed time counts from here."""
+        ...
+
+    @property
+    def exit_reason(self) -> str | None:
+        """Why the worker ended, in words; None while it runs and after a normal end."""
+        ...
+
+    def counters(self) -> Counters:
+        """Return one consistent state of the counters; after the worker has gone its last values, state FINISHED."""
+        ...
+
+    def drain(self) -> Recent:
+        """Take all buffered samples; two concurrent calls never get the same sample."""
+        ...
+
+    def buffered(self) -> bool:
+        """Return whether `drain` would return a sample; leaves the buffer alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StopResult:
+    """How a scenario's worker went.
+
+    Attributes:
+        status: `force_stopped` when the worker had to be killed.
+        total_events: final count, read after the worker had gone.
+    """
+
+    status: Literal["stopped", "force_stopped"]
+    total_events: int
+
+
+class NameConflict(SondadError):  # noqa: N818 - the contract's word, and the answer is 409, not a failure
+    """The body's `scenario_name` is taken.
+
+    Attributes:
+        conflicting: the active scenarios of that name in launch order, those of a launch in progress included.
+    """
+
+    def __init__(self, scenario_name: str, conflicting: Sequence[Scenario]) -> None:
+        super().__init__(f"scenario_name '{scenario_name}' is already running")
+        self.conflicting = list(conflicting)
+
+
+class LaunchError(SondadError):
+    """The workers of a body could not be started; nothing of it remains. The text is short and fit for clients."""
+
+
+class ControlPlane(Protocol):
+    """What HTTP threads may ask; called from them only, never from the main thread."""
+
+    def scenarios(self) -> Sequence[Scenario]:
+        """Return all scenarios not yet deleted, in launch order; an immutable snapshot, never waits."""
+        ...
+
+    def scenario(self, scenario_id: str) -> Scenario | None:
+        """Return the scenario of that id, or None; never waits."""
+        ...
+
+    def conflicts(self, scenario_name: str | None) -> list[Scenario]:
+        """Return the active scenarios of that name in launch order; empty for None. Never waits."""
+        ...
+
+    def launch(self, plan: Plan) -> list[Scenario]:
+        """Start all entries of `plan` or none; returns them in entry order once all were started.
+
+        Raises:
+            NameConflict: the name is taken.
+            LaunchError: not all workers could be started.
+        """
+        ...
+
+    def stop(self, scenario_id: str) -> StopResult | None:
+        """Remove the scenario at once, stop its worker and wait until it has gone, about 5 s at most.
+
+        Returns:
+            None when the id is unknown.
+
+        Raises:
+            LaunchError: the daemon is shutting down and takes no more requests.
+        """
+        ...
