@@ -1,0 +1,58 @@
+"""What the daemon tells the service manager that started it: ready, alive, stopping.
+
+Sent by the main loop alone, never by a helper thread: an answer must mean that the loop turns.
+
+Source: sd_notify(3) and sd_watchdog_enabled(3) of systemd.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import MutableMapping
+from typing import Final
+
+_log: Final = logging.getLogger("sonda_server.sdnotify")
+
+
+class ServiceManager:
+    """The service manager's notification socket, or nobody when the daemon was started by hand.
+
+    Args:
+        environment: the process's own; NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are taken out of it, so that no
+            child can answer for the daemon.
+
+    Attributes:
+        watchdog_period_secs: how often `alive` is due, half of what the manager tolerates; None when it asks for none.
+    """
+
+    def __init__(self, environment: MutableMapping[str, str]) -> None:
+        address = environment.pop("NOTIFY_SOCKET", "")
+        timeout_us = environment.pop("WATCHDOG_USEC", "")
+        watched_pid = environment.pop("WATCHDOG_PID", "")
+        # A leading "@" names a socket of the abstract namespace.
+        self._address = address.replace("@", "\0", 1) if address.startswith("@") else address
+        watched = bool(address) and timeout_us.isdecimal() and watched_pid in ("", str(os.getpid()))
+        self.watchdog_period_secs = int(timeout_us) / 2e6 if watched and int(timeout_us) > 0 else None
+
+    def ready(self) -> None:
+        """Say that the daemon serves."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """Say that the daemon is on its way out."""
+        self._send("STOPPING=1")
+
+    def _send(self, state: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+                # A manager that does not read must not hold up the loop.
+                connection.setblocking(False)
+                connection.sendto(state.encode(), self._address)
+        except OSError as exc:
+            _log.warning("cannot tell the service manager %s: %s", state, exc)
