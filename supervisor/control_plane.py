@@ -49,8 +49,12 @@ class Scenario(Protocol):
         """Take all buffered samples; two concurrent calls never get the same sample."""
         ...
 
-    def buffered(self) -> bool:
-        """Return whether `drain` would return a sample; leaves the buffer alone."""
+    def peek(self) -> Recent:
+        """Return what `drain` would return, and leave the buffer alone."""
+        ...
+
+    def newest(self) -> Recent:
+        """Return the newest samples, drained before or not; leaves the buffer alone."""
         ...
 
 
@@ -83,6 +87,10 @@ class LaunchError(SondadError):
     """The workers of a body could not be started; nothing of it remains. The text is short and fit for clients."""
 
 
+class CallTimeoutError(SondadError):
+    """The loop did not get it done within the caller's time; a launch leaves nothing, a stop goes on by itself."""
+
+
 class ControlPlane(Protocol):
     """What HTTP threads may ask; called from them only, never from the main thread."""
 
@@ -98,22 +106,26 @@ class ControlPlane(Protocol):
         """Return the active scenarios of that name in launch order; empty for None. Never waits."""
         ...
 
-    def launch(self, plan: Plan) -> list[Scenario]:
+    def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
         """Start all entries of `plan` or none; returns them in entry order once all were started.
 
         Raises:
             NameConflict: the name is taken.
             LaunchError: not all workers could be started.
+            CallTimeoutError: `timeout_secs` were over first. The caller cancels its reply slot; the loop claims the
+                slot right before it registers the scenarios, and undoes the launch when it was cancelled, so exactly
+                one of the two happens.
         """
         ...
 
-    def stop(self, scenario_id: str) -> StopResult | None:
+    def stop(self, scenario_id: str, timeout_secs: float) -> StopResult | None:
         """Remove the scenario at once, stop its worker and wait until it has gone, about 5 s at most.
 
         Returns:
             None when the id is unknown.
 
         Raises:
+            CallTimeoutError: `timeout_secs` were over first; the worker is still stopped and reaped.
             LaunchError: the daemon is shutting down and takes no more requests.
         """
         ...
