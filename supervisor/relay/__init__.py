@@ -1,0 +1,16 @@
+"""The relay: a sibling process that takes check updates over Unix sockets and forwards them.
+
+Runs in its own process (`python -m supervisor.relay`), alone or started by the control plane; imports `common` only.
+Only `child`, `client` and `routes` are for the control plane's process: they start the relay and ask its admin socket.
+
+::
+
+    agents ──Unix sockets──► main thread: epoll loop ──► checks (pure) ──► ledger ══batch══► committer thread: SQLite
+    notify, admin ─────────►        │    ▲                                   ▲                        │ committed: 202
+                                    │    └──────────── answers ──────────────┼────────────────────────┘
+                                    ├──► request workers: large bodies, admin listings (read only)
+                                    └──► sender threads: one upstream request each; results come back to the loop
+
+The main thread owns every piece of state; the other threads get values and give results, so nothing is locked.
+Read first: `service.py` (wiring), `connection.py`, `checks.py`, `ledger.py`, `forwarder.py`.
+"""
