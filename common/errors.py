@@ -4,6 +4,7 @@
 
     SondadError
     ├── CompileError            the posted text is wrong: an HTTP 4xx, nothing launched
+    ├── DecodeError             a text that does not read as its format or language (translated by whoever knows the text)
     ├── DurationError           a duration text outside the grammar (translated by whoever knows the field)
     ├── EncoderError            this encoder can never take this event: the scenario ends
     ├── SinkError               the other side failed: counted, the scenario lives under `on_sink_error: warn`
@@ -31,6 +32,18 @@ class CompileError(SondadError):
     def __init__(self, detail: str, status: int = 400) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.status = status
+
+
+class DecodeError(SondadError):
+    """A text that cannot be read, or a value that does not fit the scenario language.
+
+    Attributes:
+        status: the HTTP status that this fault is answered with when it stands in a posted body.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
         self.status = status
 
 

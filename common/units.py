@@ -10,6 +10,7 @@ _UNITS_MS: Final = {"ms": 1.0, "h": 3_600_000.0, "m": 60_000.0, "s": 1_000.0}
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 _MAX_MS: Final = 2.0**64
 _MAX_MICROSECONDS: Final = 2**64 - 1
+_MAX_QUOTED: Final = 200
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
@@ -19,6 +20,11 @@ def quote(text: str) -> str:
     Source: scenario format, section 0.
     """
     return f'"{text.translate(_ESCAPES)}"'
+
+
+def clip(text: str) -> str:
+    """Return `text`, cut to 200 characters: what a client sent is quoted in messages, but never at any length."""
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"
 
 
 def number_text(value: float) -> str:
