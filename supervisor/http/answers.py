@@ -1,0 +1,197 @@
+"""JSON bodies of successful answers; field order is key order.
+
+Floats stay floats (`10.0`), NaN and infinities become null. Source: HTTP contract, sections 7.8 and 9 to 12.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from common.board import Counters
+from common.states import State
+from supervisor.control_plane import Scenario
+
+_STALE_NS: Final = 30_000_000_000
+
+
+class Launched(msgspec.Struct, frozen=True):
+    """A scenario as POST answers it."""
+
+    id: str
+    name: str
+    state: str
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class LaunchedList(msgspec.Struct, frozen=True):
+    """What POST answers when a body became two or more scenarios."""
+
+    scenarios: list[Launched]
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A scenario in the list."""
+
+    id: str
+    name: str
+    state: str
+    elapsed_secs: float
+    degraded: bool
+
+
+class ScenarioList(msgspec.Struct, frozen=True):
+    """All scenarios not yet deleted, in launch order."""
+
+    scenarios: list[Listed]
+
+
+class DetailStats(msgspec.Struct, frozen=True):
+    """The counters within a scenario's detail."""
+
+    total_events: int
+    current_rate: float
+    bytes_emitted: int
+    errors: int
+    consecutive_failures: int
+    total_sink_failures: int
+    last_sink_error: str | None
+    last_successful_write_at: int | None
+    degraded: bool
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """One scenario; `exit_reason` is there only when its worker ended abnormally."""
+
+    id: str
+    name: str
+    state: str
+    elapsed_secs: float
+    degraded: bool
+    config: dict[str, Any]
+    stats: DetailStats
+    exit_reason: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """Live telemetry of one scenario."""
+
+    total_events: int
+    current_rate: float
+    target_rate: float
+    bytes_emitted: int
+    errors: int
+    uptime_secs: float
+    state: str
+    in_gap: bool
+    in_burst: bool
+    consecutive_failures: int
+    total_sink_failures: int
+    last_sink_error: str | None
+    last_successful_write_at: int | None
+    degraded: bool
+    current_state_secs: float
+    cumulative_resolution_attempts: int = 0
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """What DELETE answers."""
+
+    id: str
+    status: str
+    total_events: int
+
+
+def launched(scenario: Scenario) -> Launched:
+    """Return id, name and live state of `scenario`."""
+    return Launched(scenario.id, scenario.entry.plan.name, _state(scenario.counters()))
+
+
+def launch_answer(scenarios: list[Scenario], warnings: list[str]) -> Launched | LaunchedList:
+    """Return the flat body for one scenario, the list for several; without warnings the key is absent."""
+    shown = warnings or msgspec.UNSET
+    rows = [launched(scenario) for scenario in scenarios]
+    if len(rows) == 1:
+        return msgspec.structs.replace(rows[0], warnings=shown)
+    return LaunchedList(rows, shown)
+
+
+def listed(scenario: Scenario, now_ns: int, wall_ns: int) -> Listed:
+    """Return the list entry of `scenario`.
+
+    Args:
+        scenario: any.
+        now_ns: CLOCK_MONOTONIC.
+        wall_ns: ns since the Unix epoch.
+    """
+    counters = scenario.counters()
+    return Listed(
+        id=scenario.id,
+        name=scenario.entry.plan.name,
+        state=_state(counters),
+        elapsed_secs=_seconds(now_ns - scenario.launched_ns),
+        degraded=_degraded(counters, wall_ns),
+    )
+
+
+def detail(scenario: Scenario, now_ns: int, wall_ns: int) -> Detail:
+    """Return the detail of `scenario`; arguments as `listed`."""
+    counters = scenario.counters()
+    degraded = _degraded(counters, wall_ns)
+    return Detail(
+        id=scenario.id,
+        name=scenario.entry.plan.name,
+        state=_state(counters),
+        elapsed_secs=_seconds(now_ns - scenario.launched_ns),
+        degraded=degraded,
+        config=scenario.entry.config,
+        stats=DetailStats(
+            total_events=counters.total_events,
+            current_rate=counters.current_rate,
+            bytes_emitted=counters.bytes_emitted,
+            errors=counters.errors,
+            consecutive_failures=counters.consecutive_failures,
+            total_sink_failures=counters.total_sink_failures,
+            last_sink_error=counters.last_sink_error,
+            last_successful_write_at=counters.last_successful_write_at or None,
+            degraded=degraded,
+        ),
+        exit_reason=scenario.exit_reason or msgspec.UNSET,
+    )
+
+
+def stats(scenario: Scenario, now_ns: int, wall_ns: int) -> Stats:
+    """Return the live telemetry of `scenario`; arguments as `listed`."""
+    counters = scenario.counters()
+    return Stats(
+        total_events=counters.total_events,
+        current_rate=counters.current_rate,
+        target_rate=scenario.entry.plan.rate,
+        bytes_emitted=counters.bytes_emitted,
+        errors=counters.errors,
+        uptime_secs=_seconds(now_ns - scenario.launched_ns),
+        state=_state(counters),
+        in_gap=counters.in_gap,
+        in_burst=counters.in_burst,
+        consecutive_failures=counters.consecutive_failures,
+        total_sink_failures=counters.total_sink_failures,
+        last_sink_error=counters.last_sink_error,
+        last_successful_write_at=counters.last_successful_write_at or None,
+        degraded=_degraded(counters, wall_ns),
+        current_state_secs=_seconds(now_ns - (counters.state_since_ns or scenario.launched_ns)),
+    )
+
+
+def _state(counters: Counters) -> str:
+    return State(counters.state).wire
+
+
+def _seconds(span_ns: int) -> float:
+    return max(span_ns, 0) / 1e9
+
+
+def _degraded(counters: Counters, wall_ns: int) -> bool:
+    """Whether writes have failed and none has succeeded lately; a write in the future counts as fresh."""
+    return counters.total_sink_failures > 0 and (
+        not counters.last_successful_write_at or wall_ns - counters.last_successful_write_at > _STALE_NS
+    )

@@ -1,0 +1,49 @@
+"""The WSGI application: which path is served by which resource.
+
+Source: HTTP contract, section 2.
+"""
+
+from typing import Final
+
+import falcon
+
+from common.clock import Clock, SystemClock
+from supervisor.compiler import Context
+from supervisor.control_plane import ControlPlane
+from supervisor.http.admission import Admission
+from supervisor.http.errors import handle_error
+from supervisor.http.health import Health
+from supervisor.http.observe import ScenarioMetrics, ScenarioStats
+from supervisor.http.paths import IdConverter
+from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
+from supervisor.settings import Settings
+
+_CLOCK: Final = SystemClock()
+
+
+def build_app(
+    control_plane: ControlPlane, settings: Settings, clock: Clock = _CLOCK
+) -> falcon.App[falcon.Request, falcon.Response]:
+    """Return the application; its requests may run in any thread but the main one.
+
+    Args:
+        control_plane: the way to the main loop.
+        settings: key, limits and what scenario bodies may use.
+        clock: for elapsed times.
+    """
+    app = falcon.App(middleware=[Admission(settings.api_key, settings.max_body_bytes)])
+    # An empty answer has no type; all others name theirs.
+    app.resp_options.default_media_type = None  # type: ignore[assignment] # typed narrower than it works
+    app.router_options.converters["scenario_id"] = IdConverter
+    app.add_error_handler(Exception, handle_error)
+    app.add_error_handler(falcon.HTTPError, handle_error)
+
+    context = Context(environment=settings.environment, allowed_paths=settings.allowed_paths)
+    timeout_secs = settings.request_timeout_secs
+    item = "/scenarios/{scenario_id:scenario_id}"
+    app.add_route("/health", Health())
+    app.add_route("/scenarios", ScenarioCollection(control_plane, context, clock, timeout_secs))
+    app.add_route(item, ScenarioItem(control_plane, clock, timeout_secs))
+    app.add_route(f"{item}/stats", ScenarioStats(control_plane, clock))
+    app.add_route(f"{item}/metrics", ScenarioMetrics(control_plane))
+    return app

@@ -1,0 +1,117 @@
+"""Every answer that is not a success: the only place that picks its status and body.
+
+Resources raise; `answer_of` translates. Source: HTTP contract, sections 1, 3, 4, 5 and 7.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import falcon
+import msgspec
+
+from common.errors import CompileError, SondadError
+from supervisor.control_plane import CallTimeoutError, LaunchError, NameConflict
+from supervisor.http.answers import Launched, launched
+
+logger = logging.getLogger(__name__)
+
+_HINT: Final = "DELETE the conflicting scenarios before posting a new cascade with the same scenario_name"
+
+
+class Unauthorized(SondadError):  # noqa: N818 - named like its status
+    """No valid key came with the request; the text is the contract's."""
+
+
+class UnknownScenario(SondadError):  # noqa: N818 - named like its meaning
+    """There is no scenario of that id; the text is the id as decoded from the path."""
+
+
+class BadQuery(SondadError):  # noqa: N818 - named like its meaning
+    """A query parameter that cannot be used; the text names it."""
+
+
+class BodyTooLarge(SondadError):  # noqa: N818 - named like its status
+    """The request body exceeds the limit of control routes."""
+
+
+class MethodNotAllowed(SondadError):  # noqa: N818 - named like its status
+    """The path exists, but not with this method.
+
+    Attributes:
+        allowed: the methods it exists with.
+    """
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"allowed: {', '.join(allowed)}")
+        self.allowed = allowed
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the client gets; a body of None is an empty one."""
+
+    status: int
+    body: msgspec.Struct | None = None
+    headers: Mapping[str, str] = {}
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """The common error body."""
+
+    error: str
+    detail: str
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """The body of a 409."""
+
+    error: str
+    conflicting_scenarios: list[Launched]
+    hint: str = _HINT
+
+
+def answer_of(error: Exception) -> Answer:
+    """Return the answer for an error that a request ended with."""
+    match error:
+        case CompileError(status=422):
+            return Answer(422, Envelope("unprocessable_entity", _encodable(error.detail)))
+        case CompileError():
+            return Answer(400, Envelope("bad_request", _encodable(error.detail)))
+        case BadQuery():
+            return Answer(400, Envelope("bad_request", str(error)))
+        case Unauthorized():
+            return Answer(401, Envelope("unauthorized", str(error)))
+        case UnknownScenario():
+            return Answer(404, Envelope("not_found", f"scenario not found: {error}"))
+        case MethodNotAllowed():
+            return Answer(405, headers={"Allow": ", ".join(error.allowed)})
+        case CallTimeoutError():
+            return Answer(408)
+        case NameConflict():
+            return Answer(409, Conflict(_encodable(str(error)), [launched(row) for row in error.conflicting]))
+        case BodyTooLarge():
+            return Answer(413)
+        case LaunchError():
+            return Answer(500, Envelope("internal_server_error", str(error)))
+        case falcon.HTTPError():
+            return Answer(error.status_code)
+        case _:
+            return Answer(500, Envelope("internal_server_error", "unexpected error, see the server's log"))
+
+
+def handle_error(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    """Answer a request that ended with `error`; what nobody raised on purpose is logged with its traceback."""
+    del params
+    if not isinstance(error, SondadError | falcon.HTTPError):
+        logger.error("unexpected error in %s %s", req.method, req.uri_template, exc_info=error)
+    answer = answer_of(error)
+    resp.status = answer.status
+    resp.set_headers(dict(answer.headers))
+    if answer.body is not None:
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = msgspec.json.encode(answer.body)
+
+
+def _encodable(text: str) -> str:
+    # A body may hold lone surrogates as escapes, and error texts quote it; JSON answers are UTF-8.
+    return text.encode(errors="backslashreplace").decode()

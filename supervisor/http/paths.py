@@ -1,0 +1,35 @@
+"""Request paths: matched as they were sent, decoded only where they are an id.
+
+Source: HTTP contract, section 2.
+"""
+
+from urllib.parse import unquote_to_bytes
+
+from falcon.routing import BaseConverter
+
+
+def raw_path(target: str) -> str:
+    """Return the path of a request target, still percent-encoded, without query and fragment.
+
+    Args:
+        target: origin form (`/scenarios?x=1`) or absolute form (`http://host/scenarios`).
+    """
+    path = target.partition("?")[0].partition("#")[0]
+    if path.startswith("/"):
+        return path
+    _, scheme, location = path.partition("://")
+    return "/" + location.partition("/")[2] if scheme else path
+
+
+def is_control(path: str) -> bool:
+    """Return whether `path` is a control route: one that is limited, and may wait for the main loop."""
+    segments = path.split("/")
+    return len(segments) in (2, 3) and segments[1] == "scenarios"
+
+
+class IdConverter(BaseConverter):
+    """A path segment that names a scenario: anything but the empty text, percent-decoded."""
+
+    def convert(self, value: str) -> str | None:
+        """Return the decoded segment, or None (no match) for an empty one."""
+        return unquote_to_bytes(value.encode("latin-1")).decode(errors="replace") or None
