@@ -1,0 +1,297 @@
+"""Metric generators: golden values, agreement with a scalar reference, independence of batch cuts."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.plan import EntryPlan
+from common.specs import (
+    Constant,
+    GeneratorSpec,
+    Memory,
+    PrometheusText,
+    Sawtooth,
+    Sequence,
+    Sine,
+    Spike,
+    Step,
+    Uniform,
+)
+from worker.batch import BATCH_EVENTS
+from worker.generators import BUILDERS, Generator, build
+
+LAST_TICK = 2**64 - 1
+
+
+def generator(spec: GeneratorSpec, rate: float = 1.0, **fields: Any) -> Generator:
+    plan = EntryPlan(
+        id=None,
+        name="x",
+        rate=rate,
+        duration_ns=None,
+        generator=spec,
+        labels={},
+        encoder=PrometheusText(),
+        sink=Memory(),
+        **fields,
+    )
+    return build(plan)
+
+
+def at(spec: GeneratorSpec, rate: float, tick: int, **fields: Any) -> float:
+    return float(generator(spec, rate, **fields).values(tick, 1)[0])
+
+
+SINE = Sine(amplitude=20, period_secs=8, offset=40)
+SINE_50 = Sine(amplitude=50, period_secs=4, offset=50)
+SINE_ODD = Sine(amplitude=5, period_secs=7.3, offset=-1)
+RAMP = Sawtooth(min=10, max=70, period_secs=5)
+SHORT_RAMP = Sawtooth(min=0, max=1, period_secs=0.7)
+STEP_WRAP = Step(step_size=4, start=10, max=25)
+
+GOLDEN: list[tuple[GeneratorSpec, float, dict[int, float]]] = [
+    (
+        SINE,
+        2,
+        {
+            0: 40,
+            1: 47.653668647301799,
+            2: 54.142135623730951,
+            3: 58.477590650225736,
+            4: 60,
+            8: 40,
+            16: 39.999999999999993,
+            17: 47.653668647301799,
+            1000003: 58.477590650108866,
+        },
+    ),
+    (SINE_50, 2, dict(enumerate([50, 85.35533905932738, 100, 85.35533905932738]))),
+    (
+        Sine(amplitude=50, period_secs=10, offset=50),
+        2,
+        dict(enumerate([50, 65.45084971874736, 79.38926261462366, 90.45084971874738])),
+    ),
+    (
+        SINE_ODD,
+        3,
+        {1: 0.41491798988921236, 2: 1.7141657225344842, 21: -2.2767664755809318, 1000003: 3.9844456594793858},
+    ),
+    (RAMP, 3, {0: 10, 1: 14, 2: 18, 7: 38, 14: 66, 15: 10, 1000003: 62}),
+    (
+        SHORT_RAMP,
+        3,
+        {1: 0.47619047619047628, 2: 0.95238095238095255, 3: 0.42857142857142883, 21: 1.6917684184764293e-15},
+    ),
+    (Sawtooth(min=0, max=10, period_secs=-0.5), 8, dict(enumerate([0, -2.5, -5, -7.5, 0]))),
+    (
+        Uniform(min=0, max=1),
+        1,
+        {
+            0: 0.88331080821364272,
+            1: 0.56656157517228101,
+            2: 0.59118973419807952,
+            3: 0.11345034205715465,
+            1000003: 0.35156743067245383,
+        },
+    ),
+    (Uniform(min=10, max=90, seed=42), 1, dict(enumerate([69.32519030174588, 68.2543018631486, 27.068700996215277]))),
+    (
+        Uniform(min=-5, max=5, seed=7),
+        1,
+        dict(enumerate([-1.1017025160872844, 2.398170143550824, -1.1323195401606596, -0.68544182255026165])),
+    ),
+    (
+        Step(step_size=0.1),
+        1,
+        {3: 0.30000000000000004, 6: 0.60000000000000009, 7: 0.70000000000000007, 1000003: 100000.3},
+    ),
+    (STEP_WRAP, 1, {**dict(enumerate([10, 14, 18, 22, 11, 15])), 15: 10, 1000003: 17}),
+    (
+        Step(step_size=0.3, start=1, max=2),
+        1,
+        dict(enumerate([1, 1.3, 1.6000000000000001, 1.8999999999999999, 1.2, 1.5])),
+    ),
+    (Step(step_size=-2.5, start=0, max=10), 1, dict(enumerate([0, 7.5, 5, 2.5, 0, 7.5]))),
+    (
+        Spike(baseline=2, magnitude=8, duration_secs=1.2, interval_secs=2.9),
+        2,
+        dict(enumerate([10, 10, 10, 2, 2, 2, 10, 10, 10, 2, 2, 2, 10])),
+    ),
+    (Sequence(values=(1, 2, 3)), 1, {2**32: 2, LAST_TICK: 1}),
+    (Sequence(values=(1, 2, 3), repeat=False), 1, {0: 1, 1: 2, 2: 3, 3: 3, 2**32: 3, LAST_TICK: 3}),
+    (Constant(value=-0.0), 1, {0: -0.0, LAST_TICK: -0.0}),
+]
+
+
+@pytest.mark.parametrize(("spec", "rate", "expected"), GOLDEN)
+def test_values_equal_the_contract_bit_for_bit(spec: GeneratorSpec, rate: float, expected: dict[int, float]) -> None:
+    """Every figure of the contract is reproduced, tick by tick."""
+    assert {tick: at(spec, rate, tick) for tick in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "amplitude", "seed", "expected"),
+    [
+        (100.0, 5.0, 42, [102.70657953697628]),
+        (
+            0.0,
+            1.0,
+            0,
+            [-0.47195934609495382, -0.22163354221476916, -0.49625782323755474, 0.55956715658656742, 0.4267708971837072],
+        ),
+        (20.0, 0.5, 3, [20.279783578293284, 19.751871088381222, 19.889183228892616]),
+    ],
+)
+def test_jitter_equals_the_contract(value: float, amplitude: float, seed: int, expected: list[float]) -> None:
+    """Jitter adds the contract's noise."""
+    noisy = generator(Constant(value=value), jitter=amplitude, jitter_seed=seed)
+    assert noisy.values(0, len(expected)).tolist() == expected
+
+
+def test_zero_jitter_leaves_the_sign_of_zero_alone() -> None:
+    """No addition is performed when the amplitude is 0: -0.0 stays -0.0."""
+    assert math.copysign(1.0, at(Constant(value=-0.0), 1.0, 0, jitter=-0.0)) == -1.0
+
+
+def test_equal_jitter_seeds_give_equal_noise() -> None:
+    """Two entries with the same amplitude and seed carry the same noise, whatever their values are."""
+    first = generator(Constant(value=0), jitter=2.0, jitter_seed=9).values(0, 100)
+    second = generator(Sequence(values=(0, 0)), jitter=2.0, jitter_seed=9).values(0, 100)
+    assert first.tolist() == second.tolist()
+
+
+@pytest.mark.parametrize(
+    ("spec", "rate", "expected"),
+    [
+        (Sine(amplitude=1, period_secs=0, offset=2), 1, [math.nan] * 3),
+        (Sawtooth(min=0, max=1, period_secs=0), 1, [math.nan] * 3),
+        (Sawtooth(min=5, max=5, period_secs=3), 1, [5.0] * 3),
+        (Sawtooth(min=0, max=1, period_secs=math.inf), 1, [0.0] * 3),
+        (Step(step_size=1, start=3, max=3), 1, [3.0, 4.0, 5.0]),
+        (Step(step_size=1, start=3, max=math.nan), 1, [3.0, 4.0, 5.0]),
+        (Spike(baseline=1, magnitude=1, duration_secs=5, interval_secs=2), 1, [2.0] * 3),
+        (Spike(baseline=1, magnitude=1, duration_secs=0, interval_secs=2), 1, [1.0] * 3),
+        (Sequence(values=(math.nan, math.inf)), 1, [math.nan, math.inf, math.nan]),
+        (Sine(amplitude=math.inf, period_secs=4, offset=0), 1, [math.nan, math.inf, math.inf]),
+    ],
+)
+def test_degenerate_parameters_give_ieee_results_without_warnings(
+    spec: GeneratorSpec, rate: float, expected: list[float]
+) -> None:
+    """NaN and infinities come out as IEEE 754 says; nothing is raised or warned."""
+    np.testing.assert_array_equal(generator(spec, rate).values(0, 3), expected)
+
+
+def test_uniform_whose_width_overflows_still_answers() -> None:
+    """`max - min` beyond float64 gives infinities or NaN, not an error."""
+    values = generator(Uniform(min=-1e308, max=1e308), 1).values(0, 10)
+    assert not np.isfinite(values).any()
+
+
+def mix(number: int) -> int:
+    mask = 2**64 - 1
+    number = (number + 0x9E3779B97F4A7C15) & mask
+    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & mask
+    return number ^ (number >> 31)
+
+
+def reference(spec: GeneratorSpec, rate: float, tick: int) -> float:
+    """One value in plain Python, straight from the formulas."""
+    match spec:
+        case Constant():
+            return spec.value
+        case Uniform():
+            return spec.min + (float(mix(spec.seed ^ tick)) / 2.0**64) * (spec.max - spec.min)
+        case Sine():
+            return spec.offset + spec.amplitude * math.sin(((2.0 * math.pi) * float(tick)) / (spec.period_secs * rate))
+        case Sawtooth():
+            period = spec.period_secs * rate
+            return spec.min + (math.fmod(float(tick), period) / period) * (spec.max - spec.min)
+        case Sequence():
+            length = len(spec.values)
+            return spec.values[tick % length if spec.repeat else min(tick, length - 1)]
+        case Spike():
+            high = math.fmod(float(tick), spec.interval_secs * rate) < spec.duration_secs * rate
+            return spec.baseline + spec.magnitude if high else spec.baseline
+        case Step():
+            raw = float(tick) * spec.step_size
+            if spec.max is None or not spec.max > spec.start:
+                return spec.start + raw
+            width = spec.max - spec.start
+            rest = math.fmod(raw, width)
+            return spec.start + (rest + width if rest < 0 else rest)
+
+
+finite = st.floats(-1e9, 1e9)
+positive = st.floats(1e-3, 1e6)
+seeds = st.integers(0, LAST_TICK)
+specs: st.SearchStrategy[GeneratorSpec] = st.one_of(
+    st.builds(Constant, value=finite),
+    st.builds(Uniform, min=finite, max=finite, seed=seeds),
+    st.builds(Sine, amplitude=finite, period_secs=positive, offset=finite),
+    st.builds(Sawtooth, min=finite, max=finite, period_secs=positive),
+    st.builds(Sequence, values=st.lists(finite, min_size=1, max_size=9).map(tuple), repeat=st.booleans()),
+    st.builds(Spike, baseline=finite, magnitude=finite, duration_secs=positive, interval_secs=positive),
+    st.builds(Step, step_size=finite, start=finite, max=st.none() | finite),
+)
+start_ticks = st.one_of(
+    st.integers(0, 100_000),
+    st.sampled_from([2**32 - 2, 2**53 - 2, 2**63, LAST_TICK - 6]),
+    st.integers(0, LAST_TICK - 6),
+)
+
+
+def test_every_kind_is_covered_by_the_random_specifications() -> None:
+    """A generator kind that is added to the table must be added to these properties."""
+    assert set(BUILDERS) == {Constant, Uniform, Sine, Sawtooth, Sequence, Spike, Step}
+
+
+@given(spec=specs, rate=positive, first_tick=start_ticks)
+def test_columns_equal_the_scalar_formulas(spec: GeneratorSpec, rate: float, first_tick: int) -> None:
+    """A column holds exactly what the formulas give one tick at a time, up to the last tick number."""
+    column = generator(spec, rate).values(first_tick, 6).tolist()
+    assert column == [reference(spec, rate, first_tick + place) for place in range(6)]
+
+
+@given(
+    spec=specs,
+    rate=positive,
+    jitter=st.sampled_from([0.0, 1.5]),
+    first_tick=st.integers(0, 10_000),
+    cuts=st.lists(st.integers(1, BATCH_EVENTS), min_size=1, max_size=6),
+)
+def test_values_do_not_depend_on_the_cut_into_batches(
+    spec: GeneratorSpec, rate: float, jitter: float, first_tick: int, cuts: list[int]
+) -> None:
+    """Any cut of a run of ticks gives the same values as asking for one tick at a time."""
+    cut = generator(spec, rate, jitter=jitter, jitter_seed=3)
+    fresh = generator(spec, rate, jitter=jitter, jitter_seed=3)
+    tick = first_tick
+    pieces = []
+    for count in cuts:
+        pieces.append(cut.values(tick, count).copy())
+        tick += count
+    whole = np.concatenate(pieces)
+    places = range(0, len(whole), max(len(whole) // 20, 1))
+    assert [whole[place] for place in places] == [fresh.values(first_tick + place, 1)[0] for place in places]
+
+
+@given(seed=seeds, first_tick=st.integers(0, LAST_TICK - BATCH_EVENTS), bounds=st.tuples(finite, finite))
+def test_uniform_stays_within_its_bounds(seed: int, first_tick: int, bounds: tuple[float, float]) -> None:
+    """Uniform values lie between min and max, in either order, up to the rounding of the addition."""
+    values = generator(Uniform(min=bounds[0], max=bounds[1], seed=seed)).values(first_tick, BATCH_EVENTS)
+    margin = np.spacing(max(abs(bounds[0]), abs(bounds[1])))
+    assert values.min() >= min(bounds) - margin
+    assert values.max() <= max(bounds) + margin
+
+
+@given(amplitude=st.floats(1e-6, 1e6), seed=seeds)
+def test_jitter_stays_within_its_amplitude(amplitude: float, seed: int) -> None:
+    """Noise lies within plus and minus the amplitude."""
+    noise = generator(Constant(value=0), jitter=amplitude, jitter_seed=seed).values(0, BATCH_EVENTS)
+    assert np.abs(noise).max() <= amplitude
