@@ -91,22 +91,23 @@ class HttpServer:
     def close(self, timeout_secs: float) -> None:
         """Let requests in flight finish and their answers leave, for `timeout_secs` at most; then close everything.
 
-        A control call ends only when the main loop has answered it, so the loop must have done that before.
+        A control call ends only when the main loop has answered it, so the loop must have done that before. Where
+        calls were left running, closing again after they have ended gives back the last descriptors.
         """
         deadline = time.monotonic() + timeout_secs
         self.stop_accepting()
         self._pools.shutdown(timeout=timeout_secs)
         self._server.trigger.pull_trigger(lambda: self._close_when_flushed(deadline))
         self._thread.join(max(deadline - time.monotonic(), 0.0) + _POLL_SECS)
+        if self._pools.ended() and not self._thread.is_alive():
+            # A thread that is still busy would write to whatever has the trigger's descriptor by then.
+            self._server.trigger.close()
 
     def _serve(self) -> None:
         while self._closing_at is None or (self._server.active_channels and time.monotonic() < self._closing_at):
             wasyncore.poll2(_POLL_SECS if self._closing_at is None else 0.01, self._sockets)
         for channel in list(self._server.active_channels.values()):
             channel.handle_close()
-        if self._pools.ended():
-            # A thread that is still busy would write to whatever has the trigger's descriptor by then.
-            self._server.trigger.close()
 
     def _close_when_flushed(self, deadline: float) -> None:
         self._closing_at = deadline
