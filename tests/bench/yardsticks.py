@@ -24,11 +24,9 @@ _VALUES: dict[str, Callable[[int], float]] = {
 
 
 def _text_line(name: str, value: float, stamp_ms: int) -> bytes:
-    return (
-        f"{name}{{{pairs}}} {value:g} {stamp_ms}\n".encode()
-        if value == int(value)
-        else (f"{name}{{{pairs}}} {value!r} {stamp_ms}\n".encode())
-    )
+    pairs = ",".join(f'{key}="{text}"' for key, text in sorted(LABELS.items()))
+    number = str(int(value)) if value == int(value) else repr(value)
+    return f"{name}{{{pairs}}} {number} {stamp_ms}\n".encode()
 
 
 def _json_line(name: str, value: float, stamp_ms: int) -> bytes:
