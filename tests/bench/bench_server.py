@@ -144,6 +144,11 @@ def late(ours: Served, peer: Served | None, secs: int) -> Iterator[Figure]:
                 yield Figure(f"lateness at {rate}/s, {name}", text, reach, f"{lost} lost" if lost else "")
 
 
+def readings(server: Served, rows: list[str]) -> list[tuple[float, int]]:
+    """Return for each row when it was asked, in seconds, and its total of events."""
+    return [(time.monotonic(), server.stats(row)["total_events"]) for row in rows]
+
+
 def fleets(ours: Served, peer: Served | None, secs: int) -> Iterator[Figure]:
     """Many scenarios at once: what is dropped and what it costs."""
     for count, rate, reach in ((100, 1_000, "≤ 0.6 core"), (1_000, 100, "≤ 1 core")):
@@ -158,19 +163,18 @@ def fleets(ours: Served, peer: Served | None, secs: int) -> Iterator[Figure]:
                     *(entry(f"f{index}", GENERATORS["sawtooth"], rate, sink) for index in range(start, start + 50))
                 )
             time.sleep(3)
-            events, cpu, begin = (
-                sum(server.stats(row)["total_events"] for row in rows),
-                server.cpu_secs(),
-                time.monotonic(),
-            )
+            before_events, cpu, begin = readings(server, rows), server.cpu_secs(), time.monotonic()
             time.sleep(secs)
             cpu, wall = server.cpu_secs() - cpu, time.monotonic() - begin
-            events = sum(server.stats(row)["total_events"] for row in rows) - events
+            shares = [
+                (events_after - events) / (rate * (at_after - at))
+                for (at, events), (at_after, events_after) in zip(before_events, readings(server, rows), strict=True)
+            ]
             memory_mb = (server.private_bytes() - before) / count / 1e6
             server.delete(rows)
             yield Figure(
                 f"{count} scenarios at {rate}/s, {name}",
-                f"{cpu / wall:.2f} core, {events / (count * rate * wall):.1%} of the events",
+                f"{cpu / wall:.2f} core, {sum(shares) / count:.1%} of the events",
                 f"{reach}, nothing dropped" if name == "ours" else "",
                 f"{memory_mb:.1f} MB private each",
             )
