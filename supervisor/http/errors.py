@@ -4,14 +4,15 @@ Resources raise; `answer_of` translates. Source: HTTP contract, sections 1, 3, 4
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import falcon
 import msgspec
 
 from common.errors import CompileError, SondadError
-from supervisor.control_plane import CallTimeoutError, LaunchError, NameConflict
+from common.states import State
+from supervisor.control_plane import CallTimeoutError, CapacityError, LaunchError, NameConflict, Scenario
 from supervisor.http.answers import Launched, launched
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,14 @@ class Envelope(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Capacity(msgspec.Struct, frozen=True):
+    """The body of a 429."""
+
+    error: str
+    detail: str
+    by_state: dict[str, int]
+
+
 class Conflict(msgspec.Struct, frozen=True):
     """The body of a 409."""
 
@@ -91,6 +100,8 @@ def answer_of(error: Exception) -> Answer:
             return Answer(409, Conflict(_encodable(str(error)), [launched(row) for row in error.conflicting]))
         case BodyTooLarge():
             return Answer(413)
+        case CapacityError():
+            return Answer(429, Capacity("capacity_exceeded", str(error), _count_by_state(error.scenarios)))
         case LaunchError():
             return Answer(500, Envelope("internal_server_error", str(error)))
         case falcon.HTTPError():
@@ -110,6 +121,13 @@ def handle_error(req: falcon.Request, resp: falcon.Response, error: Exception, p
     if answer.body is not None:
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(answer.body)
+
+
+def _count_by_state(scenarios: Sequence[Scenario]) -> dict[str, int]:
+    counts = dict.fromkeys(State, 0)
+    for scenario in scenarios:
+        counts[State(scenario.counters().state)] += 1
+    return {state.wire: count for state, count in counts.items()}
 
 
 def _encodable(text: str) -> str:

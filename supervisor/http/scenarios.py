@@ -15,7 +15,7 @@ from common.logs import fields
 from common.plan import Plan
 from supervisor import preflight
 from supervisor.compiler import Body, Compiled, Context, compile_scenario, prepare
-from supervisor.control_plane import CallTimeoutError, ControlPlane, LaunchError, NameConflict, Scenario
+from supervisor.control_plane import CallTimeoutError, CapacityError, ControlPlane, LaunchError, NameConflict, Scenario
 from supervisor.http.answers import Deleted, ScenarioList, detail, launch_answer, listed
 from supervisor.http.errors import UnknownScenario
 
@@ -93,6 +93,10 @@ class ScenarioCollection:
             scenarios = self._control_plane.launch(plan, timeout_secs)
         except NameConflict as exc:
             _log_conflict(plan.scenario_name, exc.conflicting)
+            raise
+        except CapacityError:
+            needed = len(plan.entries)
+            logger.warning("%s: scenario cap reached", _ORIGIN, extra=fields(needed=needed, origin=_ORIGIN))
             raise
         except LaunchError as exc:
             logger.warning("%s: failed to launch scenarios", _ORIGIN, extra=fields(origin=_ORIGIN, error=exc))

@@ -1,0 +1,44 @@
+"""Fixtures for all tests: live daemons that must leave nothing behind."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.live_server import LiveServer
+
+StartServer = Callable[..., LiveServer]
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start daemons; arguments as for `LiveServer`, less the directory.
+
+    Afterwards those still running are stopped, must exit with 0 in time, and nothing may be left of any of them.
+    """
+    servers: list[LiveServer] = []
+
+    def start(*arguments: str, **options: Any) -> LiveServer:
+        directory = tmp_path / f"daemon-{len(servers)}"
+        directory.mkdir()
+        servers.append(LiveServer(directory, *arguments, **options))
+        return servers[-1]
+
+    yield start
+    try:
+        for server in servers:
+            if server.process.returncode is None:
+                assert server.stop() == 0
+            server.assert_nothing_left()
+    finally:
+        for server in servers:
+            print(f"--- log of the daemon on port {server.port}\n{server.log()}")
+            server.kill()
+            server.close()
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> LiveServer:
+    """One daemon with default settings."""
+    return start_server()
