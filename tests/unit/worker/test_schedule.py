@@ -1,0 +1,266 @@
+"""The tick engine against a per-tick model of the contract, and the contract's own tables."""
+
+from collections.abc import Sequence
+from math import ceil
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from common.plan import Burst, Cycle, EntryPlan, LabelSpike, Silence
+from common.specs import Constant, Memory, PrometheusText
+from tests.support.reference_schedule import NearHalfError, ReferenceSchedule, Tick
+from worker.batch import BATCH_EVENTS
+from worker.schedule import Schedule
+
+NS = 1_000_000_000
+MS = 1_000_000
+ANCHOR_NS = 1_700_000_000 * NS
+
+
+def entry(rate: float, duration_ns: int | None = None, **fields: object) -> EntryPlan:
+    return EntryPlan(
+        id=None,
+        name="up",
+        rate=rate,
+        duration_ns=duration_ns,
+        generator=Constant(value=1.0),
+        labels={},
+        encoder=PrometheusText(),
+        sink=Memory(),
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def taken(schedule: Schedule, now_ns: int, grace_ns: int = 0, limit: int = BATCH_EVENTS) -> list[Tick]:
+    """Every tick that is due at `now_ns`."""
+    ticks: list[Tick] = []
+    while (span := schedule.take(now_ns, grace_ns, limit)) is not None:
+        assert 0 < len(span.stamps_ns) <= limit
+        ticks += [
+            Tick(span.first_tick + i, stamp - ANCHOR_NS, span.spike_mask, span.in_burst)
+            for i, stamp in enumerate(span.stamps_ns.tolist())
+        ]
+    return ticks
+
+
+def run_on_time(plan: EntryPlan) -> list[Tick]:
+    """The whole run, woken at every deadline the schedule asks for."""
+    schedule = Schedule(plan, ANCHOR_NS)
+    ticks = taken(schedule, 0)
+    while schedule.deadline_ns < (schedule.end_ns or 0):
+        ticks += taken(schedule, schedule.deadline_ns)
+    return ticks
+
+
+def numbers(ticks: Sequence[Tick]) -> list[int]:
+    return [tick.number for tick in ticks]
+
+
+def windows(*pairs: tuple[int, int]) -> tuple[Silence, ...]:
+    return tuple(Silence(start_ns=at * MS, end_ns=(at + length) * MS) for at, length in pairs)
+
+
+def cycle(every_ms: int, for_ms: int) -> Cycle:
+    return Cycle(every_ns=every_ms * MS, for_ns=for_ms * MS)
+
+
+def spike(every_ms: int, for_ms: int) -> LabelSpike:
+    return LabelSpike(key="k", cycle=cycle(every_ms, for_ms), cardinality=3, prefix="k_", strategy="counter", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"gap_windows": windows((200, 400))}, [0, 3, 4, 5, 6]),
+        ({"gap_windows": windows((200, 200), (400, 400))}, [0, 4, 5, 6]),
+        ({"gap_windows": windows((0, 400))}, [2, 3, 4, 5, 6]),
+        ({"gap_windows": windows((200, 300))}, [0, 3, 4, 5, 6]),
+        ({"gaps": cycle(600, 400)}, [0, 3, 6]),
+    ],
+)
+def test_silences_skip_the_ticks_that_lie_in_them(fields: dict[str, object], expected: list[int]) -> None:
+    """The contract's ladders at rate 5 for 1.3 s: suppressed ticks are counted, the next is at its own slot."""
+    assert numbers(run_on_time(entry(5.0, 1300 * MS, **fields))) == expected
+
+
+def test_a_late_tick_is_fired_late_unless_its_own_place_is_silent() -> None:
+    """Window 600 ms + 400 ms, the sink blocks 600 ms in the second write: ticks 0 1 2 5 6, tick 2 late."""
+    schedule = Schedule(entry(5.0, 1300 * MS, gap_windows=windows((600, 400))), ANCHOR_NS)
+    assert numbers(taken(schedule, 0)) == [0]
+    assert numbers(taken(schedule, 200 * MS)) == [1]
+    assert numbers(taken(schedule, 800 * MS)) == [2]
+    assert schedule.in_gap
+    assert schedule.deadline_ns == 1000 * MS
+    assert numbers(taken(schedule, 1000 * MS)) == [5]
+    assert numbers(taken(schedule, 1200 * MS)) == [6]
+
+
+def test_a_burst_before_a_silence_never_moves_the_tick_number_back() -> None:
+    """Rate 1, burst ×5 in the first second, window 1 s + 500 ms: 0 1 2 3 4 at 0…0.8 s, 5 at 2 s, 6 at 3 s."""
+    plan = entry(1.0, 6 * NS, bursts=Burst(cycle=cycle(60_000, 1000), multiplier=5.0), gap_windows=windows((1000, 500)))
+    ticks = run_on_time(plan)
+    assert [(tick.number, tick.offset_ns // MS) for tick in ticks] == [
+        *((k, k * 200) for k in range(5)),
+        *((k, (k - 3) * 1000) for k in range(5, 9)),
+    ]
+    assert [tick.in_burst for tick in ticks] == [True] * 5 + [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("place_ms", "in_burst", "silent"),
+    [(0, True, False), (3000, False, False), (4999, False, False), (5000, False, True), (8000, True, False)],
+)
+def test_window_boundaries(place_ms: int, in_burst: bool, silent: bool) -> None:
+    """Every 8 s for 3 s: the start is inside, the end outside, a burst at the head and a gap at the tail."""
+    gapped = run_on_time(entry(1000.0, 9 * NS, gaps=cycle(8000, 3000)))
+    assert (place_ms * MS in {tick.offset_ns for tick in gapped}) is not silent
+    bursting = run_on_time(entry(1000.0, 9 * NS, bursts=Burst(cycle=cycle(8000, 3000), multiplier=2.0)))
+    assert {tick.offset_ns: tick.in_burst for tick in bursting}[place_ms * MS] is in_burst
+
+
+@given(rate=st.integers(1, 20_000), duration_ms=st.integers(1, 3000))
+def test_the_number_of_ticks_is_exact(rate: int, duration_ms: int) -> None:
+    """A run without windows fires ceil(rate · duration) ticks, tick k at k/rate rounded to the nanosecond."""
+    ticks = run_on_time_in_leaps(entry(float(rate), duration_ms * MS))
+    assert len(ticks) == ceil(rate * duration_ms / 1000)
+    assert all(tick.offset_ns == (2 * tick.number * NS + rate) // (2 * rate) for tick in ticks)
+
+
+def run_on_time_in_leaps(plan: EntryPlan) -> list[Tick]:
+    """The whole run, woken every 250 us of schedule or later."""
+    schedule = Schedule(plan, ANCHOR_NS)
+    ticks = taken(schedule, 0)
+    while schedule.deadline_ns < (plan.duration_ns or 0):
+        ticks += taken(schedule, schedule.deadline_ns + 250_000, grace_ns=MS)
+    return ticks
+
+
+def test_a_tick_on_the_end_is_no_part_of_the_run() -> None:
+    """rate 0.1 for 10 s is one tick, though 0.1 as a double is a little more than a tenth."""
+    assert numbers(run_on_time(entry(0.1, 10 * NS))) == [0]
+
+
+def test_the_run_ends_at_its_duration_and_not_at_the_last_tick() -> None:
+    """After the last tick the schedule asks for the end; nothing is due there."""
+    schedule = Schedule(entry(0.5, 5 * NS), ANCHOR_NS)
+    assert numbers(taken(schedule, 4 * NS)) == [0, 1, 2]
+    assert schedule.deadline_ns == schedule.end_ns == 5 * NS
+    assert taken(schedule, 5 * NS) == []
+
+
+def test_a_gap_that_reaches_past_the_end_does_not_delay_it() -> None:
+    """in_gap is shown from the gap's start, and the next deadline is the end of the run."""
+    schedule = Schedule(entry(10.0, 1000 * MS, gaps=cycle(2000, 1500)), ANCHOR_NS)
+    assert numbers(taken(schedule, 499 * MS)) == [0, 1, 2, 3, 4]
+    assert (schedule.in_gap, schedule.deadline_ns) == (False, 500 * MS)
+    assert taken(schedule, 500 * MS) == []
+    assert (schedule.in_gap, schedule.deadline_ns) == (True, 1000 * MS)
+
+
+def test_catching_up_has_no_cap() -> None:
+    """After a stall of ten seconds at 100 000/s every missed tick is due at once."""
+    assert len(taken(Schedule(entry(100_000.0), ANCHOR_NS), 10 * NS)) == 1_000_001
+
+
+def test_overdue_ticks_are_dropped_inside_a_periodic_gap() -> None:
+    """A run that stalls into a gap goes on at the first slot behind it."""
+    schedule = Schedule(entry(10.0, gaps=cycle(1000, 500)), ANCHOR_NS)
+    assert numbers(taken(schedule, 0)) == [0]
+    assert taken(schedule, 700 * MS, grace_ns=20 * MS) == []
+    assert schedule.in_gap
+    assert numbers(taken(schedule, 1000 * MS)) == [10]
+
+
+def test_a_wake_up_that_is_late_by_design_loses_nothing_at_a_gap_or_at_the_end() -> None:
+    """Ticks later than due by no more than the grace are fired though the gap has begun or the run is over."""
+    schedule = Schedule(entry(1000.0, 1500 * MS, gaps=cycle(1000, 500)), ANCHOR_NS)
+    assert len(taken(schedule, 510 * MS, grace_ns=600 * MS)) == 500
+    assert len(taken(schedule, 1505 * MS, grace_ns=600 * MS)) == 500
+
+
+def test_ticks_not_fired_when_the_run_is_over_are_dropped() -> None:
+    """A stall that reaches past the end is not made up for."""
+    schedule = Schedule(entry(1000.0, 1000 * MS), ANCHOR_NS)
+    assert len(taken(schedule, 400 * MS)) == 401
+    assert taken(schedule, 1100 * MS, grace_ns=20 * MS) == []
+    assert schedule.deadline_ns == schedule.end_ns
+
+
+@pytest.mark.parametrize("rate", [1e-300, 1e-9, 1e12, 1e300])
+def test_absurd_rates_are_served(rate: float) -> None:
+    """The slowest fire their first tick and wait, the fastest give full batches of never decreasing stamps."""
+    schedule = Schedule(entry(rate), ANCHOR_NS)
+    span = schedule.take(1000, 0, BATCH_EVENTS)
+    assert span is not None
+    assert span.first_tick == 0
+    assert len(span.stamps_ns) == (1 if rate < 1 else BATCH_EVENTS)
+    assert (span.stamps_ns[1:] >= span.stamps_ns[:-1]).all()
+
+
+def test_a_limit_cuts_spans() -> None:
+    """No span is longer than asked for."""
+    assert numbers(taken(Schedule(entry(100.0), ANCHOR_NS), 50 * MS, limit=2)) == [0, 1, 2, 3, 4, 5]
+
+
+durations_us = st.integers(1, 3_000_000)
+
+
+@st.composite
+def cycles(draw: st.DrawFn) -> Cycle:
+    every = draw(st.integers(2, 3_000_000))
+    return Cycle(every_ns=every * 1000, for_ns=draw(st.integers(1, every - 1)) * 1000)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> EntryPlan:
+    rate = draw(st.one_of(st.integers(1, 400).map(float), st.floats(0.05, 400, allow_nan=False)))
+    silences = draw(st.lists(st.tuples(st.integers(0, 3_000_000), durations_us), max_size=3))
+    return entry(
+        rate,
+        draw(st.none() | durations_us.map(lambda us: us * 1000)),
+        gaps=draw(st.none() | cycles()),
+        gap_windows=tuple(Silence(start_ns=at * 1000, end_ns=(at + length) * 1000) for at, length in silences),
+        bursts=draw(st.none() | st.builds(Burst, cycle=cycles(), multiplier=st.floats(0.2, 5))),
+        cardinality_spikes=tuple(
+            LabelSpike(key="k", cycle=c, cardinality=3, prefix="k_", strategy="counter", seed=0)
+            for c in draw(st.lists(cycles(), max_size=2))
+        ),
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    plan=plans(),
+    steps_us=st.lists(st.integers(0, 700_000), min_size=1, max_size=12),
+    grace_ns=st.sampled_from([0, 1000, 20 * MS, 10 * NS]),
+    limits=st.lists(st.integers(1, BATCH_EVENTS), min_size=1, max_size=4),
+)
+def test_every_run_equals_the_model(plan: EntryPlan, steps_us: list[int], grace_ns: int, limits: list[int]) -> None:
+    """Whatever the windows, the wake-ups and the cut into spans: ticks, stamps, masks and flags are the model's."""
+    schedule, model = Schedule(plan, ANCHOR_NS), ReferenceSchedule(plan)
+    now = 0
+    for i, step in enumerate(steps_us):
+        now += step * 1000
+        try:
+            expected = list(model.fire_due(now, grace_ns))
+        except NearHalfError:
+            assume(False)
+        assert taken(schedule, now, grace_ns, limits[i % len(limits)]) == expected
+        assert schedule.in_gap == model.in_gap
+        assert schedule.deadline_ns > now or model.over
+
+
+@settings(max_examples=100, deadline=None)
+@given(plan=plans())
+def test_waking_at_the_deadlines_is_enough(plan: EntryPlan) -> None:
+    """Ticks are never due before the instant the schedule asked to be woken at, and always due there or in a gap."""
+    schedule = Schedule(plan, ANCHOR_NS)
+    taken(schedule, 0)
+    for _ in range(50):
+        deadline = schedule.deadline_ns
+        if deadline == schedule.end_ns:
+            break
+        assert taken(schedule, deadline - 1) == []
+        assert schedule.deadline_ns == deadline
+        assert taken(schedule, deadline) or schedule.in_gap
