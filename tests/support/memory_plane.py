@@ -1,0 +1,68 @@
+"""A control plane without processes: real scenarios on a real board, their counters written by the test."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Literal
+
+from common.board import Board, Counters, Row
+from common.plan import Plan
+from common.states import State
+from supervisor.control_plane import Scenario, StopResult
+from supervisor.scenarios import LaunchedScenario, ScenarioMap
+
+
+class MemoryControlPlane:
+    """Implements `supervisor.control_plane.ControlPlane`; everything launched runs at once and does nothing.
+
+    Attributes:
+        rows: by scenario id, what a worker would write.
+        launch_error: raised by the next launches, when set.
+        stop_status: what stopping says.
+    """
+
+    def __init__(self, capacity: int = 0, launched_ns: int = 0) -> None:
+        self.rows: dict[str, Row] = {}
+        self.launch_error: Exception | None = None
+        self.stop_status: Literal["stopped", "force_stopped"] = "stopped"
+        self._launched_ns = launched_ns
+        self._map = ScenarioMap(capacity)
+        self._board = Board(256)
+
+    def scenarios(self) -> Sequence[Scenario]:
+        return self._map.all()
+
+    def scenario(self, scenario_id: str) -> Scenario | None:
+        return self._map.get(scenario_id)
+
+    def conflicts(self, scenario_name: str | None) -> list[Scenario]:
+        return list(self._map.active(scenario_name))
+
+    def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
+        if self.launch_error is not None:
+            raise self.launch_error
+        launched = [
+            LaunchedScenario(str(uuid.uuid4()), entry, plan.scenario_name, self._launched_ns) for entry in plan.entries
+        ]
+        self._map.reserve(launched)
+        for scenario in launched:
+            row = self._board.row(len(self.rows))
+            self.rows[scenario.id] = row
+            scenario.attach(row)
+            scenario.start(self._launched_ns)
+        self._map.add(launched)
+        return list(launched)
+
+    def stop(self, scenario_id: str, timeout_secs: float) -> StopResult | None:
+        scenario = self._map.remove(scenario_id)
+        return scenario and StopResult(self.stop_status, scenario.counters().total_events)
+
+    def show(self, scenario_id: str, counters: Counters) -> None:
+        """Write what a worker would show."""
+        self.rows[scenario_id].publish(counters)
+
+    def finish(self, scenario_id: str, exit_reason: str | None = None) -> None:
+        """End the scenario as if its worker had gone."""
+        scenario = self._map.get(scenario_id)
+        assert scenario is not None
+        scenario.freeze(exit_reason, self._launched_ns)
+        assert scenario.counters().state == State.FINISHED

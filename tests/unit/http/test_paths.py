@@ -1,0 +1,55 @@
+"""Request targets, route classes and ids in paths."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.http.paths import IdConverter, is_control, raw_path
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/health", "/health"),
+        ("/scenarios?limit=1", "/scenarios"),
+        ("/scenarios#top", "/scenarios"),
+        ("/scenarios/a%2Fb/stats?x=/y", "/scenarios/a%2Fb/stats"),
+        ("//scenarios", "//scenarios"),
+        ("http://host:8080/scenarios/x?y", "/scenarios/x"),
+        ("http://host", "/"),
+        ("*", "*"),
+        ("", ""),
+    ],
+)
+def test_the_path_of_a_target_stays_encoded(target: str, path: str) -> None:
+    """Query, fragment and authority go, percent escapes stay."""
+    assert raw_path(target) == path
+
+
+@pytest.mark.parametrize("path", ["/scenarios", "/scenarios/", "/scenarios/an-id", "/scenarios/a%2Fstats"])
+def test_calls_that_may_wait_are_control_routes(path: str) -> None:
+    """Collection and item are control routes, whatever the id."""
+    assert is_control(path)
+
+
+@pytest.mark.parametrize("path", ["/health", "/scenarios/x/stats", "/scenarios/x/metrics", "/", "", "*", "/other"])
+def test_what_never_waits_is_no_control_route(path: str) -> None:
+    """Health, observation and unknown paths are served beside the control calls."""
+    assert not is_control(path)
+
+
+@given(st.text(min_size=1))
+def test_any_text_can_be_an_id(text: str) -> None:
+    """Percent-encoding an id and converting it back gives the id, also with slashes and other scripts in it."""
+    encoded = "".join(f"%{byte:02X}" for byte in text.encode(errors="replace"))
+    assert IdConverter().convert(encoded) == text.encode(errors="replace").decode()
+
+
+def test_the_empty_segment_is_no_id() -> None:
+    """A trailing slash does not name a scenario."""
+    assert IdConverter().convert("") is None
+
+
+def test_bytes_that_are_no_utf8_are_shown_as_replacement_characters() -> None:
+    """A broken escape or a raw byte neither fails nor vanishes."""
+    assert IdConverter().convert("%ff\xffx%zz") == "\ufffd\ufffdx%zz"
