@@ -1,0 +1,29 @@
+"""What the relay counts about itself since its start; check counters live with the checks."""
+
+from collections import Counter
+from typing import Final
+
+# Upper bounds of `sondad_relay_forward_seconds`.
+FORWARD_BUCKETS_SECS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Counters:
+    """Plain counters, changed on the main thread only. Source: relay contract, section 13.2."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.denied: Counter[tuple[str, str]] = Counter()
+        self.duplicates: Counter[str] = Counter()
+        self.reloads: Counter[str] = Counter({"ok": 0, "error": 0})
+        self.forwarded: Counter[str] = Counter({"ok": 0, "retry": 0, "rejected": 0})
+        self.forward_buckets = [0] * (len(FORWARD_BUCKETS_SECS) + 1)
+        self.forward_sum_secs = 0.0
+
+    def observe_forward(self, secs: float) -> None:
+        """Count one upstream request that took `secs`."""
+        self.forward_sum_secs += secs
+        for at, bound in enumerate(FORWARD_BUCKETS_SECS):
+            if secs <= bound:
+                self.forward_buckets[at] += 1
+                return
+        self.forward_buckets[-1] += 1
