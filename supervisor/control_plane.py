@@ -83,6 +83,20 @@ class NameConflict(SondadError):  # noqa: N818 - the contract's word, and the an
         self.conflicting = list(conflicting)
 
 
+class CapacityError(SondadError):
+    """There is no place for so many more scenarios.
+
+    Attributes:
+        scenarios: all scenarios in the map, finished ones included.
+    """
+
+    def __init__(self, scenarios: Sequence[Scenario], capacity: int) -> None:
+        super().__init__(
+            f"{len(scenarios)} scenarios active (max {capacity}); DELETE finished or stuck scenarios to free slots"
+        )
+        self.scenarios = scenarios
+
+
 class LaunchError(SondadError):
     """The workers of a body could not be started; nothing of it remains. The text is short and fit for clients."""
 
@@ -111,6 +125,7 @@ class ControlPlane(Protocol):
 
         Raises:
             NameConflict: the name is taken.
+            CapacityError: there are too many scenarios.
             LaunchError: not all workers could be started.
             CallTimeoutError: `timeout_secs` were over first. The caller cancels its reply slot; the loop claims the
                 slot right before it registers the scenarios, and undoes the launch when it was cancelled, so exactly

@@ -1,0 +1,379 @@
+"""Every worker of the daemon, from its start to its end; main thread only.
+
+::
+
+    pool: starting ──Ready──► spare ──Run──► launch ──Prepared, Start──► scenario ──Finished──► gone
+              └─────────────────┴───────── given up ──┘                                          │
+              row free again ◄────────────────────────┘             row free again after DELETE ◄┘
+
+The owner of a worker (nobody but the pool, a launch, a scenario) decides what its events and its end mean.
+"""
+
+import logging
+import time
+import uuid
+from concurrent.futures import Future
+from functools import partial
+from typing import Final
+
+from common.board import Board
+from common.errors import SondadError, WireError
+from common.logs import fields
+from common.messages import Event, Finished, Log, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards, Stop
+from common.plan import Plan
+from supervisor.control_plane import CapacityError, LaunchError, NameConflict, Scenario, StopResult
+from supervisor.launch import Launch
+from supervisor.loop import Callback, Loop
+from supervisor.pool import Pool
+from supervisor.scenarios import LaunchedScenario, ScenarioMap
+from supervisor.spawn import WorkerProcess
+from supervisor.wakeups import WakeupBudget
+
+logger = logging.getLogger(__name__)
+worker_logger = logging.getLogger("worker")
+
+STOP_SECS: Final = 5.0
+"""From the Stop command to SIGKILL; Source: HTTP contract, section 12."""
+
+BOOT_SECS: Final = 10.0
+_GOODBYE_SECS: Final = 1.0
+_REAP_SECS: Final = 0.5
+
+BodyLaunch = Launch[WorkerProcess]
+LaunchSlot = Future[list[Scenario]]
+StopSlot = Future[StopResult | None]
+
+
+class Fleet:
+    """Owns the workers, and with them the scenario map.
+
+    Args:
+        loop: the main thread's loop.
+        board: what the workers write.
+        pool: spares and free rows.
+        scenarios: the map; changed by nobody else.
+        budget: rates of the running scenarios.
+        on_first_ready: called once, when the first worker is parked.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        board: Board,
+        pool: Pool[WorkerProcess],
+        scenarios: ScenarioMap,
+        budget: WakeupBudget,
+        on_first_ready: Callback,
+    ) -> None:
+        self._loop = loop
+        self._board = board
+        self._pool = pool
+        self._scenarios = scenarios
+        self._budget = budget
+        self._on_first_ready: Callback | None = on_first_ready
+        self._owners: dict[WorkerProcess, BodyLaunch | LaunchedScenario | None] = {}
+        self._launches: list[BodyLaunch] = []
+        self._workers: dict[LaunchedScenario, WorkerProcess] = {}
+        self._stopping: dict[LaunchedScenario, StopSlot] = {}
+        self._kept_rows: dict[LaunchedScenario, int] = {}
+        self._finished: dict[WorkerProcess, Finished] = {}
+        self._verdicts: dict[WorkerProcess, str] = {}
+        self._stdout_discards = False
+        self._leaving = False
+
+    def launch(self, plan: Plan, slot: LaunchSlot) -> None:
+        """Start all entries of `plan` at one instant or none; the slot gets the scenarios or a SondadError."""
+        now_ns = time.monotonic_ns()
+        scenarios = [LaunchedScenario(str(uuid.uuid4()), entry, plan.scenario_name, now_ns) for entry in plan.entries]
+        try:
+            self._check_room(len(scenarios))
+            self._scenarios.reserve(scenarios)
+        except (NameConflict, CapacityError, LaunchError) as exc:
+            _refuse(slot, exc)
+            return
+        self._launches.append(Launch(plan, scenarios, slot))
+        self._hand_out_spares()
+
+    def abandon(self, slot: LaunchSlot) -> None:
+        """Undo the launch that nobody waits for any more; nothing happens when it is over."""
+        for launch in self._launches:
+            if launch.slot is slot:
+                self._give_up(launch, LaunchError("the request was over before the workers were ready"))
+                return
+
+    def stop(self, scenario_id: str, slot: StopSlot) -> None:
+        """Remove a scenario at once and stop its worker; the slot is answered when the worker has gone."""
+        scenario = self._scenarios.remove(scenario_id)
+        if scenario is None:
+            slot.set_result(None)
+        elif (worker := self._workers.get(scenario)) is not None:
+            self._stopping[scenario] = slot
+            self._ask_to_stop(worker, STOP_SECS)
+        else:
+            self._recycle(scenario, self._kept_rows.pop(scenario))
+            slot.set_result(StopResult("stopped", scenario.counters().total_events))
+
+    def shut_down(self, grace_secs: float) -> None:
+        """Stop everything at once, kill what is left after `grace_secs`, and then stop the loop."""
+        self._leaving = True
+        for launch in list(self._launches):
+            self._give_up(launch, LaunchError("the daemon is shutting down"))
+        for worker, owner in self._owners.items():
+            if owner is None:
+                worker.kill()
+            elif owner not in self._stopping:
+                self._ask_to_stop(worker, grace_secs)
+        self._loop.after(grace_secs, self.kill_all)
+        self._loop.after(grace_secs + _REAP_SECS, self._loop.stop)
+        self._stop_loop_when_empty()
+
+    def kill_all(self) -> None:
+        """Kill every worker that is still there."""
+        for worker in self._owners:
+            self._kill(worker, "killed: it did not stop before the daemon did")
+
+    def discard_stdout(self) -> None:
+        """Tell all workers, present and future, that nobody reads stdout any more; logged once.
+
+        Source: HTTP contract, section 23.
+        """
+        if self._stdout_discards:
+            return
+        self._stdout_discards = True
+        logger.warning("stdout was closed by its reader; stdout sinks discard from now on")
+        for worker in self._owners:
+            if worker not in self._pool.starting:
+                self._tell_stdout_discards(worker)
+
+    def reconcile(self, now_ns: int) -> int | None:
+        """Start a worker if one is due; returns when the next is (monotonic ns), or None."""
+        if self._leaving:
+            return None
+        refusal = self._pool.refusal()
+        for launch in [launch for launch in self._launches if launch.without_worker and refusal is not None]:
+            self._give_up(launch, LaunchError(f"no worker can be started: {refusal}"))
+        waiting = sum(len(launch.without_worker) for launch in self._launches)
+        due_ns = self._pool.due_ns(now_ns, waiting=waiting, busy=bool(self._launches))
+        if due_ns is None or due_ns > now_ns:
+            return due_ns
+        worker = self._pool.start_one(now_ns)
+        if worker is None:
+            logger.warning("a worker could not be started", extra=fields(error=self._pool.last_reason))
+        else:
+            self._owners[worker] = None
+            self._loop.watch(worker.fileno(), partial(self._receive, worker))
+            self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
+            self._loop.after(BOOT_SECS, partial(self._check_booted, worker))
+        return now_ns
+
+    def _check_room(self, wanted: int) -> None:
+        if self._leaving:
+            raise LaunchError("the daemon is shutting down")
+        promised = sum(len(launch.without_worker) for launch in self._launches)
+        if self._pool.room() - promised < wanted:
+            raise LaunchError(f"all {self._board.rows} places for scenarios are taken: DELETE finished ones first")
+
+    def _hand_out_spares(self) -> None:
+        for launch in self._launches:
+            while launch.without_worker:
+                worker = self._pool.take()
+                if worker is None:
+                    return
+                self._assign(worker, launch)
+
+    def _assign(self, worker: WorkerProcess, launch: BodyLaunch) -> None:
+        scenario = launch.assign(worker)
+        try:
+            worker.send(Run(scenario_id=scenario.id, entry=scenario.entry.plan))
+        except WireError:
+            launch.withdraw(worker)
+            self._kill(worker, "killed: it did not take its plan")
+            return
+        self._owners[worker] = launch
+        scenario.attach(self._board.row(worker.row))
+
+    def _start(self, launch: BodyLaunch) -> None:
+        if not launch.slot.set_running_or_notify_cancel():
+            self._dismantle(launch)
+            return
+        start = Start(start_ns=time.monotonic_ns(), wall_ns=time.time_ns())
+        try:
+            for worker in launch.workers:
+                worker.send(start)
+        except WireError as exc:
+            self._dismantle(launch)
+            launch.slot.set_exception(LaunchError(f"a worker went while it was being started: {exc}"))
+            return
+        self._launches.remove(launch)
+        for worker, scenario in launch.workers.items():
+            scenario.start(start.start_ns)
+            self._owners[worker] = scenario
+            self._workers[scenario] = worker
+            self._budget.add(scenario.entry.plan.rate)
+        self._scenarios.add(launch.scenarios)
+        launch.slot.set_result(list(launch.scenarios))
+        self._board.set_slack_ns(self._budget.slack_ns())
+
+    def _give_up(self, launch: BodyLaunch, error: LaunchError) -> None:
+        self._dismantle(launch)
+        _refuse(launch.slot, error)
+
+    def _dismantle(self, launch: BodyLaunch) -> None:
+        # Nothing was delivered yet, so there is nothing to flush: the workers are killed, and go back to the pool.
+        self._launches.remove(launch)
+        self._scenarios.give_up(launch.scenarios)
+        for worker, scenario in launch.workers.items():
+            scenario.detach()
+            self._owners[worker] = None
+            worker.kill()
+
+    def _ask_to_stop(self, worker: WorkerProcess, grace_secs: float) -> None:
+        try:
+            worker.send(Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
+        except WireError as exc:
+            logger.debug("a worker could not be asked to stop: %s", exc)
+        self._loop.after(grace_secs, partial(self._kill, worker, f"killed: it did not stop within {grace_secs:g} s"))
+
+    def _kill(self, worker: WorkerProcess, why: str) -> None:
+        if worker in self._owners:
+            self._verdicts.setdefault(worker, why)
+            worker.kill()
+
+    def _check_booted(self, worker: WorkerProcess) -> None:
+        if worker in self._pool.starting:
+            self._kill(worker, f"killed: it did not report within {BOOT_SECS:g} s")
+
+    def _receive(self, worker: WorkerProcess) -> bool:
+        """Handle the next event; returns whether there may be more."""
+        try:
+            event = worker.receive()
+        except WireError:
+            self._loop.unwatch(worker.fileno())
+            self._loop.after(_GOODBYE_SECS, partial(self._kill, worker, "killed: it closed its pipe and stayed"))
+            return False
+        self._handle(worker, event)
+        return True
+
+    def _handle(self, worker: WorkerProcess, event: Event) -> None:
+        owner = self._owners[worker]
+        match event:
+            case Log():
+                worker_logger.log(event.level, "%s", event.message, extra=fields(**event.fields))
+            case StdoutClosed():
+                self.discard_stdout()
+            case Finished():
+                self._finished[worker] = event
+            case Ready():
+                self._parked(worker, event)
+            case Prepared() if isinstance(owner, Launch) and owner.prepared(worker):
+                self._start(owner)
+            case Prepared():
+                return
+
+    def _parked(self, worker: WorkerProcess, ready: Ready) -> None:
+        if not ready.preloaded or ready.threads != 1:
+            logger.warning(
+                "a worker started without its preload or with threads",
+                extra=fields(preloaded=ready.preloaded, threads=ready.threads),
+            )
+        if self._stdout_discards:
+            self._tell_stdout_discards(worker)
+        self._pool.ready(worker)
+        self._hand_out_spares()
+        if self._on_first_ready is not None:
+            self._on_first_ready()
+            self._on_first_ready = None
+
+    def _tell_stdout_discards(self, worker: WorkerProcess) -> None:
+        try:
+            worker.send(StdoutDiscards())
+        except WireError as exc:
+            logger.debug("a worker could not be told that stdout has gone: %s", exc)
+
+    def _maybe_ended(self, worker: WorkerProcess) -> None:
+        watched = worker.watched
+        if worker.has_ended():
+            self._ended(worker)
+        elif worker.watched != watched:
+            self._loop.unwatch(watched)
+            self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
+
+    def _ended(self, worker: WorkerProcess) -> None:
+        while worker.has_event() and self._receive(worker):
+            pass
+        reason = self._verdicts.pop(worker, None)
+        killed = reason is not None
+        reason = reason or worker.exit_reason()
+        finished = self._finished.pop(worker, None)
+        self._loop.unwatch(worker.fileno())
+        self._loop.unwatch(worker.watched)
+        worker.close()
+        match self._owners.pop(worker):
+            case None:
+                self._spare_ended(worker, reason or "ended without being asked")
+            case Launch() as launch:
+                fault = finished.fault.message if finished is not None and finished.fault is not None else None
+                self._release_row(worker.row)
+                launch.workers.pop(worker).detach()
+                self._give_up(
+                    launch, LaunchError(f"a worker ended while it prepared: {fault or reason or 'no reason'}")
+                )
+            case LaunchedScenario() as scenario:
+                self._scenario_ended(scenario, worker, reason or self._verdict(scenario, finished), finished, killed)
+        self._stop_loop_when_empty()
+
+    def _spare_ended(self, worker: WorkerProcess, reason: str) -> None:
+        self._board.clear(worker.row)
+        if self._pool.lost(worker, reason, time.monotonic_ns()) and not self._leaving:
+            logger.warning("a spare worker ended", extra=fields(pid=worker.pid, reason=reason))
+
+    def _scenario_ended(
+        self,
+        scenario: LaunchedScenario,
+        worker: WorkerProcess,
+        reason: str | None,
+        finished: Finished | None,
+        killed: bool,
+    ) -> None:
+        final = scenario.freeze(reason, time.monotonic_ns())
+        del self._workers[scenario]
+        self._budget.remove(scenario.entry.plan.rate)
+        self._board.set_slack_ns(self._budget.slack_ns())
+        if reason is not None:
+            shown = {"id": scenario.id, "name": scenario.entry.plan.name, "reason": reason}
+            if finished is not None and finished.fault is not None and finished.fault.traceback:
+                shown["traceback"] = finished.fault.traceback
+            logger.warning("scenario ended abnormally", extra=fields(**shown))
+        slot = self._stopping.pop(scenario, None)
+        if slot is None:
+            self._kept_rows[scenario] = worker.row
+        else:
+            self._recycle(scenario, worker.row)
+            slot.set_result(StopResult("force_stopped" if killed else "stopped", final.total_events))
+
+    def _verdict(self, scenario: LaunchedScenario, finished: Finished | None) -> str | None:
+        if finished is None:
+            return "ended without saying why"
+        if finished.reason == "failed":
+            return "failed" if finished.fault is None else f"{finished.fault.kind}: {finished.fault.message}"
+        if finished.reason == "stopped" and scenario not in self._stopping and not self._leaving:
+            return "stopped by a signal from outside"
+        return None
+
+    def _recycle(self, scenario: LaunchedScenario, row: int) -> None:
+        scenario.detach()
+        self._release_row(row)
+
+    def _release_row(self, row: int) -> None:
+        self._board.clear(row)
+        self._pool.give_back(row)
+
+    def _stop_loop_when_empty(self) -> None:
+        if self._leaving and not self._owners:
+            self._loop.stop()
+
+
+def _refuse(slot: LaunchSlot, error: SondadError) -> None:
+    # The caller may have given up meanwhile, and a cancelled slot takes no answer.
+    if slot.set_running_or_notify_cancel():
+        slot.set_exception(error)

@@ -1,0 +1,49 @@
+"""One body on its way from the request to its common start. Touches no process.
+
+reserved ──► every entry has a worker and sent it Run ──► every worker answered Prepared ──► started, or given up
+"""
+
+from collections import deque
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+from common.plan import Plan
+from supervisor.control_plane import Scenario
+from supervisor.scenarios import LaunchedScenario
+
+W = TypeVar("W")
+
+
+class Launch(Generic[W]):
+    """The entries of one body and the workers taken for them.
+
+    Args:
+        plan: the body.
+        scenarios: its reserved scenarios, in entry order.
+        slot: where the answer goes.
+    """
+
+    def __init__(self, plan: Plan, scenarios: list[LaunchedScenario], slot: "Future[list[Scenario]]") -> None:
+        self.plan = plan
+        self.scenarios = scenarios
+        self.slot = slot
+        self.without_worker = deque(scenarios)
+        self.workers: dict[W, LaunchedScenario] = {}
+        self._unprepared: set[W] = set()
+
+    def assign(self, worker: W) -> LaunchedScenario:
+        """Give `worker` the next entry without one, and return it."""
+        scenario = self.without_worker.popleft()
+        self.workers[worker] = scenario
+        self._unprepared.add(worker)
+        return scenario
+
+    def withdraw(self, worker: W) -> None:
+        """Take back an assignment that did not reach its worker."""
+        self._unprepared.remove(worker)
+        self.without_worker.appendleft(self.workers.pop(worker))
+
+    def prepared(self, worker: W) -> bool:
+        """Note that `worker` is prepared; returns whether the whole body can start."""
+        self._unprepared.discard(worker)
+        return not self.without_worker and not self._unprepared

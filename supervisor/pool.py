@@ -1,0 +1,143 @@
+"""Warm spares: how many there should be, how many there are, and what happens when they keep dying.
+
+Pure over what `start` returns: `now_ns` (CLOCK_MONOTONIC) is an argument, no process, pipe or clock is touched. The
+main loop asks `due_ns` and calls `start_one` when it is time.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
+
+from supervisor.control_plane import LaunchError
+
+TOLERATED_FAILURES: Final = 4
+"""So many spares may die within the window and are replaced at once."""
+
+REFUSING_FAILURES: Final = 6
+"""From so many on, bodies are refused while no worker is there or on its way."""
+
+_WINDOW_NS: Final = 30_000_000_000
+_BACKOFF_NS: Final = 100_000_000
+_MAX_BACKOFF_NS: Final = 10_000_000_000
+
+
+class HasRow(Protocol):
+    """What the pool needs to know of a worker: its row of the board."""
+
+    @property
+    def row(self) -> int:
+        """Index of the row."""
+        ...
+
+
+W = TypeVar("W", bound=HasRow)
+
+
+class Pool(Generic[W]):
+    """Spares, workers being started, and the rows of the board that nobody has.
+
+    Args:
+        start: starts a worker for a row; raises LaunchError.
+        rows: how many rows the board has.
+        spares_wanted: how many parked workers there should be when nothing else is to be done.
+        starting_limit: how many workers may be starting at once.
+
+    Attributes:
+        last_reason: why the newest failure happened.
+    """
+
+    def __init__(self, start: Callable[[int], W], *, rows: int, spares_wanted: int, starting_limit: int) -> None:
+        self._start = start
+        self._free_rows = deque(range(rows))
+        self._spares_wanted = spares_wanted
+        self._starting_limit = starting_limit
+        self._starting: set[W] = set()
+        self._spares: deque[W] = deque()
+        self._failures: deque[int] = deque(maxlen=REFUSING_FAILURES + 8)
+        self.last_reason = ""
+
+    @property
+    def spares(self) -> tuple[W, ...]:
+        """The parked workers, longest parked first."""
+        return tuple(self._spares)
+
+    @property
+    def starting(self) -> frozenset[W]:
+        """The workers that have not reported yet."""
+        return frozenset(self._starting)
+
+    def room(self) -> int:
+        """Return how many workers can be had without anybody giving one back."""
+        return len(self._free_rows) + len(self._starting) + len(self._spares)
+
+    def take(self) -> W | None:
+        """Return the longest parked spare, now the caller's, or None."""
+        return self._spares.popleft() if self._spares else None
+
+    def ready(self, worker: W) -> None:
+        """Note that a worker has reported and is parked."""
+        self._starting.remove(worker)
+        self._spares.append(worker)
+
+    def lost(self, worker: W, reason: str, now_ns: int) -> bool:
+        """Note that a worker has gone; its row is free again.
+
+        Returns:
+            Whether it was the pool's, which counts as a failure, and not a worker taken before.
+        """
+        ours = worker in self._starting or worker in self._spares
+        if ours:
+            self._starting.discard(worker)
+            if worker in self._spares:
+                self._spares.remove(worker)
+            self._failed(reason, now_ns)
+        self.give_back(worker.row)
+        return ours
+
+    def give_back(self, row: int) -> None:
+        """Free a row that has been cleared."""
+        self._free_rows.append(row)
+
+    def due_ns(self, now_ns: int, *, waiting: int, busy: bool) -> int | None:
+        """Return when the next worker is to be started; None when none is missing or none may be.
+
+        Args:
+            now_ns: monotonic time.
+            waiting: how many workers bodies are waiting for.
+            busy: whether a body is being launched; spares are refilled when that is over, not meanwhile.
+        """
+        wanted = waiting if busy else waiting + self._spares_wanted
+        missing = wanted - len(self._spares) - len(self._starting)
+        if missing <= 0 or len(self._starting) >= self._starting_limit or not self._free_rows:
+            return None
+        return max(now_ns, self._retry_ns(now_ns))
+
+    def start_one(self, now_ns: int) -> W | None:
+        """Start a worker, to be called when one is due; None when it could not be started, which is a failure."""
+        row = self._free_rows.popleft()
+        try:
+            worker = self._start(row)
+        except LaunchError as exc:
+            self._free_rows.appendleft(row)
+            self._failed(str(exc), now_ns)
+            return None
+        self._starting.add(worker)
+        return worker
+
+    def refusal(self) -> str | None:
+        """Return why no worker can be had for the time being, or None."""
+        if len(self._failures) < REFUSING_FAILURES or self._starting or self._spares:
+            return None
+        return self.last_reason
+
+    def _retry_ns(self, now_ns: int) -> int:
+        while self._failures and self._failures[0] <= now_ns - _WINDOW_NS:
+            self._failures.popleft()
+        excess = len(self._failures) - TOLERATED_FAILURES
+        if excess <= 0:
+            return now_ns
+        return self._failures[-1] + min(_BACKOFF_NS << excess, _MAX_BACKOFF_NS)
+
+    def _failed(self, reason: str, now_ns: int) -> None:
+        self._failures.append(now_ns)
+        self.last_reason = reason

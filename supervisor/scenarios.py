@@ -1,0 +1,184 @@
+"""The scenario map: what was launched and not yet deleted, and who holds which name. Touches no process.
+
+The main loop writes, HTTP threads read. What they read is one immutable snapshot that the loop replaces, so reading
+takes no lock and never waits.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from common.board import Counters, Recent, Row
+from common.plan import PlannedEntry
+from common.states import State
+from supervisor.control_plane import CapacityError, NameConflict
+
+
+class LaunchedScenario:
+    """One entry from its reservation on; implements `control_plane.Scenario`.
+
+    Written by the main loop alone: `attach`, `start`, `freeze`, `detach`, in this order.
+
+    Args:
+        scenario_id: UUID v4.
+        entry: what is to run.
+        scenario_name: the name of the whole body.
+        now_ns: monotonic time of the reservation.
+    """
+
+    def __init__(self, scenario_id: str, entry: PlannedEntry, scenario_name: str | None, now_ns: int) -> None:
+        self.id = scenario_id
+        self.entry = entry
+        self.scenario_name = scenario_name
+        self.launched_ns = now_ns
+        self.exit_reason: str | None = None
+        self._row: Row | None = None
+        self._final: Counters | None = None
+        self._started = False
+        self._position = 0
+        self._draining = threading.Lock()
+
+    def attach(self, row: Row) -> None:
+        """Give the scenario the row that its worker writes."""
+        self._row = row
+
+    def start(self, start_ns: int) -> None:
+        """Note that the worker was told to start."""
+        self.launched_ns = start_ns
+        self._started = True
+
+    def freeze(self, exit_reason: str | None, now_ns: int) -> Counters:
+        """Keep the counters as they are, state FINISHED: the worker has gone."""
+        final = self.counters()
+        if final.state != State.FINISHED:
+            final = msgspec.structs.replace(final, state=State.FINISHED, state_since_ns=now_ns)
+        self.exit_reason = exit_reason
+        self._final = final
+        return final
+
+    def detach(self) -> None:
+        """Let go of the row, which somebody else will get; nothing is buffered any more."""
+        with self._draining:
+            self._row = None
+
+    def counters(self) -> Counters:
+        """Return one consistent state of the counters; after the worker has gone its last values, state FINISHED."""
+        row = self._row
+        if self._final is not None:
+            return self._final
+        if row is None or not self._started:
+            return Counters(state_since_ns=self.launched_ns)
+        counters = row.read()
+        if self._final is not None:
+            # The worker has gone meanwhile, and the row may be somebody else's already.
+            return self._final
+        if counters.state == State.PENDING and not self.entry.plan.phase_offset_ns:
+            # Told to start, and nothing to wait for: running, even when the worker has not shown it yet.
+            counters.state = State.RUNNING
+        if not counters.state_since_ns:
+            counters.state_since_ns = self.launched_ns
+        return counters
+
+    def drain(self) -> Recent:
+        """Take all buffered samples; two concurrent calls never get the same sample."""
+        with self._draining:
+            recent = self._recent(self._position)
+            self._position = recent.position
+            return recent
+
+    def peek(self) -> Recent:
+        """Return what `drain` would return, and leave the buffer alone."""
+        with self._draining:
+            return self._recent(self._position)
+
+    def newest(self) -> Recent:
+        """Return the newest samples, drained before or not; leaves the buffer alone."""
+        with self._draining:
+            return self._recent(0)
+
+    def _recent(self, position: int) -> Recent:
+        if self._row is not None:
+            return self._row.recent(position)
+        return Recent(
+            position=position,
+            ticks=np.empty(0, np.uint64),
+            stamps_ns=np.empty(0, np.int64),
+            values=np.empty(0),
+            series=np.empty(0, np.uint64),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    launched: dict[str, LaunchedScenario] = field(default_factory=dict)
+    reserved: tuple[LaunchedScenario, ...] = ()
+
+
+class ScenarioMap:
+    """All scenarios in launch order, and the reservations of bodies being launched.
+
+    Args:
+        capacity: how many scenarios there may be, finished ones and reservations included; 0 is unlimited.
+    """
+
+    def __init__(self, capacity: int = 0) -> None:
+        self._capacity = capacity
+        self._snapshot = _Snapshot()
+
+    def all(self) -> list[LaunchedScenario]:
+        """Return every launched scenario, in launch order."""
+        return list(self._snapshot.launched.values())
+
+    def get(self, scenario_id: str) -> LaunchedScenario | None:
+        """Return a launched scenario, or None."""
+        return self._snapshot.launched.get(scenario_id)
+
+    def active(self, scenario_name: str | None) -> list[LaunchedScenario]:
+        """Return who holds the name, reservations last; nobody holds None."""
+        if scenario_name is None:
+            return []
+        snapshot = self._snapshot
+        return [
+            scenario
+            for scenario in (*snapshot.launched.values(), *snapshot.reserved)
+            if scenario.scenario_name == scenario_name and scenario.counters().state != State.FINISHED
+        ]
+
+    def reserve(self, scenarios: Sequence[LaunchedScenario]) -> None:
+        """Reserve name and places of one body.
+
+        Raises:
+            NameConflict: somebody active holds the name.
+            CapacityError: there are not enough places.
+        """
+        name = scenarios[0].scenario_name
+        conflicting = self.active(name)
+        if name is not None and conflicting:
+            raise NameConflict(name, conflicting)
+        snapshot = self._snapshot
+        if self._capacity and len(snapshot.launched) + len(snapshot.reserved) + len(scenarios) > self._capacity:
+            raise CapacityError(list(snapshot.launched.values()), self._capacity)
+        self._snapshot = _Snapshot(snapshot.launched, (*snapshot.reserved, *scenarios))
+
+    def give_up(self, scenarios: Sequence[LaunchedScenario]) -> None:
+        """Drop the reservation of a body that was not launched."""
+        self._snapshot = _Snapshot(self._snapshot.launched, self._without(scenarios))
+
+    def add(self, scenarios: Sequence[LaunchedScenario]) -> None:
+        """Turn the reservation of a body into launched scenarios, all at once."""
+        launched = {**self._snapshot.launched, **{scenario.id: scenario for scenario in scenarios}}
+        self._snapshot = _Snapshot(launched, self._without(scenarios))
+
+    def remove(self, scenario_id: str) -> LaunchedScenario | None:
+        """Remove and return a launched scenario; None when there is none of that id."""
+        launched = dict(self._snapshot.launched)
+        scenario = launched.pop(scenario_id, None)
+        self._snapshot = _Snapshot(launched, self._snapshot.reserved)
+        return scenario
+
+    def _without(self, scenarios: Sequence[LaunchedScenario]) -> tuple[LaunchedScenario, ...]:
+        leaving = set(scenarios)
+        return tuple(scenario for scenario in self._snapshot.reserved if scenario not in leaving)

@@ -1,0 +1,227 @@
+"""Wiring: builds every object of the control plane once, in order, and takes it down in reverse.
+
+Source: HTTP contract, sections 19 and 23.
+"""
+
+import errno
+import logging
+import os
+import resource
+import socket
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Final
+
+import setproctitle
+
+from common.board import Board
+from common.errors import StartupError, os_error_text
+from common.logs import LineWriter, fields
+from common.plan import Plan
+from supervisor.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
+from supervisor.fleet import Fleet
+from supervisor.http.app import build_app
+from supervisor.http.server import HttpServer
+from supervisor.loop import Callback, Loop
+from supervisor.pool import Pool
+from supervisor.scenarios import ScenarioMap
+from supervisor.sdnotify import ServiceManager
+from supervisor.settings import Settings, usable_cores
+from supervisor.spawn import Door
+from supervisor.wakeups import WakeupBudget
+
+logger = logging.getLogger(__name__)
+
+BOARD_ROWS: Final = 8192
+GRACE_SECS: Final = 4.5
+"""From SIGTERM to the SIGKILL of workers that are still there; the process ends within 6 s."""
+
+_END_SECS: Final = 5.8
+_HTTP_SECS: Final = 0.3
+_LAST_LINES_SECS: Final = 1.0
+_BACKLOG: Final = 1024
+_OBSERVE_THREADS: Final = 4
+
+
+class LoopControlPlane:
+    """The control plane as HTTP threads see it; implements `control_plane.ControlPlane`.
+
+    Args:
+        loop: of the main thread.
+        fleet: asked on the loop only.
+        scenarios: read in any thread.
+    """
+
+    def __init__(self, loop: Loop, fleet: Fleet, scenarios: ScenarioMap) -> None:
+        self._loop = loop
+        self._fleet = fleet
+        self._scenarios = scenarios
+
+    def scenarios(self) -> list[Scenario]:
+        """Return all scenarios not yet deleted, in launch order."""
+        return list(self._scenarios.all())
+
+    def scenario(self, scenario_id: str) -> Scenario | None:
+        """Return the scenario of that id, or None."""
+        return self._scenarios.get(scenario_id)
+
+    def conflicts(self, scenario_name: str | None) -> list[Scenario]:
+        """Return who holds the name."""
+        return list(self._scenarios.active(scenario_name))
+
+    def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
+        """Start all entries of `plan` or none; see the protocol."""
+        slot: Future[list[Scenario]] = Future()
+        self._post(partial(self._fleet.launch, plan, slot))
+        try:
+            return slot.result(timeout_secs)
+        except TimeoutError as exc:
+            if not slot.cancel():
+                return slot.result()
+            self._loop.post(partial(self._fleet.abandon, slot))
+            raise CallTimeoutError(f"the workers were not ready within {timeout_secs:g} s") from exc
+
+    def stop(self, scenario_id: str, timeout_secs: float) -> StopResult | None:
+        """Remove the scenario at once and wait until its worker has gone; see the protocol."""
+        slot: Future[StopResult | None] = Future()
+        self._post(partial(self._fleet.stop, scenario_id, slot))
+        try:
+            return slot.result(timeout_secs)
+        except TimeoutError as exc:
+            raise CallTimeoutError(f"the worker was not gone within {timeout_secs:g} s") from exc
+
+    def _post(self, call: Callback) -> None:
+        if not self._loop.post(call):
+            raise LaunchError("the daemon is shutting down")
+
+
+class Service:
+    """The running control plane.
+
+    Args:
+        settings: how it runs.
+        logs: where the last lines go before the process ends.
+
+    Raises:
+        StartupError: the address cannot be had.
+    """
+
+    def __init__(self, settings: Settings, logs: LineWriter) -> None:
+        self._settings = settings
+        self._logs = logs
+        self._stop_asked_at: float | None = None
+        _raise_descriptor_limit()
+        _log_settings(settings)
+        self._listener = _listen(settings.host, settings.port)
+        self._address = _address_text(self._listener)
+        # Hides an API key that was given as an argument.
+        setproctitle.setproctitle(f"sondad: serve {self._address}")
+        self._manager = ServiceManager(os.environ)
+        board = Board(BOARD_ROWS)
+        door = Door(board.descriptor)
+        self._loop = Loop()
+        self._loop.catch_signals(self._on_signal)
+        self._scenarios = ScenarioMap(settings.max_scenarios)
+        cores = usable_cores()
+        pool = Pool(door.start, rows=board.rows, spares_wanted=max(4, 2 * cores), starting_limit=settings.workers)
+        budget = WakeupBudget(settings.wakeups_per_core * cores)
+        self._fleet = Fleet(self._loop, board, pool, self._scenarios, budget, self._manager.ready)
+        control_plane = LoopControlPlane(self._loop, self._fleet, self._scenarios)
+        self._server = HttpServer(
+            build_app(control_plane, settings),
+            self._listener,
+            control_threads=settings.max_inflight_requests,
+            observe_threads=_OBSERVE_THREADS,
+            max_body_bytes=settings.max_body_bytes,
+        )
+
+    def run(self) -> None:
+        """Announce the port, serve until SIGINT or SIGTERM, and leave nothing behind."""
+        self._server.start()
+        self._announce()
+        logger.info("sonda-server listening", extra=fields(addr=self._address, workers=self._settings.workers))
+        if self._manager.watchdog_period_secs is not None:
+            self._loop.every(self._manager.watchdog_period_secs, self._manager.alive)
+        try:
+            self._loop.run(self._fleet.reconcile)
+        finally:
+            self._fleet.kill_all()
+        self._loop.refuse_posts()
+        self._server.close(_HTTP_SECS)
+        self._log_scenarios()
+        logger.info("sonda-server shut down cleanly")
+        self._loop.close()
+
+    def last_lines_secs(self) -> float:
+        """Return how long the log may take to be written before the process ends."""
+        since_signal = 0.0 if self._stop_asked_at is None else time.monotonic() - self._stop_asked_at
+        return min(max(_END_SECS - since_signal, 0.1), _LAST_LINES_SECS)
+
+    def _on_signal(self) -> None:
+        if self._stop_asked_at is not None:
+            self._fleet.kill_all()
+            return
+        self._stop_asked_at = time.monotonic()
+        logger.info("shutdown signal received — stopping all running scenarios")
+        self._manager.stopping()
+        self._server.stop_accepting()
+        self._fleet.shut_down(GRACE_SECS)
+
+    def _announce(self) -> None:
+        port = self._listener.getsockname()[1]
+        try:
+            os.write(1, b'{"sonda_server":{"port":%d}}\n' % port)
+        except BrokenPipeError:
+            self._fleet.discard_stdout()
+        except OSError as exc:
+            logger.warning("cannot announce the port on stdout: %s", os_error_text(exc))
+
+    def _log_scenarios(self) -> None:
+        for scenario in self._scenarios.all():
+            name = scenario.entry.plan.name
+            if scenario.exit_reason is None:
+                logger.info("scenario task joined", extra=fields(scenario=name))
+            else:
+                logger.warning("scenario task join failed", extra=fields(scenario=name, error=scenario.exit_reason))
+
+
+def _log_settings(settings: Settings) -> None:
+    if settings.api_key_is_empty:
+        logger.warning("--api-key / SONDA_API_KEY is empty — authentication disabled")
+    if settings.api_key is None:
+        logger.info("API key authentication disabled — all endpoints are public")
+    else:
+        logger.info(
+            "API key authentication enabled for /scenarios/*, /events, /metrics, and /scenarios/metrics endpoints"
+        )
+    if settings.is_open_to_others:
+        logger.warning(
+            "--bind %s without an API key: everybody who reaches this machine may start scenarios", settings.host
+        )
+    if not settings.max_scenarios:
+        logger.warning("--max-scenarios 0 — scenario row cap disabled (unlimited)")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as exc:
+        listener.close()
+        remedy = "; pick another --port" if exc.errno in (errno.EADDRINUSE, errno.EACCES) else "; check --bind"
+        raise StartupError(f"cannot listen on {host} port {port}: {os_error_text(exc)}{remedy}") from exc
+    return listener
+
+
+def _address_text(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _raise_descriptor_limit() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

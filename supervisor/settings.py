@@ -1,0 +1,181 @@
+"""Flags and environment to one frozen record. Source: HTTP contract, section 18."""
+
+import argparse
+import ipaddress
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from common.errors import StartupError
+
+API_KEY_VARIABLE: Final = "SONDA_API_KEY"
+DEFAULT_WAKEUPS: Final = 5000
+_MAX_DEFAULT_WORKERS: Final = 16
+_MAX_INTEGER: Final = 2**63 - 1
+
+# systemd names the directories it made; the defaults are what the service unit gets.
+_DIRECTORIES: Final = {"STATE_DIRECTORY": "/var/lib/sondad", "RUNTIME_DIRECTORY": "/run/sondad"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the control plane runs.
+
+    Attributes:
+        host: IP address to listen on.
+        port: TCP port; 0 lets the operating system pick.
+        api_key: what clients must show; None leaves everything public.
+        api_key_is_empty: whether a key was given that is no key.
+        environment: what `${VAR}` in scenarios may name.
+        allowed_paths: roots of the files that scenarios may name.
+        workers: how many worker processes may be starting at once.
+        max_scenarios: how many scenarios there may be, finished ones included; 0 is unlimited.
+        max_inflight_requests: how many control calls run at once.
+        request_timeout_secs: how long a control call may take.
+        max_body_bytes: how large a request body may be.
+        wakeups_per_core: wake-ups a second of all workers together, per usable core.
+    """
+
+    host: str
+    port: int
+    api_key: str | None = field(repr=False)
+    api_key_is_empty: bool
+    environment: Mapping[str, str] = field(repr=False)
+    allowed_paths: tuple[Path, ...]
+    workers: int
+    max_scenarios: int
+    max_inflight_requests: int
+    request_timeout_secs: float
+    max_body_bytes: int
+    wakeups_per_core: int
+
+    @property
+    def is_open_to_others(self) -> bool:
+        """Whether everybody who reaches this machine may start scenarios."""
+        return self.api_key is None and ipaddress.ip_address(self.host).is_unspecified
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def parse_settings(program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Return the settings, or print help or version and leave.
+
+    Args:
+        program: name shown in the help.
+        arguments: without the program's name.
+        environment: of the process.
+
+    Raises:
+        SystemExit: code 2 for a wrong argument, named on stderr; 0 after help and version.
+        StartupError: the bind address is none.
+    """
+    given = _parser(program).parse_args(arguments)
+    key = given.api_key if given.api_key is not None else environment.get(API_KEY_VARIABLE)
+    return Settings(
+        host=_host(given.bind) if given.bind is not None else "0.0.0.0" if key else "127.0.0.1",  # noqa: S104
+        port=given.port,
+        api_key=key or None,
+        api_key_is_empty=key == "",
+        environment={name: value for name, value in environment.items() if name != API_KEY_VARIABLE},
+        allowed_paths=tuple(given.allow_path or _default_paths(environment)),
+        workers=given.workers,
+        max_scenarios=given.max_scenarios,
+        max_inflight_requests=given.max_inflight_requests or 4 * given.workers,
+        request_timeout_secs=float(given.request_timeout),
+        max_body_bytes=given.max_body_bytes,
+        wakeups_per_core=given.wakeups,
+    )
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program, allow_abbrev=False, description="Run the control plane: scenarios are POSTed, watched, DELETEd."
+    )
+    add = parser.add_argument
+    add("--port", type=_integer(0, 65535), default=8080, help="TCP port, 0 picks a free one (default %(default)s)")
+    add("--bind", metavar="IP", help="address to listen on (default 127.0.0.1, or 0.0.0.0 with an API key)")
+    add(
+        "--api-key",
+        metavar="KEY",
+        help=f"what clients must show as bearer token; {API_KEY_VARIABLE} does the same and stays out of the command "
+        "line (default none)",
+    )
+    add(
+        "--allow-path",
+        action="append",
+        type=lambda text: Path(text).absolute(),
+        metavar="DIR",
+        help="root of the files that scenarios may name, repeatable (default the state and runtime directories, /tmp)",
+    )
+    add(
+        "--workers",
+        type=_integer(1),
+        default=min(usable_cores(), _MAX_DEFAULT_WORKERS),
+        metavar="N",
+        help="worker processes being started at once (default %(default)s)",
+    )
+    add("--max-scenarios", type=_integer(0), default=0, metavar="N", help="scenarios at most, 0 is unlimited")
+    add("--max-inflight-requests", type=_integer(1), metavar="N", help="control calls at once (default 4 x workers)")
+    add(
+        "--request-timeout",
+        type=_integer(1),
+        default=30,
+        metavar="SECS",
+        help="seconds a control call may take (default %(default)s)",
+    )
+    add(
+        "--max-body-bytes",
+        type=_integer(0),
+        default=1024 * 1024,
+        metavar="N",
+        help="size of a request body (default %(default)s)",
+    )
+    add(
+        "--wakeups",
+        type=_integer(1),
+        default=DEFAULT_WAKEUPS,
+        metavar="N",
+        help="wake-ups a second and core that all scenarios may cost (default %(default)s)",
+    )
+    add("-V", "--version", action=_Version, nargs=0, help="show the version and leave")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        sys.stdout.write(f"{parser.prog} {metadata.version('sondad')}\n")
+        parser.exit()
+
+
+def _integer(low: int, high: int = _MAX_INTEGER) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 20 and low <= int(text) <= high):
+            bounds = f"{low} or more" if high == _MAX_INTEGER else f"{low} to {high}"
+            raise argparse.ArgumentTypeError(f"expected a whole number, {bounds}, found {text!r}")
+        return int(text)
+
+    return parse
+
+
+def _host(text: str) -> str:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError as exc:
+        raise StartupError(
+            f"--bind {text}: not an IP address; expected one such as 127.0.0.1, 0.0.0.0 or [::1]"
+        ) from exc
+
+
+def _default_paths(environment: Mapping[str, str]) -> list[Path]:
+    named = [environment.get(variable) or default for variable, default in _DIRECTORIES.items()]
+    return [Path(directory) for text in named for directory in text.split(":")] + [Path("/tmp")]  # noqa: S108

@@ -1,0 +1,244 @@
+"""The door: the only file that imports `worker`. Starts worker processes and tells why they ended.
+
+::
+
+    supervisor ──start()──► template (forkserver: numpy, encoders, cheap sinks preloaded) ──fork──► worker
+        │  control pipe, one end each ◄──────────────────────────────────────────────────────────────┘
+        └─ sentinel: the template reaps the worker and writes its exit code there
+
+Used on the main thread alone. A worker gets one end of its pipe, the board's descriptor and its row; the template's
+socket has no name in the file system, so nothing is left behind however the processes die.
+"""
+
+import multiprocessing
+import operator
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, reduction, resource_tracker, util
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Final
+
+import worker.main
+
+from common import wire
+from common.messages import Command, Event
+from supervisor.control_plane import LaunchError
+
+PRELOAD: Final = ["worker.preload"]
+"""Imported once by the template; every worker shares the memory."""
+
+SECRET_VARIABLES: Final = ("SONDA_API_KEY", "NOTIFY_SOCKET")
+_ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_UNTIL_HANDLED: Final = {signal.SIGINT, signal.SIGTERM}
+_EXIT_CODE_LOST: Final = 255
+_PIPE_PATIENCE: Final = struct.pack("ll", 0, 500_000)
+"""A struct timeval: how long the loop may be held up by one worker that stopped in the middle of a message."""
+
+
+class WorkerProcess:
+    """One worker process, as the main loop holds it.
+
+    Args:
+        process: the started process.
+        connection: our end of its control pipe.
+        row: its row of the board.
+
+    Attributes:
+        pid: process id.
+        row: see above.
+        watched: descriptor that becomes readable when the process may have ended.
+    """
+
+    def __init__(self, process: ForkServerProcess, connection: "Connection", row: int) -> None:
+        self.pid = int(process.pid or 0)
+        self.row = row
+        self.watched = process.sentinel
+        self._process = process
+        self._connection = connection
+        self._pidfd: int | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor of the control pipe, readable when an event or end of file is there."""
+        return self._connection.fileno()
+
+    def send(self, command: Command) -> None:
+        """Send one command.
+
+        Raises:
+            WireError: the worker has gone, or has stopped reading.
+        """
+        wire.send(self._connection, command)
+
+    def receive(self) -> Event:
+        """Return the next event.
+
+        Raises:
+            WireError: the worker has gone, or what came is no event.
+        """
+        return wire.receive_event(self._connection)
+
+    def has_event(self) -> bool:
+        """Return whether `receive` would not wait; true at end of file as well."""
+        return self._connection.poll(0)
+
+    def has_ended(self) -> bool:
+        """Return whether the process has gone; to be asked when `watched` is readable.
+
+        When the template dies, all its workers read as ended although they live. Then `watched` changes to a
+        descriptor of the process itself, and the answer is no.
+        """
+        if self._pidfd is None:
+            if self._process.exitcode is None:
+                return False
+            if self._process.exitcode != _EXIT_CODE_LOST:
+                return True
+            try:
+                self._pidfd = os.pidfd_open(self.pid)
+            except ProcessLookupError:
+                return True
+            self.watched = self._pidfd
+        process = select.poll()
+        process.register(self._pidfd, select.POLLIN)
+        return bool(process.poll(0))
+
+    def exit_reason(self) -> str | None:
+        """Return why the process that has ended did so, in words; None for exit code 0."""
+        return exit_reason(_EXIT_CODE_LOST if self._process.exitcode is None else self._process.exitcode)
+
+    def kill(self) -> None:
+        """Send SIGKILL; nothing happens when the process has gone."""
+        if self._pidfd is None:
+            self._process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close every descriptor of a process that has ended."""
+        self._connection.close()
+        self._process.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+
+
+def exit_reason(code: int) -> str | None:
+    """Return what an exit code means, in words; None for 0, negative codes are signals."""
+    if code == 0:
+        return None
+    if code < 0:
+        return f"killed by signal {-code} ({signal.Signals(-code).name})"
+    if code == _EXIT_CODE_LOST:
+        return "ended for an unknown reason: its exit code is lost"
+    return f"ended with exit code {code}"
+
+
+class _Inherited:
+    """A descriptor that travels with a process being started and arrives as a plain number.
+
+    Pickled with nothing but the standard library, so that a worker does not import this module.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return operator.methodcaller("detach"), (reduction.DupFd(self._descriptor),)
+
+
+class Door:
+    """Starts workers. There is one, made before any other thread exists.
+
+    Takes secrets and the service manager's socket out of this process's environment, for good: the template and all
+    workers inherit it.
+
+    Args:
+        board_descriptor: the board's memory file.
+    """
+
+    def __init__(self, board_descriptor: int) -> None:
+        self._board_descriptor = board_descriptor
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOAD)
+        for name in SECRET_VARIABLES:
+            os.environ.pop(name, None)
+        for name in _ONE_THREAD:
+            os.environ[name] = "1"
+        # Starting the tracker unblocks SIGINT and SIGTERM, which would undo what `_children_as_we_want_them` does.
+        resource_tracker.ensure_running()
+        with _children_as_we_want_them():
+            _ensure_template()
+
+    def start(self, row: int) -> WorkerProcess:
+        """Fork a worker from the template; waits for the fork, about a millisecond, not for the worker.
+
+        Raises:
+            LaunchError: the operating system refuses another process or descriptor.
+        """
+        try:
+            ours, theirs = self._context.Pipe()
+        except OSError as exc:
+            raise LaunchError(f"cannot start a worker: {exc}") from exc
+        with theirs:
+            _bound_waiting(ours)
+            process = self._context.Process(
+                target=worker.main.run,
+                args=(theirs, _Inherited(self._board_descriptor), row),
+                name="sondad-worker",
+                daemon=True,
+            )
+            try:
+                with _children_as_we_want_them():
+                    _ensure_template()
+                    process.start()
+            except (OSError, EOFError) as exc:
+                ours.close()
+                raise LaunchError(f"cannot start a worker: {exc}") from exc
+        return WorkerProcess(process, ours, row)
+
+
+def _ensure_template() -> None:
+    # multiprocessing keeps the template's socket in a folder under /tmp, which SIGKILL of this process would leave
+    # behind. A socket can also be reached through a descriptor of its file, so the file and the folder go at once.
+    server: Any = forkserver._forkserver
+    try:
+        forkserver.ensure_running()
+    except FileNotFoundError:
+        Path(util.get_temp_dir()).mkdir(mode=0o700)
+        forkserver.ensure_running()
+    address = server._forkserver_address
+    if isinstance(address, str) and not address.startswith("/proc/"):
+        descriptor = os.open(address, os.O_PATH | os.O_CLOEXEC)
+        Path(address).unlink()
+        Path(address).parent.rmdir()
+        server._forkserver_address = f"/proc/self/fd/{descriptor}"
+
+
+@contextmanager
+def _children_as_we_want_them() -> Iterator[None]:
+    """Make what is started meanwhile import nothing of our main script, and keep signals until it handles them.
+
+    The template lends its signal mask to every worker; a worker unblocks once its handlers are in place.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _UNTIL_HANDLED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        sys.modules["__main__"] = main
+
+
+def _bound_waiting(connection: "Connection") -> None:
+    with socket.socket(fileno=os.dup(connection.fileno())) as pipe:
+        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PIPE_PATIENCE)
+        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PIPE_PATIENCE)

@@ -1,0 +1,55 @@
+"""The wake-up budget: how late ticks may be fired together with others, so that a fleet does not eat the machine.
+
+Wake-ups, not events, are what many processes cost. A scenario of rate r wakes at most min(r, 4000) times a second; a
+slack of s seconds makes that 1 / (1 / min(r, 4000) + s). The slack is just large enough for the sum to fit the budget,
+and at most 100 ms. Stamps stay the scheduled instants.
+"""
+
+from collections import Counter
+from typing import Final
+
+import numpy as np
+
+MAX_WAKEUPS_PER_SEC: Final = 4000.0
+"""Above this rate a worker fires all ticks due per wake-up anyway."""
+
+MAX_SLACK_NS: Final = 100_000_000
+_HALVINGS: Final = 30
+
+
+class WakeupBudget:
+    """The rates of all running scenarios against one budget.
+
+    Args:
+        wakeups_per_sec: the budget of the whole machine.
+    """
+
+    def __init__(self, wakeups_per_sec: float) -> None:
+        self._budget = wakeups_per_sec
+        self._scenarios: Counter[float] = Counter()
+
+    def add(self, rate: float) -> None:
+        """Count a scenario in; `rate` in events per second."""
+        self._scenarios[min(rate, MAX_WAKEUPS_PER_SEC)] += 1
+
+    def remove(self, rate: float) -> None:
+        """Count a scenario out that was counted in with the same rate."""
+        wakeups = min(rate, MAX_WAKEUPS_PER_SEC)
+        self._scenarios[wakeups] -= 1
+        if not self._scenarios[wakeups]:
+            del self._scenarios[wakeups]
+
+    def slack_ns(self) -> int:
+        """Return the smallest slack that keeps the fleet within the budget, at most MAX_SLACK_NS."""
+        rates = np.fromiter(self._scenarios, np.float64)
+        counts = np.fromiter(self._scenarios.values(), np.float64)
+        if counts @ rates <= self._budget:
+            return 0
+        low, high = 0.0, MAX_SLACK_NS / 1e9
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            if counts @ (1 / (1 / rates + middle)) > self._budget:
+                low = middle
+            else:
+                high = middle
+        return round(high * 1e9)
