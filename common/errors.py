@@ -4,7 +4,7 @@
 
     SondadError
     ├── CompileError            the posted text is wrong: an HTTP 4xx, nothing launched
-    ├── DecodeError             a text that does not read as its format or language (translated by whoever knows the text)
+    ├── DecodeError             a text that does not read as its format or language (translated by whoever knows which)
     ├── DurationError           a duration text outside the grammar (translated by whoever knows the field)
     ├── EncoderError            this encoder can never take this event: the scenario ends
     ├── SinkError               the other side failed: counted, the scenario lives under `on_sink_error: warn`
@@ -61,12 +61,16 @@ class SinkError(SondadError):
     Attributes:
         retriable: whether the same bytes may succeed later.
         delivered_bytes: how many leading bytes of the failed payload reached the destination, always whole events.
+        one_event: whether only the event behind those failed, so that the ones after it may succeed.
     """
 
-    def __init__(self, message: str, *, retriable: bool = False, delivered_bytes: int = 0) -> None:
+    def __init__(
+        self, message: str, *, retriable: bool = False, delivered_bytes: int = 0, one_event: bool = False
+    ) -> None:
         super().__init__(message)
         self.retriable = retriable
         self.delivered_bytes = delivered_bytes
+        self.one_event = one_event
 
 
 class SinkOpenError(SinkError):

@@ -1,22 +1,43 @@
-"""What users write: one frozen Struct per block of a version-2 scenario file.
+"""What users write and workers run: one frozen Struct per kind of generator, encoder and sink.
 
 A block selected by `type` is a tagged union; adding a kind is one Struct here, one module and one table line in the
 worker. Field order is the declaration order that unknown-field messages list. Numbers are in the unit their name
-gives; durations are texts of the duration grammar (`common/units.py`) and are checked by the compiler.
+gives; durations are texts of the duration grammar (`common/units.py`) and are checked by the compiler. The rest of the
+language, which never reaches a worker, is `supervisor/compiler/language.py`.
 
-Source: scenario format, sections 5 to 8.
+Source: scenario format, sections 8.1 to 8.5.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 OnSinkError = Literal["warn", "fail"]
 SpikeStrategy = Literal["counter", "random"]
 
+U8 = Annotated[int, Meta(ge=0, le=2**8 - 1)]
+U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+# msgspec takes bounds of 63 bits at the most; the compiler refuses what 64 bits do not hold.
+U64 = Annotated[int, Meta(ge=0)]
 
-class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+MAX_SEQUENCE_VALUES = 1_000_000
+"""Values of one `sequence`: 8 MB."""
+
+MAX_TEMPLATES = 1_000
+MAX_POOLS = 64
+MAX_POOL_VALUES = 10_000
+"""Of one log generator, one template and one pool."""
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything a user writes."""
+
+
+def kind_of(spec: Spec) -> str:
+    """Return the `type` under which users write a tagged block."""
+    return str(spec.__struct_config__.tag)
 
 
 class Constant(Spec, frozen=True, kw_only=True, tag_field="type", tag="constant"):
@@ -30,7 +51,7 @@ class Uniform(Spec, frozen=True, kw_only=True, tag_field="type", tag="uniform"):
 
     min: float
     max: float
-    seed: int = 0
+    seed: U64 = 0
 
 
 class Sine(Spec, frozen=True, kw_only=True, tag_field="type", tag="sine"):
@@ -52,7 +73,7 @@ class Sawtooth(Spec, frozen=True, kw_only=True, tag_field="type", tag="sawtooth"
 class Sequence(Spec, frozen=True, kw_only=True, tag_field="type", tag="sequence"):
     """The listed values, one a tick, repeated or held at the last."""
 
-    values: tuple[float, ...]
+    values: Annotated[tuple[float, ...], Meta(max_length=MAX_SEQUENCE_VALUES)]
     repeat: bool = True
 
 
@@ -76,25 +97,87 @@ class Step(Spec, frozen=True, kw_only=True, tag_field="type", tag="step"):
 GeneratorSpec = Constant | Uniform | Sine | Sawtooth | Sequence | Spike | Step
 
 
+class Template(Spec, frozen=True, kw_only=True):
+    """A message whose `{name}` is replaced by a value of the pool of that name."""
+
+    message: str
+    field_pools: Annotated[
+        dict[str, Annotated[tuple[str, ...], Meta(max_length=MAX_POOL_VALUES)]], Meta(max_length=MAX_POOLS)
+    ] = {}
+
+
+class LogTemplate(Spec, frozen=True, kw_only=True, tag_field="type", tag="template"):
+    """The templates in turn, with severities drawn by weight (`info` without weights)."""
+
+    templates: Annotated[tuple[Template, ...], Meta(max_length=MAX_TEMPLATES)]
+    severity_weights: dict[str, float] | None = None
+    seed: U64 = 0
+
+
+class Exponential(Spec, frozen=True, kw_only=True, tag_field="type", tag="exponential"):
+    """Exponential with `rate` lambda."""
+
+    rate: float
+
+
+class Normal(Spec, frozen=True, kw_only=True, tag_field="type", tag="normal"):
+    """Gaussian."""
+
+    mean: float
+    stddev: float
+
+
+class UniformDistribution(Spec, frozen=True, kw_only=True, tag_field="type", tag="uniform"):
+    """Uniform over [min, max)."""
+
+    min: float
+    max: float
+
+
+DistributionSpec = Exponential | Normal | UniformDistribution
+
+
 class PrometheusText(Spec, frozen=True, kw_only=True, tag_field="type", tag="prometheus_text"):
     """Prometheus text exposition, one line an event; `precision` decimals, or full."""
 
-    precision: int | None = None
+    precision: U8 | None = None
+
+
+class InfluxLp(Spec, frozen=True, kw_only=True, tag_field="type", tag="influx_lp"):
+    """InfluxDB line protocol with the value in `field_key`; `precision` decimals, or full."""
+
+    field_key: str = "value"
+    precision: U8 | None = None
 
 
 class JsonLines(Spec, frozen=True, kw_only=True, tag_field="type", tag="json_lines"):
     """One compact JSON object a line; `precision` decimals, or full."""
 
-    precision: int | None = None
+    precision: U8 | None = None
 
 
-EncoderSpec = PrometheusText | JsonLines
+class Syslog(Spec, frozen=True, kw_only=True, tag_field="type", tag="syslog"):
+    """RFC 5424 syslog messages, one a line."""
+
+    hostname: str = "sonda"
+    app_name: str = "sonda"
+
+
+class RemoteWriteEncoder(Spec, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
+    """Prometheus remote-write time series."""
+
+
+class OtlpEncoder(Spec, frozen=True, kw_only=True, tag_field="type", tag="otlp"):
+    """OpenTelemetry data points and log records."""
+
+
+EncoderSpec = PrometheusText | InfluxLp | JsonLines | Syslog | RemoteWriteEncoder | OtlpEncoder
 
 
 class Retry(Spec, frozen=True, kw_only=True):
     """How often and how patiently a failed delivery is tried again."""
 
-    max_attempts: int
+    max_attempts: U32
     initial_backoff: str
     max_backoff: str
 
@@ -126,50 +209,73 @@ class Memory(Spec, frozen=True, kw_only=True, tag_field="type", tag="memory"):
     """Keeps nothing, or with `capture` the newest `max_events` events; for measuring without a destination."""
 
     capture: bool = False
-    max_events: int = 1_000_000
+    max_events: U64 = 1_000_000
 
 
-SinkSpec = Stdout | File | Tcp | Udp | Memory
+class HttpPush(Spec, frozen=True, kw_only=True, tag_field="type", tag="http_push"):
+    """HTTP POST of `batch_size` bytes at a time, or of what is there after `max_buffer_age`."""
+
+    url: str
+    content_type: str = "application/octet-stream"
+    batch_size: U64 = 4096
+    max_buffer_age: str = "5s"
+    headers: dict[str, str] | None = None
+    retry: Retry | None = None
 
 
-class Gaps(Spec, frozen=True, kw_only=True):
-    """Silence for `for` at the tail of every `every`."""
+class RemoteWriteSink(Spec, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
+    """Prometheus remote write, `batch_size` time series a request."""
 
-    every: str
-    for_: str = msgspec.field(name="for")
-
-
-class GapWindow(Spec, frozen=True, kw_only=True):
-    """One silence [at, at + for) after the entry's start."""
-
-    at: str
-    for_: str = msgspec.field(name="for")
+    url: str
+    batch_size: U64 = 5
+    max_buffer_age: str = "5s"
+    retry: Retry | None = None
 
 
-class Bursts(Spec, frozen=True, kw_only=True):
-    """The rate times `multiplier` for `for` at the head of every `every`."""
+class KafkaTls(Spec, frozen=True, kw_only=True):
+    """TLS towards the brokers; `ca_cert` is the path of a PEM file, public roots without it."""
 
-    every: str
-    for_: str = msgspec.field(name="for")
-    multiplier: float
-
-
-class CardinalitySpike(Spec, frozen=True, kw_only=True):
-    """A label with `cardinality` values, present for `for` at the head of every `every`."""
-
-    label: str
-    every: str
-    for_: str = msgspec.field(name="for")
-    cardinality: int
-    strategy: SpikeStrategy = "counter"
-    prefix: str | None = None
-    seed: int = 0
+    enabled: bool = False
+    ca_cert: str | None = None
 
 
-class DynamicLabel(Spec, frozen=True, kw_only=True):
-    """A label that rotates with the tick: over `values`, or over `prefix` + 0 … `cardinality` - 1."""
+class KafkaSasl(Spec, frozen=True, kw_only=True):
+    """How to log in to the brokers."""
 
-    key: str
-    prefix: str | None = None
-    cardinality: int | None = None
-    values: tuple[str, ...] | None = None
+    mechanism: str
+    username: str
+    password: str
+
+
+class Kafka(Spec, frozen=True, kw_only=True, tag_field="type", tag="kafka"):
+    """Records for one topic; `brokers` is a comma list of `host:port`."""
+
+    brokers: str
+    topic: str
+    max_buffer_age: str = "5s"
+    retry: Retry | None = None
+    tls: KafkaTls | None = None
+    sasl: KafkaSasl | None = None
+
+
+class Loki(Spec, frozen=True, kw_only=True, tag_field="type", tag="loki"):
+    """Grafana Loki, `batch_size` log entries a push, at most `max_streams_per_push` streams in it."""
+
+    url: str
+    batch_size: U64 = 5
+    max_streams_per_push: U32 = 128
+    max_buffer_age: str = "5s"
+    retry: Retry | None = None
+
+
+class OtlpGrpc(Spec, frozen=True, kw_only=True, tag_field="type", tag="otlp_grpc"):
+    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records a request."""
+
+    endpoint: str
+    signal_type: Literal["metrics", "logs"]
+    batch_size: U64 = 5
+    max_buffer_age: str = "5s"
+    retry: Retry | None = None
+
+
+SinkSpec = Stdout | File | Tcp | Udp | Memory | HttpPush | RemoteWriteSink | Kafka | Loki | OtlpGrpc

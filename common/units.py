@@ -1,16 +1,23 @@
 """Durations and numbers as texts, and back: one grammar, one spelling, for every message the contract fixes."""
 
+import math
 import re
+from decimal import Decimal
 from typing import Final
 
 from common.errors import DurationError
 
 # Suffixes are tried in this order, so that `ms` is not read as `s`.
 _UNITS_MS: Final = {"ms": 1.0, "h": 3_600_000.0, "m": 60_000.0, "s": 1_000.0}
+LONGEST_NS: Final = 4_611_686_018_427_387_000
+"""146 years, for every length and offset of a plan: sums of two still fit a signed 64-bit integer."""
+
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 _MAX_MS: Final = 2.0**64
 _MAX_MICROSECONDS: Final = 2**64 - 1
 _MAX_QUOTED: Final = 200
+_TIE_CHARACTERS: Final = 16
+"""A shortest decimal of 15 digits or fewer is exact, so it ties with no other; 16 digits and a point are more."""
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
@@ -30,16 +37,28 @@ def clip(text: str) -> str:
 def number_text(value: float) -> str:
     """Return the shortest decimal that reads back as `value`: no exponent, no trailing `.0`; `inf`, `-inf`, `NaN`.
 
-    Source: scenario format, section 0.
+    Of two equally short and equally near decimals it is the one further from zero, where `repr` takes the even one.
+    Source: scenario format, section 0; encoder contract, section 4.1.
     """
     if value != value:
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "inf" if value > 0 else "-inf"
-    digits, _, exponent = repr(float(value)).partition("e")
+    shortest = repr(float(value))
+    if len(shortest) > _TIE_CHARACTERS and not value.is_integer() and (value * 2.0**25).is_integer():
+        shortest = _away_from_zero(value, shortest)
+    digits, _, exponent = shortest.partition("e")
     if exponent:
         digits = _shift_point(digits, int(exponent))
     return digits.removesuffix(".0")
+
+
+def _away_from_zero(value: float, shortest: str) -> str:
+    shown = Decimal(shortest)
+    missing = Decimal(value) - shown
+    step = Decimal(1).scaleb(int(shown.as_tuple().exponent)).copy_sign(Decimal(value))
+    other = shown + step
+    return f"{other:f}" if 2 * missing == step and float(other) == value else shortest
 
 
 def _shift_point(digits: str, places: int) -> str:
@@ -61,32 +80,35 @@ def duration_us(text: str) -> int:
     """
     if not text:
         raise DurationError("duration must not be empty")
+    said = quote(clip(text))
     unit = next((suffix for suffix in _UNITS_MS if text.endswith(suffix)), None)
     if unit is None:
-        raise DurationError(f"unrecognized duration unit in {quote(text)}: expected one of ms, s, m, h")
+        raise DurationError(f"unrecognized duration unit in {said}: expected one of ms, s, m, h")
     number = text.removesuffix(unit)
     if not number:
-        raise DurationError(f"duration {quote(text)} has no numeric value before the unit")
+        raise DurationError(f"duration {said} has no numeric value before the unit")
     if number.startswith("-"):
-        raise DurationError(f"duration {quote(text)} must be positive")
+        raise DurationError(f"duration {said} must be positive")
     if not _NUMBER.fullmatch(number):
-        raise DurationError(f"duration {quote(text)} has an invalid numeric part {quote(number)}")
+        raise DurationError(f"duration {said} has an invalid numeric part {quote(clip(number))}")
     value = float(number)
     if not 0.0 < value < float("inf"):
-        raise DurationError(f"duration {quote(text)} must be greater than zero")
+        raise DurationError(f"duration {said} must be greater than zero")
     milliseconds = value * _UNITS_MS[unit]
     if milliseconds > _MAX_MS:
-        raise DurationError(f"duration {quote(text)} overflows millisecond representation")
+        raise DurationError(f"duration {said} overflows millisecond representation")
     return min(int(milliseconds * 1000.0), _MAX_MICROSECONDS)
 
 
-def duration_ns(text: str) -> int:
-    """Return a duration text in nanoseconds, a whole number of microseconds.
+def nanoseconds(microseconds: int) -> int:
+    """Return microseconds as nanoseconds, at most `LONGEST_NS`."""
+    return min(microseconds * 1000, LONGEST_NS)
 
-    Raises:
-        DurationError: as `duration_us`.
-    """
-    return duration_us(text) * 1000
+
+def round_half_away(value: float) -> int:
+    """Return the nearest integer of a number >= 0, a half rounded up; exact where adding 0.5 is not."""
+    whole = math.floor(value)
+    return whole + (value - whole >= 0.5)
 
 
 def duration_or_zero_us(text: str, *, unit_optional: bool = False) -> int:

@@ -1,0 +1,75 @@
+"""Text to plan: the compiler of version-2 scenario bodies.
+
+Runs in the supervisor, in whatever thread asks; nothing here starts a process, a thread or a connection. The disk is
+read for packs and replays only, and to follow the links of file paths. Read first: `document.py`, `decode.py`,
+`normalize.py`, `planning.py`::
+
+    bytes ─read_body─► nodes ─read_file─► Entry… ─normalize─► ─resolve_offsets─► Compiled    400 (some clauses: 422)
+                                                                    Compiled ─prepare─► Plan    422
+
+Source: scenario format, section 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.errors import CompileError
+from common.plan import Plan
+from supervisor.compiler.availability import check_available
+from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
+from supervisor.compiler.document import Body, read_body, read_file
+from supervisor.compiler.language import Defaults, Entry, FlatFile
+from supervisor.compiler.normalize import normalize
+from supervisor.compiler.offsets import resolve_offsets
+from supervisor.compiler.planning import plan_body
+from supervisor.compiler.structure import check_structure
+
+__all__ = ["Body", "Compiled", "CompiledEntry", "Context", "compile_scenario", "prepare"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What compiling may know of the machine.
+
+    Attributes:
+        environment: what `${NAME}` reads; `SONDA_API_KEY` counts as unset even when it is in it.
+        allowed_paths: roots of the file paths that a scenario may name; empty allows every path.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    allowed_paths: tuple[Path, ...] = ()
+
+
+def compile_scenario(payload: bytes, form: Body, context: Context) -> Compiled:
+    """Return the entries of a posted body.
+
+    Raises:
+        CompileError: 400 for a text that does not compile, 422 for the clause faults that clients expect so.
+    """
+    file = read_file(read_body(payload, form, context.environment))
+    if file is None:
+        raise CompileError("v2 scenario body produced zero entries")
+    if isinstance(file, FlatFile):
+        written: tuple[Entry, ...] = (file,)
+        scenario_name, defaults = None, Defaults()
+    else:
+        written = file.scenarios
+        scenario_name, defaults = file.scenario_name, file.defaults or Defaults()
+    check_structure(written, scenario_name)
+    entries = normalize(written, defaults)
+    check_available(entries)
+    entries = resolve_offsets(entries)
+    return Compiled(
+        scenario_name=scenario_name,
+        entries=tuple(compiled_entry(index, entry) for index, entry in enumerate(entries)),
+    )
+
+
+def prepare(compiled: Compiled, context: Context) -> Plan:
+    """Return the plan of a compiled body: the runtime validation, after the check of its name.
+
+    Raises:
+        CompileError: 422, naming the first entry that cannot run and why.
+    """
+    return plan_body(compiled, tuple(root.resolve() for root in context.allowed_paths))

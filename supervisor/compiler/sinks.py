@@ -1,0 +1,79 @@
+"""What can be said of a sink without opening it.
+
+Source: sinks contract, sections 2, 6 and 12; scenario format, section 17.
+"""
+
+from pathlib import Path
+
+from common.errors import DecodeError, DurationError
+from common.specs import File, HttpPush, Kafka, Loki, RemoteWriteSink, Retry, SinkSpec
+from common.units import clip, duration_or_zero_us, duration_us, quote
+
+_URL_NAMES = {HttpPush: "HTTP push", RemoteWriteSink: "remote write", Loki: "Loki"}
+_SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+def check_sink(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
+    """Raise DecodeError for a value that no opening can mend.
+
+    Args:
+        sink: as written.
+        allowed_paths: resolved roots under which files may be written; empty allows every path.
+    """
+    max_buffer_age: str | None = getattr(sink, "max_buffer_age", None)
+    retry: Retry | None = getattr(sink, "retry", None)
+    try:
+        if max_buffer_age is not None:
+            duration_or_zero_us(max_buffer_age)
+        if retry is not None:
+            _check_retry(retry)
+    except DurationError as exc:
+        raise DecodeError(str(exc)) from exc
+    match sink:
+        case HttpPush(url=url) | RemoteWriteSink(url=url) | Loki(url=url):
+            if not url.startswith(("http://", "https://")):
+                name = _URL_NAMES[type(sink)]
+                raise DecodeError(f"invalid {name} URL '{clip(url)}': must start with http:// or https://")
+        case Kafka():
+            _check_kafka(sink)
+        case File(path=path):
+            check_path(path, allowed_paths)
+        case _:
+            pass
+
+
+def check_path(path: str, allowed_paths: tuple[Path, ...]) -> None:
+    """Raise DecodeError when `path`, links followed, lies outside every allowed root."""
+    said = f"path {quote(clip(path))}"
+    if "\0" in path:
+        raise DecodeError(f"{said} holds a NUL character")
+    if not allowed_paths:
+        return
+    try:
+        resolved = Path(path).resolve()
+    except (OSError, RuntimeError) as exc:
+        raise DecodeError(f"{said} cannot be resolved: {exc}") from exc
+    if not any(resolved.is_relative_to(root) for root in allowed_paths):
+        roots = ", ".join(str(root) for root in allowed_paths)
+        raise DecodeError(
+            f"{said} is outside the allowed roots {roots}; start the daemon with --allow-path DIR to permit another"
+        )
+
+
+def _check_retry(retry: Retry) -> None:
+    if retry.max_attempts == 0:
+        raise DecodeError("retry max_attempts must be at least 1")
+    if duration_us(retry.max_backoff) < duration_us(retry.initial_backoff):
+        raise DecodeError(
+            f"retry max_backoff ({clip(retry.max_backoff)}) must be >= initial_backoff ({clip(retry.initial_backoff)})"
+        )
+
+
+def _check_kafka(sink: Kafka) -> None:
+    if not any(broker.strip() for broker in sink.brokers.split(",")):
+        raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(sink.brokers)}'")
+    if sink.sasl is not None and sink.sasl.mechanism not in _SASL_MECHANISMS:
+        raise DecodeError(
+            f"unsupported SASL mechanism: '{clip(sink.sasl.mechanism)}' "
+            "(expected PLAIN, SCRAM-SHA-256, or SCRAM-SHA-512)"
+        )
