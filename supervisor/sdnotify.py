@@ -11,7 +11,7 @@ import socket
 from collections.abc import MutableMapping
 from typing import Final
 
-_log: Final = logging.getLogger("sonda_server.sdnotify")
+_log: Final = logging.getLogger(__name__)
 
 
 class ServiceManager:

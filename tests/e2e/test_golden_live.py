@@ -1,0 +1,68 @@
+"""Lines that another server of the same API wrote, against ours through HTTP, a worker and a file sink."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import StartServer
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "peer-1.29.jsonl"
+ENCODERS = ("prometheus_text", "json_lines")
+ULPS = 2
+
+_STAMPS = {
+    "prometheus_text": (re.compile(r" \d{13}$"), " T"),
+    "json_lines": (re.compile(r'"timestamp":"[^"]*"\}$'), '"timestamp":T}'),
+}
+_NUMBERS = {"prometheus_text": re.compile(r"\S+(?= T$)"), "json_lines": re.compile(r'(?<="value":)[^,]+')}
+
+Case = dict[str, Any]
+
+
+def cases() -> list[Case]:
+    records = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
+    return [
+        record
+        for record in records
+        if record["entry"]["signal_type"] == "metrics" and record["entry"]["encoder"]["type"] in ENCODERS
+    ]
+
+
+def without_stamp(line: str, encoder: str) -> str:
+    pattern, replacement = _STAMPS[encoder]
+    text, count = pattern.subn(replacement, line)
+    assert count == 1, line
+    return text
+
+
+def same_but_for_libm(ours: str, golden: str, encoder: str) -> bool:
+    """Whether two lines differ in nothing but the last digits of their value, as two libraries' sines may."""
+    number = _NUMBERS[encoder]
+    left, right = (float(number.findall(line)[0]) for line in (ours, golden))
+    return number.sub("N", ours) == number.sub("N", golden) and abs(left - right) <= ULPS * math.ulp(right)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_lines_of_the_peer(start_server: StartServer, tmp_path: Path, encoder: str) -> None:
+    """Each posted entry writes the very lines that the peer wrote, stamps aside; only a sine may differ, by 2 ulp."""
+    server = start_server("--allow-path", str(tmp_path))
+    chosen = [case for case in cases() if case["entry"]["encoder"]["type"] == encoder]
+    assert len(chosen) > 30
+    files = {case["entry"]["id"]: tmp_path / case["entry"]["id"] for case in chosen}
+    entries = [case["entry"] | {"sink": {"type": "file", "path": str(files[case["entry"]["id"]])}} for case in chosen]
+    rows = server.launch({"version": 2, "scenarios": entries})
+    totals = [server.wait_for_state(row["id"], "finished")["total_events"] for row in rows]
+    for case, total in zip(chosen, totals, strict=True):
+        written = files[case["entry"]["id"]].read_text().splitlines()
+        assert len(written) == total
+        expected = case["lines"]
+        ours = [without_stamp(line, encoder) for line in written[: len(expected)]]
+        if case["entry"]["generator"]["type"] == "sine":
+            assert len(ours) == len(expected)
+            assert all(same_but_for_libm(*pair, encoder) for pair in zip(ours, expected, strict=True))
+        else:
+            assert ours == expected

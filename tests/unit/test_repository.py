@@ -1,0 +1,151 @@
+"""What every part of the repository owes: complete kinds, small files, nothing unfinished, packages that are ours."""
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+import common
+import supervisor
+import worker
+from common.specs import Spec, kind_of
+from worker import encoders, generators, sinks
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("common", "worker", "supervisor")
+TEXT_SUFFIXES = {".py", ".md", ".yaml", ".toml", ".service", ".socket", ".sysusers", ".tmpfiles", ".conf", ".sh", ""}
+LONGEST_FILE = 400
+
+Builder = Callable[..., Any]
+KINDS: list[tuple[str, type[Spec], Builder]] = [
+    (family, spec, builder)
+    for family, table in (
+        ("generator", generators.BUILDERS),
+        ("encoder", encoders.BUILDERS),
+        ("sink", sinks.BUILDERS),
+    )
+    for spec, builder in table.items()
+]
+every_kind = pytest.mark.parametrize(
+    ("family", "spec", "builder"), KINDS, ids=[f"{family}-{kind_of(spec)}" for family, spec, _ in KINDS]
+)
+
+
+def own_files() -> Iterator[Path]:
+    """Every text file of the project; what tools make is left out."""
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        hidden = any(part.startswith(".") and part not in (".ci", ".pre-commit-config.yaml") for part in parts)
+        made = "__pycache__" in parts or "golden" in parts or any(part.endswith(".egg-info") for part in parts)
+        if path.is_file() and path.suffix in TEXT_SUFFIXES and not hidden and not made:
+            yield path
+
+
+def blocks(value: Any, family: str) -> Iterator[dict[str, Any]]:
+    """Every mapping that stands under a key `family` or `log_<family>`, at any depth."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in (family, f"log_{family}") and isinstance(inner, dict):
+                yield inner
+            yield from blocks(inner, family)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from blocks(inner, family)
+
+
+@pytest.mark.parametrize("package", [common, worker, supervisor])
+def test_the_packages_are_ours(package: Any) -> None:
+    """The generic names resolve to this repository, not to another distribution that has a package of the same name."""
+    assert Path(package.__file__) == ROOT / package.__name__ / "__init__.py"
+
+
+@every_kind
+def test_a_kind_is_a_struct_and_a_module(family: str, spec: type[Spec], builder: Builder) -> None:
+    """Each has a documented frozen Struct beside the others, and a documented module of its own that builds it."""
+    module = sys.modules[builder.__module__]
+    assert spec.__module__ == "common.specs"
+    assert spec.__doc__
+    assert issubclass(spec, msgspec.Struct)
+    assert spec.__struct_config__.frozen
+    assert module.__name__.startswith(f"worker.{family}s.")
+    assert module.__doc__
+    same_module = [kind_of(other) for _, other, built_by in KINDS if built_by.__module__ == module.__name__]
+    assert same_module == [kind_of(spec)], "one kind a module"
+
+
+@every_kind
+def test_a_kind_has_an_example(family: str, spec: type[Spec], builder: Builder) -> None:
+    """Users find each kind in at least one file under examples/."""
+    texts = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples").glob("*.yaml"))]
+    used = {block.get("type") for text in texts for block in blocks(text, family)}
+    assert kind_of(spec) in used
+
+
+@every_kind
+def test_a_kind_is_documented(family: str, spec: type[Spec], builder: Builder) -> None:
+    """Users find each kind and each of its fields in the row of docs/scenarios.md that begins with its name."""
+    text = (ROOT / "docs" / "scenarios.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith(f"| `{kind_of(spec)}` ")]
+    assert rows
+    for name in spec.__struct_encode_fields__:
+        assert any(f"`{name}`" in row for row in rows), name
+
+
+def test_every_kind_that_can_be_written_can_be_built() -> None:
+    """The unions of the schema and the tables of the worker name the same kinds."""
+    specs = importlib.import_module("common.specs")
+    for union, table in (
+        (specs.GeneratorSpec, generators.BUILDERS),
+        (specs.EncoderSpec, encoders.BUILDERS),
+        (specs.SinkSpec, sinks.BUILDERS),
+    ):
+        assert set(union.__args__) == set(table)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_files_stay_small(package: str) -> None:
+    """A file that has grown past the bound is about two things."""
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / package).rglob("*.py")
+        if (lines := path.read_text().count("\n")) > LONGEST_FILE
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_say_what_they_are(package: str) -> None:
+    """Every module opens with a docstring."""
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / package).rglob("*.py")
+        if not path.read_text().lstrip().startswith(('"""', 'r"""'))
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    "unwanted",
+    [
+        re.compile(r"NotImplemented[E]rror|#\s*(?:TO[D]O|FIX[M]E|XX[X]|st[u]b)\b"),
+        re.compile(r"mark\.(?:ski[p]|xfai[l])\b"),
+        re.compile(r"(?<![\w.])/(?:wor[k]|roo[t]|hom[e]|User[s])/\w"),
+        re.compile(r"\b(?:pypi|pythonhosted|npmjs|crates|proxy\.golang)\.(?:or[g]|i[o]|co[m])\b"),
+    ],
+    ids=["unfinished", "switched off", "a path of one machine", "a download address"],
+)
+def test_nothing_unwanted_stands_in_a_file(unwanted: re.Pattern[str]) -> None:
+    """No code is left for later, no test is switched off, and no file knows the machine it was written on."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in own_files()
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if unwanted.search(line)
+    ]
+    assert found == []

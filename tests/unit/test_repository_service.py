@@ -1,0 +1,84 @@
+"""The service unit: readable, hardened, and in step with the daemon's own limits."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "systemd" / "sondad.service"
+HARDENING = {
+    "CapabilityBoundingSet": "",
+    "LockPersonality": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "NoNewPrivileges": "yes",
+    "PrivateDevices": "yes",
+    "PrivateTmp": "yes",
+    "ProtectControlGroups": "yes",
+    "ProtectHome": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectSystem": "strict",
+    "RestrictNamespaces": "yes",
+    "RestrictSUIDSGID": "yes",
+    "SystemCallArchitectures": "native",
+}
+
+
+def settings_of(unit: Path) -> dict[str, dict[str, list[str]]]:
+    """Return section → setting → its values in order; a setting may stand several times."""
+    sections: dict[str, dict[str, list[str]]] = {}
+    section = ""
+    for line in unit.read_text().splitlines():
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1]
+            sections[section] = {}
+        elif line and not line.startswith("#"):
+            name, equals, value = line.partition("=")
+            assert equals, line
+            sections[section].setdefault(name, []).append(value)
+    return sections
+
+
+def test_the_unit_has_its_sections() -> None:
+    """It can be started and enabled."""
+    assert set(settings_of(UNIT)) == {"Unit", "Service", "Install"}
+
+
+@pytest.mark.parametrize(("setting", "value"), HARDENING.items())
+def test_the_service_is_hardened(setting: str, value: str) -> None:
+    """What the daemon does not need it may not do."""
+    assert settings_of(UNIT)["Service"][setting] == [value]
+
+
+def test_the_service_is_not_open_by_accident() -> None:
+    """As delivered it listens on loopback, as a user of its own, with its key in a file others cannot read."""
+    service = settings_of(UNIT)["Service"]
+    assert "--bind 127.0.0.1" in service["ExecStart"][0]
+    assert service["User"] == ["sondad"]
+    assert service["EnvironmentFile"] == ["-/etc/sondad/environment"]
+    assert "SONDA_API_KEY" not in " ".join(service["ExecStart"] + service.get("Environment", []))
+
+
+def test_systemd_leaves_stopping_to_the_daemon() -> None:
+    """SIGTERM goes to the main process alone, and systemd waits longer than the six seconds a stop may take."""
+    service = settings_of(UNIT)["Service"]
+    assert service["KillMode"] == ["mixed"]
+    assert int(service["TimeoutStopSec"][0].removesuffix("s")) > 6
+
+
+def test_readiness_and_watchdog_come_from_the_main_process() -> None:
+    """The daemon says itself that it is ready and alive; nobody may say it in its place."""
+    service = settings_of(UNIT)["Service"]
+    assert service["Type"] == ["notify"]
+    assert service["NotifyAccess"] == ["main"]
+    assert int(service["WatchdogSec"][0].removesuffix("s")) >= 10
+
+
+@pytest.mark.parametrize("kind", ["sysusers", "tmpfiles"])
+def test_user_and_directories_belong_to_the_service(kind: str) -> None:
+    """Every line of the snippets is about this service."""
+    lines = [
+        line for line in (ROOT / "systemd" / f"sondad.{kind}").read_text().splitlines() if not line.startswith("#")
+    ]
+    assert lines
+    assert all("sondad" in line for line in lines)
