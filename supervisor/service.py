@@ -179,11 +179,11 @@ class Service:
 
     def _log_scenarios(self) -> None:
         for scenario in self._scenarios.all():
-            name = scenario.entry.plan.name
+            what = {"scenario": scenario.entry.plan.name, "total_events": scenario.counters().total_events}
             if scenario.exit_reason is None:
-                logger.info("scenario task joined", extra=fields(scenario=name))
+                logger.info("scenario task joined", extra=fields(**what))
             else:
-                logger.warning("scenario task join failed", extra=fields(scenario=name, error=scenario.exit_reason))
+                logger.warning("scenario task join failed", extra=fields(**what, error=scenario.exit_reason))
 
 
 def _log_settings(settings: Settings) -> None:
