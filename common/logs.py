@@ -166,7 +166,7 @@ class QueueHandler(logging.Handler):
         super().__init__()
         self._role = role
         self._filter = levels
-        self._writer = writer
+        self.writer = writer
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the record's line, unless its target does not show that level."""
@@ -177,7 +177,7 @@ class QueueHandler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             shown["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
             shown["traceback"] = logging.Formatter().formatException(record.exc_info)
-        self._writer.put(line_of(time.time_ns(), record.levelno, target, record.getMessage(), shown))
+        self.writer.put(line_of(time.time_ns(), record.levelno, target, record.getMessage(), shown))
 
 
 def target_of(logger_name: str, role: str) -> str:

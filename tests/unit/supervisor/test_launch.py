@@ -1,0 +1,38 @@
+"""A body on its way to its common start, with strings for workers."""
+
+from concurrent.futures import Future
+
+from supervisor.control_plane import Scenario
+from supervisor.launch import Launch
+from supervisor.scenarios import LaunchedScenario
+from tests.unit.supervisor.entries import plan_of, planned_entry
+
+
+def _launch(count: int) -> Launch[str]:
+    entries = [planned_entry(f"e{index}") for index in range(count)]
+    scenarios = [LaunchedScenario(entry.plan.name, entry, None, 0) for entry in entries]
+    slot: Future[list[Scenario]] = Future()
+    return Launch(plan_of(*entries), scenarios, slot)
+
+
+def test_starts_when_the_last_worker_is_prepared() -> None:
+    """All entries need a prepared worker before any may start."""
+    launch = _launch(3)
+    assert launch.assign("a").id == "e0"
+    assert not launch.prepared("a")
+    assert launch.assign("b").id == "e1"
+    assert launch.assign("c").id == "e2"
+    assert not launch.prepared("c")
+    assert launch.prepared("b")
+
+
+def test_withdrawn_entry_is_assigned_next() -> None:
+    """An entry whose worker did not take its plan gets the next worker."""
+    launch = _launch(2)
+    launch.assign("a")
+    launch.withdraw("a")
+    assert "a" not in launch.workers
+    assert launch.assign("b").id == "e0"
+    assert launch.assign("c").id == "e1"
+    assert not launch.prepared("b")
+    assert launch.prepared("c")

@@ -1,0 +1,217 @@
+"""Scenario records and the map, over a board in this process."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from common.board import Board, Counters, WorkerBoard
+from common.states import State
+from supervisor.control_plane import CapacityError, NameConflict
+from supervisor.scenarios import LaunchedScenario, ScenarioMap
+from tests.unit.supervisor.entries import planned_entry
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(4)
+
+
+def _scenario(name: str = "up", scenario_name: str | None = None, **changes: object) -> LaunchedScenario:
+    return LaunchedScenario(f"id-{name}", planned_entry(name, **changes), scenario_name, now_ns=100)
+
+
+def _started(board: Board, scenario: LaunchedScenario, index: int = 0) -> WorkerBoard:
+    scenario.attach(board.row(index))
+    scenario.start(200)
+    return WorkerBoard(board.descriptor, index)
+
+
+def _append(worker: WorkerBoard, first_tick: int, count: int) -> None:
+    ticks = np.arange(first_tick, first_tick + count)
+    worker.row.append_samples(first_tick, ticks * 1000, ticks.astype(np.float64))
+
+
+def test_a_reserved_scenario_is_pending() -> None:
+    """Until its workers were told to start a scenario shows pending and no counts."""
+    counters = _scenario().counters()
+    assert counters.state == State.PENDING
+    assert counters.total_events == 0
+
+
+def test_a_started_scenario_runs_before_its_worker_says_so(board: Board) -> None:
+    """The answer to a launch does not depend on how fast the worker is: without offset it says running."""
+    scenario = _scenario()
+    _started(board, scenario)
+    assert scenario.counters().state == State.RUNNING
+    assert scenario.counters().state_since_ns == 200
+
+
+def test_a_started_scenario_with_offset_is_pending(board: Board) -> None:
+    """With a phase offset the answer says pending until the worker shows something else."""
+    scenario = _scenario(phase_offset_ns=5)
+    worker = _started(board, scenario)
+    assert scenario.counters().state == State.PENDING
+    worker.row.publish(Counters(state=State.RUNNING, state_since_ns=300))
+    assert scenario.counters().state == State.RUNNING
+    assert scenario.counters().state_since_ns == 300
+
+
+def test_counters_come_from_the_board(board: Board) -> None:
+    """What the worker publishes is what readers get."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    shown = Counters(state=State.RUNNING, state_since_ns=7, total_events=42, last_sink_error="no room")
+    worker.row.publish(shown)
+    assert scenario.counters() == shown
+
+
+def test_frozen_counters_stay(board: Board) -> None:
+    """After the worker has gone its last values stay, finished, whatever the row is used for afterwards."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    worker.row.publish(Counters(state=State.RUNNING, state_since_ns=300, total_events=42))
+    final = scenario.freeze("killed by signal 9 (SIGKILL)", 900)
+    board.clear(0)
+    assert scenario.counters() == final
+    assert (final.state, final.state_since_ns, final.total_events) == (State.FINISHED, 900, 42)
+    assert scenario.exit_reason == "killed by signal 9 (SIGKILL)"
+
+
+def test_freezing_keeps_when_the_worker_finished(board: Board) -> None:
+    """A worker that finished by itself knows best when that was."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    worker.row.publish(Counters(state=State.FINISHED, state_since_ns=800, total_events=5))
+    assert scenario.freeze(None, 900).state_since_ns == 800
+    assert scenario.exit_reason is None
+
+
+def test_drain_takes_every_sample_once(board: Board) -> None:
+    """Each sample is drained once, also after the worker has gone."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    _append(worker, 0, 3)
+    assert list(scenario.peek().values) == [0, 1, 2]
+    assert list(scenario.drain().values) == [0, 1, 2]
+    assert len(scenario.drain().values) == 0
+    _append(worker, 3, 2)
+    scenario.freeze(None, 900)
+    assert list(scenario.drain().values) == [3, 4]
+    assert list(scenario.newest().values) == [0, 1, 2, 3, 4]
+
+
+def test_concurrent_drains_share_nothing(board: Board) -> None:
+    """Two readers at the same time never get the same sample, and none is lost between them."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    taken: list[list[float]] = [[], []]
+    done = threading.Event()
+
+    def read(mine: list[float]) -> None:
+        while not done.is_set():
+            mine.extend(scenario.drain().values)
+
+    readers = [threading.Thread(target=read, args=(mine,)) for mine in taken]
+    for reader in readers:
+        reader.start()
+    for tick in range(900):
+        _append(worker, tick, 1)
+    done.set()
+    for reader in readers:
+        reader.join()
+    rest = list(scenario.drain().values)
+    assert sorted(taken[0] + taken[1] + rest) == list(range(900))
+
+
+def test_a_detached_scenario_has_no_samples(board: Board) -> None:
+    """A deleted scenario that a slow reader still holds shows nothing of the row's next owner."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    scenario.freeze(None, 900)
+    scenario.detach()
+    _append(worker, 0, 3)
+    assert len(scenario.drain().values) == 0
+    assert len(scenario.newest().values) == 0
+
+
+def test_map_keeps_launch_order_and_forgets_removed() -> None:
+    """Scenarios are listed in launch order until they are removed; removing twice finds nothing."""
+    scenarios = ScenarioMap()
+    for name in "cab":
+        scenarios.reserve([_scenario(name)])
+        assert name not in [scenario.id for scenario in scenarios.all()]
+    a, b, c = (_scenario(name) for name in "abc")
+    scenarios.add([c])
+    scenarios.add([a, b])
+    assert scenarios.all() == [c, a, b]
+    assert scenarios.get("id-a") is a
+    assert scenarios.remove("id-a") is a
+    assert scenarios.remove("id-a") is None
+    assert scenarios.get("id-a") is None
+    assert scenarios.all() == [c, b]
+
+
+def test_a_reader_keeps_its_list() -> None:
+    """What a reader got does not change under its hands."""
+    scenarios = ScenarioMap()
+    scenarios.add([_scenario("a")])
+    seen = scenarios.all()
+    scenarios.add([_scenario("b")])
+    scenarios.remove("id-a")
+    assert [scenario.id for scenario in seen] == ["id-a"]
+
+
+def test_reserved_name_conflicts(board: Board) -> None:
+    """A name is taken from the reservation on; the loser learns who holds it."""
+    scenarios = ScenarioMap()
+    first = [_scenario("a", "soak"), _scenario("b", "soak")]
+    scenarios.reserve(first)
+    with pytest.raises(NameConflict, match="scenario_name 'soak' is already running") as caught:
+        scenarios.reserve([_scenario("c", "soak")])
+    assert caught.value.conflicting == first
+    assert [scenario.counters().state for scenario in caught.value.conflicting] == [State.PENDING, State.PENDING]
+    scenarios.add(first)
+    assert scenarios.active("soak") == first
+    assert scenarios.active("SOAK") == []
+
+
+def test_a_given_up_reservation_frees_the_name() -> None:
+    """A body that was not launched leaves nothing."""
+    scenarios = ScenarioMap()
+    first = [_scenario("a", "soak")]
+    scenarios.reserve(first)
+    scenarios.give_up(first)
+    assert scenarios.active("soak") == []
+    scenarios.reserve([_scenario("b", "soak")])
+
+
+def test_finished_and_nameless_never_conflict() -> None:
+    """Finished scenarios hold no name, and bodies without one never conflict."""
+    scenarios = ScenarioMap()
+    finished, running = _scenario("a", "soak"), _scenario("b", "soak")
+    scenarios.add([finished, running])
+    finished.freeze(None, 900)
+    assert scenarios.active("soak") == [running]
+    running.freeze(None, 900)
+    scenarios.reserve([_scenario("c", "soak")])
+    scenarios.reserve([_scenario("d")])
+    scenarios.reserve([_scenario("e")])
+    assert scenarios.active(None) == []
+
+
+def test_capacity_counts_finished_and_reserved() -> None:
+    """Places are taken by scenarios in any state and by reservations, all or nothing; removing frees them."""
+    scenarios = ScenarioMap(capacity=3)
+    finished, reserved = _scenario("a"), _scenario("b")
+    scenarios.add([finished])
+    finished.freeze(None, 900)
+    scenarios.reserve([reserved])
+    with pytest.raises(CapacityError, match=r"^1 scenarios active \(max 3\); DELETE finished or stuck") as caught:
+        scenarios.reserve([_scenario("c"), _scenario("d")])
+    assert caught.value.scenarios == [finished]
+    scenarios.reserve([_scenario("c")])
+    with pytest.raises(CapacityError):
+        scenarios.reserve([_scenario("d")])
+    scenarios.remove("id-a")
+    scenarios.reserve([_scenario("d")])
