@@ -1,18 +1,17 @@
-"""The audit log: one JSON line per request on stderr, written once per turn of the loop.
+"""The audit log: one JSON line per request, handed to the log writer once per turn of the loop.
 
 Source: relay contract, section 14.
 """
 
-import os
-import sys
 from typing import Final
 
 import msgspec
 
+from common.logs import LINE_BYTES, LineWriter
 from supervisor.relay.loop import Loop
 
-# A write of at most PIPE_BUF bytes is not torn by lines of other processes.
-_MAX_WRITE_BYTES: Final = 4096
+# Paths are cut, so that a line stays one write.
+MAX_PATH_CHARS: Final = 1024
 
 
 class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,32 +36,26 @@ class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit:
-    """Collects lines and writes them whole; a line that the log cannot take is dropped, never waited for."""
+    """Collects lines; one that the log cannot take is dropped, never waited for."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, writer: LineWriter) -> None:
         self._loop = loop
+        self._writer = writer
         self._lines: list[bytes] = []
         self._encode = msgspec.json.Encoder().encode
 
     def add(self, line: AuditLine) -> None:
         """Queue one line."""
         if not self._lines:
-            self._loop.call_soon(self._write)
+            self._loop.call_soon(self._hand_over)
         self._lines.append(self._encode(line) + b"\n")
 
-    def _write(self) -> None:
+    def _hand_over(self) -> None:
         lines, self._lines = self._lines, []
         piece = b""
         for line in lines:
-            if piece and len(piece) + len(line) > _MAX_WRITE_BYTES:
-                _put(piece)
+            if piece and len(piece) + len(line) > LINE_BYTES:
+                self._writer.put(piece)
                 piece = b""
             piece += line
-        _put(piece)
-
-
-def _put(octets: bytes) -> None:
-    try:
-        os.write(sys.stderr.fileno(), octets)
-    except OSError:
-        return  # nobody reads the log: the requests are served all the same
+        self._writer.put(piece)

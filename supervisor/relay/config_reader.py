@@ -57,6 +57,8 @@ from supervisor.relay.yamlsection import (
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _MAX_FILE_BYTES: Final = 64 << 20
 _DAY_SECS: Final = 86400.0
+# Settings that name what is opened or started once.
+_RESTART_KEYS: Final = ("run_dir", "state_dir", "mode", "threads", "notify", "admin", "admin_tcp")
 _UID: Final = integer(0, 2**32 - 2)
 
 
@@ -68,8 +70,13 @@ class ConfigError(SondadError):
         self.faults = faults
 
 
-def load(path: str) -> Config:
+def load(path: str, running: Settings | None = None) -> Config:
     """Read and resolve the configuration file at `path`.
+
+    Args:
+        path: the file.
+        running: the settings of a relay that reloads; what names open files and sockets is kept from them, with a
+            warning when the file says something else.
 
     Raises:
         ConfigError: with every fault that refuses the file.
@@ -87,7 +94,7 @@ def load(path: str) -> Config:
         raise ConfigError([f"{path}: not UTF-8 at byte {exc.start}"]) from exc
     faults = Faults(path)
     document = compose(content, faults)
-    config = _document(document, faults, hashlib.sha256(octets).hexdigest()) if document else None
+    config = _document(document, faults, hashlib.sha256(octets).hexdigest(), running) if document else None
     if faults.texts or config is None:
         raise ConfigError(faults.texts)
     return config
@@ -100,11 +107,15 @@ def client_faults(config: Config) -> list[str]:
     ]
 
 
-def _document(document: Section, faults: Faults, sha256: str) -> Config:
+def _document(document: Section, faults: Faults, sha256: str, running: Settings | None) -> Config:
     if not document.has("version"):
         document.fault("version", "missing, expected 1")
     document.take("version", integer(1, 1))
     relay = _relay(document.section("relay"))
+    warnings: list[str] = []
+    if running is not None:
+        warnings = [f"a change of {name} needs a restart and is ignored" for name in _changes(running, relay)]
+        relay = _keep(running, relay)
     dedupe = document.section("dedupe")
     spool = document.section("spool")
     config_dedupe = Dedupe(
@@ -136,8 +147,18 @@ def _document(document: Section, faults: Faults, sha256: str) -> Config:
         spool=config_spool,
         upstream=upstream,
         clients=clients,
-        warnings=tuple(_equal_identities(clients)) if relay.mode == "clients" else (),
+        warnings=(*warnings, *(_equal_identities(clients) if relay.mode == "clients" else ())),
     )
+
+
+def _changes(running: Settings, read: Settings) -> list[str]:
+    names_changed = [name for name in _RESTART_KEYS if getattr(running, name) != getattr(read, name)]
+    return names_changed + (["pure.listen"] if running.pure.listen != read.pure.listen else [])
+
+
+def _keep(running: Settings, read: Settings) -> Settings:
+    pure = msgspec.structs.replace(read.pure, listen=running.pure.listen)
+    return msgspec.structs.replace(read, pure=pure, **{name: getattr(running, name) for name in _RESTART_KEYS})
 
 
 def _relay(section: Section) -> Settings:

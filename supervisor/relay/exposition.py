@@ -179,11 +179,10 @@ def _has_ttl(snapshot: Snapshot, line: Shown) -> bool:
 
 
 def _metric_samples(line: Shown, metrics: str) -> Iterator[Sample]:
-    latest = {(metric["name"], metric["type"]): metric["value"] for metric in json.loads(metrics)}
-    by_name = {name: kind for name, kind in latest}
-    for (name, kind), value in latest.items():
-        if kind != "String" and by_name[name] == kind:
-            yield (*_key(line), ("name", name), ("type", kind)), _number(value)
+    last_of_name = {metric["name"]: metric for metric in json.loads(metrics)}
+    for name, metric in last_of_name.items():
+        if metric["type"] != "String":
+            yield (*_key(line), ("name", name), ("type", metric["type"])), _number(metric["value"])
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from supervisor.relay.answer import Answer, Envelope
-from supervisor.relay.audit import Audit, AuditLine
+from supervisor.relay.audit import MAX_PATH_CHARS, Audit, AuditLine
 from supervisor.relay.config import Settings
 from supervisor.relay.connection import Caller, Connection, Exchange
 from supervisor.relay.counters import Counters
@@ -67,7 +67,7 @@ class Http:
                 client=exchange.client,
                 request_id=exchange.request_id,
                 method=request.method if request is not None else "",
-                path=target,
+                path=target[:MAX_PATH_CHARS],
                 status=answer.status,
                 code=answer.code,
                 latency_ms=elapsed_ms,

@@ -77,6 +77,10 @@ class Spool:
         """Return how many entries `key` has."""
         return self._counts.get(key, 0)
 
+    def counts(self) -> dict[Key, int]:
+        """Return a copy of the number of entries by key."""
+        return dict(self._counts)
+
     def oldest(self, key: Key) -> Entry | None:
         """Return the entry of `key` to forward next."""
         ends = self._ends.get(key)

@@ -1,0 +1,72 @@
+"""The relay's process: arguments, logging, exit code."""
+
+import argparse
+import logging
+import resource
+import sys
+from typing import Final
+
+from common.errors import StartupError
+from common.logs import setup_logging
+from supervisor.relay.config import Config
+from supervisor.relay.config_reader import ConfigError, client_faults, load
+from supervisor.relay.service import LockHeldError, Relay, log_faults
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAULT: Final = 1
+EXIT_CONFIG: Final = 2
+EXIT_LOCKED: Final = 3
+_LOG_CLOSE_SECS: Final = 1.0
+
+
+def main(argv: list[str]) -> int:
+    """Run the relay as `sondad relay` with the arguments `argv`.
+
+    Returns:
+        The exit code: 0 stopped, 1 runtime fault, 2 usage or configuration, 3 lock held.
+    """
+    parser = argparse.ArgumentParser(prog="sondad relay", description="Take check updates over Unix sockets.")
+    parser.add_argument("--config", required=True, metavar="FILE", help="the relay's configuration (YAML)")
+    parser.add_argument("--check-config", action="store_true", help="print every fault of FILE, start nothing")
+    arguments = parser.parse_args(argv)
+    try:
+        config = load(arguments.config)
+    except ConfigError as error:
+        _print(error.faults)
+        return EXIT_CONFIG
+    if arguments.check_config:
+        faults = client_faults(config)
+        _print([*(f"{config.path}: warning: {warning}" for warning in config.warnings), *faults])
+        return EXIT_CONFIG if faults else 0
+    return run(config)
+
+
+def run(config: Config) -> int:
+    """Run the relay until a signal stops it; returns the exit code as `main`."""
+    writer = setup_logging("relay", "debug")
+    logging.getLogger().setLevel(config.relay.log_level.upper())
+    try:
+        _raise_descriptor_limit()
+        log_faults(config)
+        return Relay(config, writer).run()
+    except LockHeldError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the message is the whole story
+        return EXIT_LOCKED
+    except StartupError as error:
+        logger.error("%s", error)  # noqa: TRY400
+        return EXIT_FAULT
+    except Exception:
+        logger.exception("The relay ends because of an unexpected fault.")
+        return EXIT_FAULT
+    finally:
+        writer.close(_LOG_CLOSE_SECS)
+
+
+def _raise_descriptor_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _print(lines: list[str]) -> None:
+    sys.stderr.write("".join(f"{line}\n" for line in lines))

@@ -1,0 +1,501 @@
+"""Wiring of the relay: builds every part in the contract's order, reloads, and takes it down again.
+
+Source: relay contract, sections 4.3, 14 and 15.
+"""
+
+import copy
+import fcntl
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from common.errors import SondadError, StartupError
+from common.logs import LineWriter
+from supervisor.relay.admin import AdminEndpoint
+from supervisor.relay.answer import new_request_id
+from supervisor.relay.audit import Audit
+from supervisor.relay.checks import CheckEndpoint
+from supervisor.relay.clients import Clients
+from supervisor.relay.config import Config, TcpAddress, UnixAddress
+from supervisor.relay.config_reader import ConfigError, client_faults, load
+from supervisor.relay.connection import Caller, Exchange
+from supervisor.relay.counters import Counters
+from supervisor.relay.exposition import SpoolGauges
+from supervisor.relay.identity import peer_of
+from supervisor.relay.ledger import Forgotten, Ledger, Update
+from supervisor.relay.listener import Http, Listener
+from supervisor.relay.loop import Loop
+from supervisor.relay.notify import NotifySocket
+from supervisor.relay.report import Report
+from supervisor.relay.sender import Sender
+from supervisor.relay.snapshot import Snapshot
+from supervisor.relay.spool import Entry
+from supervisor.relay.staleness import Staleness
+from supervisor.relay.state import CheckState, Key, utc_text
+from supervisor.relay.store import DeadLetter, Store
+from supervisor.relay.unixsock import BoundSocket, SocketPathError, listen
+from supervisor.relay.workers import Workers
+from supervisor.sdnotify import ServiceManager
+
+logger = logging.getLogger(__name__)
+
+_TICK_SECS: Final = 0.5
+_STOP_POLL_SECS: Final = 0.02
+_OLD_ENTRY_SECS: Final = 300.0
+_ADMIN_CONNECTIONS: Final = 256
+_PURE_CONNECTIONS: Final = 4096
+_BACKLOG: Final = 1024
+
+
+class LockHeldError(SondadError):
+    """Another relay uses the same directories."""
+
+
+class Relay:
+    """A running relay. Created in `initializing`; `run` serves until a signal stops it."""
+
+    def __init__(self, config: Config, writer: LineWriter) -> None:
+        """Take the locks, recover the store and open every socket.
+
+        Raises:
+            LockHeldError: another relay runs in these directories.
+            StartupError: a directory, the store or a socket of the relay itself cannot be used.
+        """
+        settings = config.relay
+        self._config = config
+        self._started_ms = time.time_ns() // 1_000_000
+        self._status = "initializing"
+        self._manager = ServiceManager(os.environ)
+        self._locks = _lock_directories(settings.run_dir, settings.state_dir)
+        self._store = Store(settings.state_dir, sync=config.spool.sync == "commit")
+        self._unacknowledged = self._store.moved_aside
+        self._loop = Loop()
+        self._counters = Counters()
+        self._http = Http(self._loop, Audit(self._loop, writer), self._counters, settings)
+        self._workers = Workers(self._loop, "request", settings.threads)
+        self._ledger = Ledger(self._store, self._loop, config)
+        self._sender = Sender(config, self._loop, self._ledger, self._counters)
+        self._staleness = Staleness()
+        self._checks = CheckEndpoint(config, self._http, self._ledger, self._counters, self._workers)
+        self._clients = Clients(config, self._http, self._counters, self._checks.serve)
+        self._bound: list[BoundSocket] = []
+        self._listeners: list[Listener] = []
+        self._signals: list[int] = []
+        self._stopping = False
+        self._open_admin(config)
+        self._notify: NotifySocket | None = None
+        if settings.mode == "clients":
+            notify = self._bind(settings.notify.path, settings.notify.mode)
+            self._notify = NotifySocket(notify, settings.notify, self._loop, self._counters, self._clients.command)
+            self._clients.start()
+        else:
+            self._open_pure(config)
+        self._ledger.on_committed = self._committed
+        self._expect_staleness()
+        self._forget_unknown()
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT and return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._loop.wake_fd(), warn_on_full_buffer=False)
+        # The committer thread asks for the interpreter when a commit is durable: the default of 5 ms would be latency.
+        sys.setswitchinterval(0.0005)
+        self._http.sweep()
+        self._sender.pump()
+        self._loop.call_later(_TICK_SECS, self._tick)
+        self._loop.call_later(self._config.relay.reconcile_secs, self._reconcile)
+        if self._manager.watchdog_period_secs is not None:
+            self._feed_watchdog(self._manager.watchdog_period_secs)
+        self._status = "OK"
+        self._manager.ready()
+        logger.info("The relay %s serves (%s).", self._config.relay.id, self._health())
+        self._loop.run()
+        self._store.close()
+        logger.info("The relay stopped.")
+        return 0
+
+    def ping(self) -> dict[str, Any]:
+        """Return the answer to `GET /ping`."""
+        return {"ping": "pong", "status": self._health(), "pid": os.getpid()}
+
+    def problems(self) -> list[str]:
+        """Return why the relay is degraded; empty when it is not."""
+        problems = self._clients.problems()
+        if self._ledger.fault is not None:
+            problems.append(f"store: {self._ledger.fault}")
+        if self._unacknowledged is not None:
+            problems.append(f"store: a damaged file was moved to {self._unacknowledged}; POST /state?action=ack")
+        return problems + self._upstream_problems()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the answer to `GET /state`."""
+        config = self._config
+        gauges = self.gauges()
+        listening = self._listening()
+        return {
+            "relay": {
+                "id": config.relay.id,
+                "mode": config.relay.mode,
+                "started_at": utc_text(self._started_ms),
+                "config_hash": config.sha256,
+            },
+            "clients": {
+                name: {
+                    "state": item.state if config.relay.mode == "clients" else "listening",
+                    "socket": item.client.socket if config.relay.mode == "clients" else None,
+                    "kind": item.client.kind,
+                    "error": item.fault,
+                    "connections": item.connections,
+                    "checks": len(item.client.checks),
+                    "listening": name in listening,
+                }
+                for name, item in self._clients.sockets.items()
+            },
+            "spool": {
+                "entries": gauges.entries,
+                "bytes": gauges.octets,
+                "oldest_age_secs": round(gauges.oldest_age_secs, 3),
+                "dropped": {reason: gauges.dropped.get(reason, 0) for reason in ("coalesced", "overflow", "expired")},
+            },
+            "upstream": self._describe_upstream(),
+        }
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all check states."""
+        return Snapshot(
+            config=self._config,
+            states=dict(self._ledger.states),
+            acked=dict(self._ledger.acked),
+            pending=self._ledger.spool.counts(),
+            listening=self._listening(),
+        )
+
+    def counters(self) -> Counters:
+        """Return a copy of the counters."""
+        return copy.deepcopy(self._counters)
+
+    def gauges(self) -> SpoolGauges:
+        """Return the figures of spool and upstream."""
+        spool = self._ledger.spool
+        oldest = spool.oldest_of_all()
+        known = self._sender.last_error is not None or self._sender.last_ok_ms is not None
+        return SpoolGauges(
+            entries=len(spool),
+            octets=spool.octets,
+            oldest_age_secs=max(0.0, time.time() - oldest.at_ms / 1000) if oldest else 0.0,
+            dropped=dict(self._ledger.dropped),
+            upstream_up=self._sender.last_error is None if known and self._config.upstream else None,
+        )
+
+    def history(self, key: Key) -> list[dict[str, Any]]:
+        """Return the transitions of a check, oldest first."""
+        return [transition.as_json() for transition in self._store.history(key)]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return the dead letters, oldest first."""
+        return self._store.dead_letters()
+
+    def act(self, action: str) -> None:
+        """Carry out `reload`, `reconcile`, `flush` or `ack`."""
+        if action == "reload":
+            self._loop.call_soon(self._reload)
+        elif action == "reconcile":
+            self._clients.reconcile()
+        elif action == "flush":
+            self._sender.flush()
+        else:
+            self._unacknowledged = None
+
+    def set_log_level(self, level: str) -> None:
+        """Change the log level until the next reload."""
+        logging.getLogger().setLevel(level.upper())
+        logger.info("The log level is %s.", level)
+
+    def _health(self) -> str:
+        if self._status != "OK":
+            return self._status
+        return "degraded" if self.problems() else "OK"
+
+    def _listening(self) -> frozenset[str]:
+        if self._config.relay.mode == "pure":
+            return frozenset(() if self._stopping else self._config.clients)
+        return frozenset(name for name, item in self._clients.sockets.items() if item.state == "listening")
+
+    def _upstream_problems(self) -> list[str]:
+        forwarder = self._sender.forwarder
+        if self._config.upstream is None or forwarder is None:
+            return []
+        problems = []
+        if forwarder.unauthorized:
+            problems.append("upstream: 401, it does not accept our token")
+        problems.extend(
+            f"upstream: 403, it does not accept client {name}" for name in forwarder.held_clients(time.monotonic())
+        )
+        if self._sender.last_error is not None and self.gauges().oldest_age_secs > _OLD_ENTRY_SECS:
+            problems.append(f"upstream: {self._sender.last_error}")
+        return problems
+
+    def _describe_upstream(self) -> dict[str, Any] | None:
+        upstream, forwarder = self._config.upstream, self._sender.forwarder
+        if upstream is None or forwarder is None:
+            return None
+        retry_in_secs = forwarder.retry_in_secs(time.monotonic())
+        if forwarder.unauthorized:
+            state = "unauthorized"
+        elif self._sender.last_error is not None:
+            state = "failing"
+        else:
+            state = "ok" if self._sender.last_ok_ms is not None else "unknown"
+        return {
+            "url": upstream.target.url,
+            "state": state,
+            "last_ok_at": utc_text(self._sender.last_ok_ms),
+            "last_error": self._sender.last_error,
+            "retry_in_secs": round(retry_in_secs, 3) if retry_in_secs else None,
+        }
+
+    def _bind(self, path: str, mode: int) -> BoundSocket:
+        try:
+            bound = listen(path, mode)
+        except SocketPathError as exc:
+            raise StartupError(str(exc)) from exc
+        self._bound.append(bound)
+        return bound
+
+    def _open_admin(self, config: Config) -> None:
+        settings = config.relay
+        endpoint = AdminEndpoint(self, self._http, self._workers, read_only=False)
+        bound = self._bind(settings.admin.path, settings.admin.mode)
+        self._listen(bound.sock, self._admit_admin, endpoint.serve, _ADMIN_CONNECTIONS)
+        if settings.admin_tcp is not None:
+            reader = AdminEndpoint(self, self._http, self._workers, read_only=True)
+            self._listen(_listen_tcp(settings.admin_tcp), _admit_anyone, reader.serve, _ADMIN_CONNECTIONS)
+
+    def _open_pure(self, config: Config) -> None:
+        address = config.relay.pure.listen
+        if isinstance(address, UnixAddress):
+            sock = self._bind(address.path, address.mode).sock
+            logger.info("Listening on %s.", address.path)
+        else:
+            sock = _listen_tcp(address)
+            logger.info("Listening on %s port %d.", *sock.getsockname()[:2])
+        self._listen(sock, _admit_anyone, self._checks.serve, _PURE_CONNECTIONS)
+
+    def _listen(
+        self,
+        sock: socket.socket,
+        admit: Callable[[socket.socket], Caller],
+        serve: Callable[[Exchange], None],
+        max_connections: int,
+    ) -> None:
+        self._listeners.append(Listener(self._http, sock, admit, serve, max_connections))
+
+    def _admit_admin(self, sock: socket.socket) -> Caller:
+        peer = peer_of(sock)
+        if peer.uid in self._config.relay.admin.allow_uids:
+            return Caller("", peer)
+        self._counters.denied["", "admin_uid"] += 1
+        logger.warning("Denied a peer on the admin socket (pid %d, uid %d, gid %d).", peer.pid, peer.uid, peer.gid)
+        return Caller("", peer, "admin_uid")
+
+    def _committed(self, spooled: list[Entry], updated: list[Key]) -> None:
+        now = time.monotonic()
+        for key in updated:
+            ttl_secs = self._ttl_secs(key)
+            if ttl_secs is not None and not self._ledger.states[key].stale:
+                self._staleness.expect(key, now + ttl_secs)
+        if spooled and self._sender.forwarder is not None:
+            self._sender.forwarder.track(entry.key for entry in spooled)
+            self._sender.pump()
+
+    def _ttl_secs(self, key: Key) -> float | None:
+        client = self._config.clients.get(key[0])
+        check = client.checks.get(key[1]) if client is not None else None
+        return check.ttl_secs if check is not None else None
+
+    def _expect_staleness(self) -> None:
+        """Start every ttl from the wall time of the latest update: nothing else survives a restart."""
+        self._staleness.clear()
+        now, wall_secs = time.monotonic(), time.time()
+        for key, state in self._ledger.states.items():
+            ttl_secs = self._ttl_secs(key)
+            if ttl_secs is not None and not state.stale:
+                self._staleness.expect(key, now + state.updated_ms / 1000 + ttl_secs - wall_secs)
+
+    def _tick(self) -> None:
+        self._loop.call_later(_TICK_SECS, self._tick)
+        for key in self._staleness.take_due(time.monotonic()):
+            self._go_stale(key)
+        self._ledger.probe()
+
+    def _go_stale(self, key: Key) -> None:
+        state = self._ledger.states.get(key)
+        client = self._config.clients.get(key[0])
+        check = client.checks.get(key[1]) if client is not None else None
+        if state is None or check is None or check.ttl_secs is None:
+            return
+        logger.info("Check %s/%s is stale.", *key)
+        self._ledger.states[key] = msgspec.structs.replace(state, stale=True)
+        if check.on_stale is not None:
+            text = f"no update for {check.ttl_secs:g}s"
+            update = Update(
+                key=key, report=Report(check.on_stale, text, "[]", ()), request_id=new_request_id(), stale=True
+            )
+            self._ledger.submit(update, lambda _: None)
+
+    def _reconcile(self) -> None:
+        self._loop.call_later(self._config.relay.reconcile_secs, self._reconcile)
+        self._clients.reconcile()
+
+    def _feed_watchdog(self, period_secs: float) -> None:
+        self._manager.alive()
+        self._loop.call_later(period_secs, lambda: self._feed_watchdog(period_secs))
+
+    def _reload(self) -> None:
+        try:
+            config = load(self._config.path, self._config.relay)
+        except ConfigError as error:
+            self._counters.reloads["error"] += 1
+            logger.error("The configuration is not reloaded: %s", error)  # noqa: TRY400 - what to repair is in it
+            return
+        log_faults(config)
+        self._config = config
+        self._http.use(config.relay)
+        self._ledger.reconfigure(config)
+        self._checks.use(config)
+        self._sender.reconfigure(config)
+        if config.relay.mode == "clients":
+            self._clients.apply(config)
+        logging.getLogger().setLevel(config.relay.log_level.upper())
+        self._expect_staleness()
+        self._forget_unknown()
+        self._counters.reloads["ok"] += 1
+        logger.info("The configuration is reloaded.")
+
+    def _forget_unknown(self) -> None:
+        """Drop the state of checks that the configuration knows no more; their spool entries are still forwarded."""
+        unknown = [key for key, state in self._ledger.states.items() if not self._is_known(key, state)]
+        if unknown:
+            self._checks.forget(unknown)
+            self._ledger.submit(Forgotten(tuple(unknown)), lambda _: None)
+
+    def _is_known(self, key: Key, state: CheckState) -> bool:
+        clients = self._config.clients
+        client = clients.get(key[0])
+        if client is not None and key[1] in client.checks:
+            return True
+        if state.via is None:
+            # Reported by a child under the checks of its relay.
+            return client is None and any(
+                parent.kind == "relay" and key[1] in parent.checks for parent in clients.values()
+            )
+        if state.via == "":
+            return self._config.relay.mode == "pure" and self._config.relay.pure.accept_unknown
+        parent = clients.get(state.via)
+        return parent is not None and parent.accept_unknown
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        # Only noted here; the wake-up descriptor ends the wait of the loop.
+        self._loop.call_threadsafe(lambda: self._handle_signal(number))
+
+    def _handle_signal(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._reload()
+        elif self._stopping:
+            logger.warning("A second signal ends the relay at once.")
+            os._exit(1)
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._status = "stopping"
+        self._manager.stopping()
+        logger.info("The relay stops.")
+        self._sender.stop()
+        self._clients.stop()
+        if self._notify is not None:
+            self._notify.close()
+        for bound in self._bound:
+            bound.unlink()
+        for listener in self._listeners:
+            listener.close(lambda: None)
+        self._await_end(time.monotonic() + self._config.relay.drain_timeout_secs)
+
+    def _await_end(self, deadline: float) -> None:
+        late = time.monotonic() >= deadline
+        drained = self._clients.is_stopped() and not any(listener.connections for listener in self._listeners)
+        if (drained and self._sender.is_idle() and self._ledger.is_idle()) or late:
+            self._loop.stop()
+        else:
+            self._loop.call_later(_STOP_POLL_SECS, lambda: self._await_end(deadline))
+
+
+def log_faults(config: Config) -> None:
+    """Log what is wrong with single clients; the others are served."""
+    for warning in config.warnings:
+        logger.warning("%s: %s", config.path, warning)
+    for fault in client_faults(config):
+        logger.error("%s", fault)
+
+
+def _admit_anyone(_sock: socket.socket) -> Caller:
+    return Caller()
+
+
+def _listen_tcp(address: TcpAddress) -> socket.socket:
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setblocking(False)
+            sock.bind(target)
+            sock.listen(_BACKLOG)
+        except OSError:
+            sock.close()
+            raise
+    except OSError as exc:
+        text = f"cannot listen on {address.host} port {address.port}: {exc.strerror}; choose another address"
+        raise StartupError(text) from exc
+    return sock
+
+
+def _lock_directories(run_dir: str, state_dir: str) -> list[int]:
+    """Create both directories and lock them for the life of the process; the descriptors are never closed."""
+    try:
+        Path(run_dir).mkdir(mode=0o755, parents=True, exist_ok=True)
+        found = Path(run_dir).stat()
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
+            raise StartupError(
+                f"{run_dir} must belong to uid {os.geteuid()} and be writable by nobody else; "
+                f"found uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}"
+            )
+        Path(run_dir, "clients").mkdir(mode=0o755, exist_ok=True)
+        Path(state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [_lock(Path(folder, "relay.lock")) for folder in (run_dir, state_dir)]
+    except OSError as exc:
+        raise StartupError(f"cannot prepare {exc.filename}: {exc.strerror}; create it or choose another path") from exc
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(descriptor)
+        raise LockHeldError(f"{path} is locked by another relay; stop it or use other directories") from exc
+    return descriptor
