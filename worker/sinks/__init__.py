@@ -1,11 +1,17 @@
 """Sinks: bytes to a destination, one protocol a module, built through one table. Run in a worker.
 
-A sink retries nothing and counts nothing: policy and counters live in `worker/delivery.py`.
+A sink retries nothing and counts nothing: policy and counters live in `worker/delivery.py`. It keeps nothing back
+either: what `write` has accepted is with the operating system, so a user sees lines at once and a counter is never
+ahead of its file. Waiting goes through `worker/waiting.py`, so that no destination can make a worker deaf.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
+from common.specs import File, Memory, SinkSpec, Spec, Stdout, Tcp, Udp
 from worker.batch import Encoded
+from worker.sinks import file, memory, stdout, tcp, udp
+from worker.sinks.context import SinkContext
 
 
 class Sink(Protocol):
@@ -38,3 +44,18 @@ class Sink(Protocol):
     def close(self) -> None:
         """Release the destination; safe twice and before `open`."""
         ...
+
+
+BUILDERS: Final[dict[type[Spec], Callable[[Any, SinkContext], Sink]]] = {
+    Stdout: stdout.build,
+    File: file.build,
+    Tcp: tcp.build,
+    Udp: udp.build,
+    Memory: memory.build,
+}
+"""Specification type to `build(spec, context)`; building contacts nothing."""
+
+
+def build(spec: SinkSpec, context: SinkContext) -> Sink:
+    """Return the sink that `spec` describes, not open yet."""
+    return BUILDERS[type(spec)](spec, context)

@@ -1,0 +1,180 @@
+"""One entry, running: schedule, generator, encoder, delivery, row of the board. Knows no process, pipe or signal.
+
+::
+
+    schedule ──ticks due──► generator ──values──► encoder ──bytes──► delivery ──► sink
+        ▲                                                               │
+        └── waiter: until the next wake-up              row: samples, counters
+
+Source: scheduling contract, sections 3, 14 and 15.
+"""
+
+from typing import Final, Literal
+
+from common.board import Counters, WorkerBoard
+from common.clock import Clock
+from common.errors import EncoderError
+from common.messages import Start
+from common.plan import EntryPlan
+from common.states import State
+from worker.batch import BATCH_EVENTS, Batch
+from worker.delivery import Delivery
+from worker.encoders import Encoder
+from worker.generators import Generator
+from worker.rate import RateWindow
+from worker.schedule import NEVER_NS, Schedule, Span
+from worker.sinks import Sink
+from worker.waiting import Waiter
+
+Reason = Literal["duration", "stopped"]
+
+_WAKE_SPACING_NS: Final = 250_000
+"""Ticks closer together than this share a wake-up; up to 4 000 a second every tick has its own."""
+
+_ON_TIME_NS: Final = 20_000_000
+"""How late a wake-up may be on a busy machine before its ticks count as overdue."""
+
+_LOOK_INTERVAL_NS: Final = 5_000_000
+"""How often a run that never waits looks for commands."""
+
+_BATCH_BYTES: Final = 1024 * 1024
+"""Batches of long events are cut to about this size, so that a batch is written and counted in a bounded time."""
+
+
+class Runner:
+    """Runs one entry once.
+
+    Args:
+        plan: the entry.
+        generator: its values.
+        encoder: its wire format.
+        sink: its destination, not open yet.
+        board: where the entry shows itself.
+        waiter: all waiting.
+        clock: both clocks.
+    """
+
+    def __init__(
+        self,
+        plan: EntryPlan,
+        generator: Generator,
+        encoder: Encoder,
+        sink: Sink,
+        board: WorkerBoard,
+        waiter: Waiter,
+        clock: Clock,
+    ) -> None:
+        self._plan = plan
+        self._generator = generator
+        self._encoder = encoder
+        self._board = board
+        self._waiter = waiter
+        self._clock = clock
+        self._counters = Counters()
+        self._delivery = Delivery(plan, sink, self._counters, waiter, clock)
+        self._rate = RateWindow()
+        self._limit = BATCH_EVENTS
+
+    def run(self, start: Start) -> Reason:
+        """Run from the entry's start until its end; whatever happens, the row says `finished` afterwards.
+
+        Raises:
+            SinkError: the sink could not be opened, or failed under `on_sink_error: fail`.
+            EncoderError: the encoder cannot take an event.
+        """
+        try:
+            return self._run(start)
+        finally:
+            self._enter(State.FINISHED)
+
+    def _run(self, start: Start) -> Reason:
+        start_ns = start.start_ns + self._plan.phase_offset_ns
+        if self._plan.phase_offset_ns:
+            self._enter(State.PENDING)
+            self._waiter.wait_until(start_ns)
+            if self._waiter.stopping:
+                return "stopped"
+        self._enter(State.RUNNING)
+        wall_ns = start.wall_ns + self._plan.phase_offset_ns
+        anchor_ns = (wall_ns if self._plan.anchor_ns is None else self._plan.anchor_ns) + self._plan.shift_ns
+        self._delivery.open()
+        try:
+            reason = self._emit(Schedule(self._plan, anchor_ns), start_ns)
+        except BaseException:
+            self._delivery.abandon()
+            raise
+        self._delivery.finish()
+        if self._delivery.fatal is not None:
+            raise self._delivery.fatal
+        return reason
+
+    def _emit(self, schedule: Schedule, start_ns: int) -> Reason:
+        """Fire ticks until the end of the run or a stop.
+
+        A wake-up is never early. It is late by design by the board's slack, so that ticks of several milliseconds
+        share one, and keeps its distance from the wake-up before; stamps are the scheduled instants all the same.
+        """
+        waiter, clock, board = self._waiter, self._clock, self._board
+        end_ns = NEVER_NS if schedule.end_ns is None else start_ns + schedule.end_ns
+        grace_ns = _ON_TIME_NS
+        wake_ns = look_ns = 0
+        while not waiter.stopping:
+            now_ns = clock.monotonic_ns()
+            if now_ns >= look_ns:
+                waiter.look()
+                look_ns = now_ns + _LOOK_INTERVAL_NS
+            span = schedule.take(now_ns - start_ns, grace_ns, self._limit)
+            if span is not None:
+                self._fire(span, now_ns)
+                continue
+            if now_ns >= end_ns:
+                return "duration"
+            if schedule.in_gap is not self._counters.in_gap:
+                self._enter_gap(now_ns)
+            slack_ns = board.slack_ns()
+            grace_ns = _ON_TIME_NS + slack_ns
+            wake_ns = min(max(start_ns + schedule.deadline_ns, wake_ns + _WAKE_SPACING_NS) + slack_ns, end_ns)
+            waiter.wait_until(wake_ns)
+            look_ns = wake_ns + _LOOK_INTERVAL_NS
+        return "stopped"
+
+    def _fire(self, span: Span, now_ns: int) -> None:
+        stamps_ns = span.stamps_ns
+        events = len(stamps_ns)
+        values = self._generator.values(span.first_tick, events)
+        counters = self._counters
+        try:
+            encoded = self._encoder.encode(Batch(span.first_tick, values, stamps_ns, span.spike_mask))
+        except EncoderError:
+            counters.errors += 1
+            raise
+        if len(encoded.payload) > _BATCH_BYTES:
+            self._limit = max(events * _BATCH_BYTES // len(encoded.payload), 1)
+        delivered = 0
+        for first, stop in self._delivery.deliver(encoded):
+            delivered += stop - first
+            self._board.row.append_samples(
+                span.first_tick + first, stamps_ns[first:stop], values[first:stop], span.spike_mask
+            )
+        self._rate.count(delivered, now_ns)
+        counters.current_rate = self._rate.events_per_sec
+        counters.in_gap = False
+        counters.in_burst = span.in_burst
+        self._publish(now_ns)
+        if self._delivery.fatal is not None:
+            raise self._delivery.fatal
+
+    def _enter_gap(self, now_ns: int) -> None:
+        self._counters.in_gap = True
+        self._counters.in_burst = False
+        self._publish(now_ns)
+
+    def _enter(self, state: State) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._counters.state = state
+        self._counters.state_since_ns = now_ns
+        self._publish(now_ns)
+
+    def _publish(self, now_ns: int) -> None:
+        self._counters.heartbeat_ns = now_ns
+        self._board.row.publish(self._counters)

@@ -1,0 +1,63 @@
+"""The file sink: truncated when the scenario starts, then written batch by batch.
+
+Source: sinks contract, sections 4, 10 and 12.
+"""
+
+import os
+from pathlib import Path
+
+from common.errors import SinkOpenError, os_error_text
+from common.specs import File
+from worker.batch import Encoded
+from worker.sinks.context import SinkContext
+from worker.sinks.plainwrite import write_events
+from worker.waiting import Waiter
+
+
+class FileSink:
+    """One file; a write that the disk cuts short leaves whole events only."""
+
+    def __init__(self, path: str, waiter: Waiter) -> None:
+        self._path = path
+        self._waiter = waiter
+        self._descriptor: int | None = None
+
+    def open(self) -> None:
+        """Create the parent directories, and create or truncate the file.
+
+        Raises:
+            SinkOpenError: with the path and the operating system's reason.
+        """
+        try:
+            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise SinkOpenError(f"failed to create parent directories for {self._path}: {os_error_text(exc)}") from exc
+        # Non-blocking for the sake of named pipes: opening one without a reader has to fail, not to hang.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        try:
+            self._descriptor = os.open(self._path, flags, 0o666)
+        except OSError as exc:
+            raise SinkOpenError(f"failed to open {self._path} for writing: {os_error_text(exc)}") from exc
+
+    def write(self, encoded: Encoded) -> None:
+        """Write the events at the end of what was written before.
+
+        Raises:
+            SinkError: with the operating system's reason; the next write may succeed.
+        """
+        assert self._descriptor is not None  # noqa: S101 - opened before the first tick
+        write_events(self._descriptor, encoded.payload, self._waiter)
+
+    def flush(self) -> None:
+        """Do nothing: everything written is with the operating system."""
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def build(spec: File, context: SinkContext) -> FileSink:
+    """Return the sink of `spec`."""
+    return FileSink(spec.path, context.waiter)

@@ -1,0 +1,93 @@
+"""The udp sink: one datagram an event, from an unconnected socket, so that a closed port is no error.
+
+Source: sinks contract, sections 4, 10 and 12.
+"""
+
+import socket
+from typing import Any, Final
+
+from common.errors import SinkError, SinkOpenError, os_error_text
+from common.specs import Udp
+from worker.batch import Encoded
+from worker.sinks.context import SinkContext
+from worker.sinks.resolve import reason, resolve
+from worker.waiting import Waiter
+
+MAX_DATAGRAM_BYTES: Final = 65_507
+"""Largest UDP payload over IPv4: 65 535 less the 20 and 8 bytes of the headers."""
+
+
+class UdpSink:
+    """Datagrams to the first address of the host."""
+
+    def __init__(self, address: str, waiter: Waiter) -> None:
+        self._address = address
+        self._waiter = waiter
+        self._socket: socket.socket | None = None
+        self._target: Any = None
+        self._target_text = ""
+
+    def open(self) -> None:
+        """Resolve the address once and bind a port of our own.
+
+        Raises:
+            SinkOpenError: with the address and the reason.
+        """
+        try:
+            addresses = resolve(self._address, socket.SOCK_DGRAM, self._waiter)
+        except OSError as exc:
+            raise SinkOpenError(f"UDP address resolution error for {self._address}: {reason(exc)}") from exc
+        if not addresses:
+            raise SinkOpenError(f"UDP address {self._address} resolved to no addresses")
+        family, kind, protocol, _, self._target = addresses[0]
+        host, port = self._target[:2]
+        self._target_text = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+        self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
+        try:
+            self._socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))  # noqa: S104 - to send from
+        except OSError as exc:
+            raise SinkOpenError(f"UDP bind for {self._address}: {os_error_text(exc)}") from exc
+
+    def write(self, encoded: Encoded) -> None:
+        """Send one datagram an event.
+
+        Raises:
+            SinkError: an event is too large or was refused; the ones after it may be tried.
+        """
+        assert self._socket is not None  # noqa: S101 - opened before the first tick
+        send, target = self._socket.sendto, self._target
+        payload = memoryview(encoded.payload)
+        start = 0
+        for end in encoded.ends().tolist():
+            if end - start > MAX_DATAGRAM_BYTES:
+                raise SinkError(
+                    f"UDP datagram size {end - start} exceeds maximum {MAX_DATAGRAM_BYTES}"
+                    f" for target {self._target_text}",
+                    delivered_bytes=start,
+                    one_event=True,
+                )
+            try:
+                try:
+                    send(payload[start:end], target)
+                except BlockingIOError:
+                    self._waiter.until_writable(self._socket.fileno())
+                    send(payload[start:end], target)
+            except OSError as exc:
+                raise SinkError(
+                    f"UDP send_to {self._target_text}: {os_error_text(exc)}", delivered_bytes=start, one_event=True
+                ) from exc
+            start = end
+
+    def flush(self) -> None:
+        """Do nothing: every event has left."""
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def build(spec: Udp, context: SinkContext) -> UdpSink:
+    """Return the sink of `spec`."""
+    return UdpSink(spec.address, context.waiter)
