@@ -14,7 +14,7 @@ Source: relay contract, section 4.
 import logging
 import socket
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from supervisor.relay.config import Client, Config
 from supervisor.relay.connection import Caller, Exchange
@@ -220,6 +220,21 @@ class Clients:
     def problems(self) -> list[str]:
         """Return why clients that should listen do not."""
         return [f"client {name}: {item.fault}" for name, item in self.sockets.items() if item.state == "error"]
+
+    def describe(self, listening: frozenset[str]) -> dict[str, Any]:
+        """Return the `clients` part of `GET /state`; in pure mode all of them share the one socket."""
+        pure = self._config.relay.mode == "pure"
+        return {
+            name: {
+                "state": ("listening" if name in listening else "stopped") if pure else item.state,
+                "socket": None if pure else item.client.socket,
+                "kind": item.client.kind,
+                "error": item.fault,
+                "connections": item.connections,
+                "checks": len(item.client.checks),
+            }
+            for name, item in self.sockets.items()
+        }
 
     def _add(self, client: Client) -> ClientSocket:
         item = ClientSocket(client, self._http, self._counters, self._serve)

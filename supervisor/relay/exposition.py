@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from supervisor.relay.counters import FORWARD_BUCKETS_SECS, Counters
+from supervisor.relay.registry import ttl_secs_of
 from supervisor.relay.report import STATUSES
 from supervisor.relay.snapshot import Snapshot
 from supervisor.relay.state import Shown
@@ -52,7 +53,7 @@ def _check_families(lines: list[Shown], snapshot: Snapshot) -> Iterator[str]:
         (
             (_key(line), str(int(line.state.stale if line.state else False)))
             for line in lines
-            if _has_ttl(snapshot, line)
+            if ttl_secs_of(snapshot.config, line.key) is not None
         ),
     )
     reported = [(line, line.state) for line in lines if line.state is not None]
@@ -170,12 +171,6 @@ def _escape(value: str) -> str:
 
 def _key(line: Shown) -> Labels:
     return (("client", line.key[0]), ("check", line.key[1]))
-
-
-def _has_ttl(snapshot: Snapshot, line: Shown) -> bool:
-    client = snapshot.config.clients.get(line.key[0])
-    check = client.checks.get(line.key[1]) if client is not None else None
-    return check is not None and check.ttl_secs is not None
 
 
 def _metric_samples(line: Shown, metrics: str) -> Iterator[Sample]:

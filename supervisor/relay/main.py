@@ -10,7 +10,8 @@ from common.errors import StartupError
 from common.logs import setup_logging
 from supervisor.relay.config import Config
 from supervisor.relay.config_reader import ConfigError, client_faults, load
-from supervisor.relay.service import LockHeldError, Relay, log_faults
+from supervisor.relay.directories import LockHeldError
+from supervisor.relay.service import Relay, log_faults
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def main(argv: list[str]) -> int:
 
 def run(config: Config) -> int:
     """Run the relay until a signal stops it; returns the exit code as `main`."""
-    writer = setup_logging("relay", "debug")
+    writer = setup_logging("sondad", "debug")
     logging.getLogger().setLevel(config.relay.log_level.upper())
     try:
         _raise_descriptor_limit()

@@ -7,7 +7,7 @@ import logging
 import random
 import ssl
 import time
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from supervisor.relay.config import Config, Upstream
@@ -17,6 +17,7 @@ from supervisor.relay.ledger import Ledger, Settled
 from supervisor.relay.loop import Loop, Timer
 from supervisor.relay.roundtrip import Response, RoundtripError, roundtrip
 from supervisor.relay.spool import Entry
+from supervisor.relay.state import utc_text
 from supervisor.relay.store import DeadLetter, Payload, StoreError
 from supervisor.relay.workers import Workers
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 MAX_CONCURRENCY: Final = 64
 _MAX_ANSWER_BYTES: Final = 2048
 _STORE_RETRY_SECS: Final = 1.0
+_OLD_ENTRY_SECS: Final = 300.0
 
 
 class Sender:
@@ -82,6 +84,40 @@ class Sender:
     def is_idle(self) -> bool:
         """Return whether no request is in flight."""
         return self.forwarder is None or self.forwarder.in_flight == 0
+
+    def is_up(self) -> bool | None:
+        """Return whether the last attempt succeeded; None before the first one."""
+        if self._config.upstream is None or (self.last_error is None and self.last_ok_ms is None):
+            return None
+        return self.last_error is None
+
+    def problems(self) -> list[str]:
+        """Return why forwarding is degraded."""
+        forwarder = self.forwarder
+        if self._config.upstream is None or forwarder is None:
+            return []
+        problems = ["upstream: 401, it does not accept our token"] if forwarder.unauthorized else []
+        held = forwarder.held_clients(time.monotonic())
+        problems.extend(f"upstream: 403, it does not accept client {name}" for name in held)
+        oldest = self._ledger.spool.oldest_of_all()
+        if self.last_error is not None and oldest and time.time() - oldest.at_ms / 1000 > _OLD_ENTRY_SECS:
+            problems.append(f"upstream: {self.last_error}")
+        return problems
+
+    def describe(self) -> dict[str, Any] | None:
+        """Return the `upstream` part of `GET /state`, None without an upstream."""
+        upstream, forwarder = self._config.upstream, self.forwarder
+        if upstream is None or forwarder is None:
+            return None
+        retry_in_secs = forwarder.retry_in_secs(time.monotonic())
+        state = {None: "unknown", True: "ok", False: "failing"}[self.is_up()]
+        return {
+            "url": upstream.target.url,
+            "state": "unauthorized" if forwarder.unauthorized else state,
+            "last_ok_at": utc_text(self.last_ok_ms),
+            "last_error": self.last_error,
+            "retry_in_secs": round(retry_in_secs, 3) if retry_in_secs else None,
+        }
 
     def _use(self, config: Config) -> None:
         upstream = config.upstream

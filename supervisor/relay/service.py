@@ -4,44 +4,44 @@ Source: relay contract, sections 4.3, 14 and 15.
 """
 
 import copy
-import fcntl
 import logging
 import os
 import signal
 import socket
-import stat
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from common.errors import SondadError, StartupError
+from common.errors import StartupError
 from common.logs import LineWriter
 from supervisor.relay.admin import AdminEndpoint
 from supervisor.relay.answer import new_request_id
 from supervisor.relay.audit import Audit
 from supervisor.relay.checks import CheckEndpoint
 from supervisor.relay.clients import Clients
-from supervisor.relay.config import Config, TcpAddress, UnixAddress
+from supervisor.relay.config import Config, UnixAddress
 from supervisor.relay.config_reader import ConfigError, client_faults, load
 from supervisor.relay.connection import Caller, Exchange
 from supervisor.relay.counters import Counters
+from supervisor.relay.directories import lock_directories
 from supervisor.relay.exposition import SpoolGauges
 from supervisor.relay.identity import peer_of
 from supervisor.relay.ledger import Forgotten, Ledger, Update
 from supervisor.relay.listener import Http, Listener
 from supervisor.relay.loop import Loop
 from supervisor.relay.notify import NotifySocket
+from supervisor.relay.registry import check_of, is_known, ttl_secs_of
 from supervisor.relay.report import Report
 from supervisor.relay.sender import Sender
 from supervisor.relay.snapshot import Snapshot
 from supervisor.relay.spool import Entry
 from supervisor.relay.staleness import Staleness
-from supervisor.relay.state import CheckState, Key, utc_text
+from supervisor.relay.state import Key, utc_text
 from supervisor.relay.store import DeadLetter, Store
+from supervisor.relay.tcpsock import listen_tcp
 from supervisor.relay.unixsock import BoundSocket, SocketPathError, listen
 from supervisor.relay.workers import Workers
 from supervisor.sdnotify import ServiceManager
@@ -50,14 +50,8 @@ logger = logging.getLogger(__name__)
 
 _TICK_SECS: Final = 0.5
 _STOP_POLL_SECS: Final = 0.02
-_OLD_ENTRY_SECS: Final = 300.0
 _ADMIN_CONNECTIONS: Final = 256
 _PURE_CONNECTIONS: Final = 4096
-_BACKLOG: Final = 1024
-
-
-class LockHeldError(SondadError):
-    """Another relay uses the same directories."""
 
 
 class Relay:
@@ -75,7 +69,7 @@ class Relay:
         self._started_ms = time.time_ns() // 1_000_000
         self._status = "initializing"
         self._manager = ServiceManager(os.environ)
-        self._locks = _lock_directories(settings.run_dir, settings.state_dir)
+        lock_directories(settings.run_dir, settings.state_dir)
         self._store = Store(settings.state_dir, sync=config.spool.sync == "commit")
         self._unacknowledged = self._store.moved_aside
         self._loop = Loop()
@@ -136,13 +130,12 @@ class Relay:
             problems.append(f"store: {self._ledger.fault}")
         if self._unacknowledged is not None:
             problems.append(f"store: a damaged file was moved to {self._unacknowledged}; POST /state?action=ack")
-        return problems + self._upstream_problems()
+        return problems + self._sender.problems()
 
     def describe(self) -> dict[str, Any]:
         """Return the answer to `GET /state`."""
         config = self._config
         gauges = self.gauges()
-        listening = self._listening()
         return {
             "relay": {
                 "id": config.relay.id,
@@ -150,25 +143,14 @@ class Relay:
                 "started_at": utc_text(self._started_ms),
                 "config_hash": config.sha256,
             },
-            "clients": {
-                name: {
-                    "state": item.state if config.relay.mode == "clients" else "listening",
-                    "socket": item.client.socket if config.relay.mode == "clients" else None,
-                    "kind": item.client.kind,
-                    "error": item.fault,
-                    "connections": item.connections,
-                    "checks": len(item.client.checks),
-                    "listening": name in listening,
-                }
-                for name, item in self._clients.sockets.items()
-            },
+            "clients": self._clients.describe(self._listening()),
             "spool": {
                 "entries": gauges.entries,
                 "bytes": gauges.octets,
                 "oldest_age_secs": round(gauges.oldest_age_secs, 3),
                 "dropped": {reason: gauges.dropped.get(reason, 0) for reason in ("coalesced", "overflow", "expired")},
             },
-            "upstream": self._describe_upstream(),
+            "upstream": self._sender.describe(),
         }
 
     def snapshot(self) -> Snapshot:
@@ -189,13 +171,12 @@ class Relay:
         """Return the figures of spool and upstream."""
         spool = self._ledger.spool
         oldest = spool.oldest_of_all()
-        known = self._sender.last_error is not None or self._sender.last_ok_ms is not None
         return SpoolGauges(
             entries=len(spool),
             octets=spool.octets,
             oldest_age_secs=max(0.0, time.time() - oldest.at_ms / 1000) if oldest else 0.0,
             dropped=dict(self._ledger.dropped),
-            upstream_up=self._sender.last_error is None if known and self._config.upstream else None,
+            upstream_up=self._sender.is_up(),
         )
 
     def history(self, key: Key) -> list[dict[str, Any]]:
@@ -232,39 +213,6 @@ class Relay:
             return frozenset(() if self._stopping else self._config.clients)
         return frozenset(name for name, item in self._clients.sockets.items() if item.state == "listening")
 
-    def _upstream_problems(self) -> list[str]:
-        forwarder = self._sender.forwarder
-        if self._config.upstream is None or forwarder is None:
-            return []
-        problems = []
-        if forwarder.unauthorized:
-            problems.append("upstream: 401, it does not accept our token")
-        problems.extend(
-            f"upstream: 403, it does not accept client {name}" for name in forwarder.held_clients(time.monotonic())
-        )
-        if self._sender.last_error is not None and self.gauges().oldest_age_secs > _OLD_ENTRY_SECS:
-            problems.append(f"upstream: {self._sender.last_error}")
-        return problems
-
-    def _describe_upstream(self) -> dict[str, Any] | None:
-        upstream, forwarder = self._config.upstream, self._sender.forwarder
-        if upstream is None or forwarder is None:
-            return None
-        retry_in_secs = forwarder.retry_in_secs(time.monotonic())
-        if forwarder.unauthorized:
-            state = "unauthorized"
-        elif self._sender.last_error is not None:
-            state = "failing"
-        else:
-            state = "ok" if self._sender.last_ok_ms is not None else "unknown"
-        return {
-            "url": upstream.target.url,
-            "state": state,
-            "last_ok_at": utc_text(self._sender.last_ok_ms),
-            "last_error": self._sender.last_error,
-            "retry_in_secs": round(retry_in_secs, 3) if retry_in_secs else None,
-        }
-
     def _bind(self, path: str, mode: int) -> BoundSocket:
         try:
             bound = listen(path, mode)
@@ -280,7 +228,7 @@ class Relay:
         self._listen(bound.sock, self._admit_admin, endpoint.serve, _ADMIN_CONNECTIONS)
         if settings.admin_tcp is not None:
             reader = AdminEndpoint(self, self._http, self._workers, read_only=True)
-            self._listen(_listen_tcp(settings.admin_tcp), _admit_anyone, reader.serve, _ADMIN_CONNECTIONS)
+            self._listen(listen_tcp(settings.admin_tcp), _admit_anyone, reader.serve, _ADMIN_CONNECTIONS)
 
     def _open_pure(self, config: Config) -> None:
         address = config.relay.pure.listen
@@ -288,7 +236,7 @@ class Relay:
             sock = self._bind(address.path, address.mode).sock
             logger.info("Listening on %s.", address.path)
         else:
-            sock = _listen_tcp(address)
+            sock = listen_tcp(address)
             logger.info("Listening on %s port %d.", *sock.getsockname()[:2])
         self._listen(sock, _admit_anyone, self._checks.serve, _PURE_CONNECTIONS)
 
@@ -312,24 +260,19 @@ class Relay:
     def _committed(self, spooled: list[Entry], updated: list[Key]) -> None:
         now = time.monotonic()
         for key in updated:
-            ttl_secs = self._ttl_secs(key)
+            ttl_secs = ttl_secs_of(self._config, key)
             if ttl_secs is not None and not self._ledger.states[key].stale:
                 self._staleness.expect(key, now + ttl_secs)
         if spooled and self._sender.forwarder is not None:
             self._sender.forwarder.track(entry.key for entry in spooled)
             self._sender.pump()
 
-    def _ttl_secs(self, key: Key) -> float | None:
-        client = self._config.clients.get(key[0])
-        check = client.checks.get(key[1]) if client is not None else None
-        return check.ttl_secs if check is not None else None
-
     def _expect_staleness(self) -> None:
         """Start every ttl from the wall time of the latest update: nothing else survives a restart."""
         self._staleness.clear()
         now, wall_secs = time.monotonic(), time.time()
         for key, state in self._ledger.states.items():
-            ttl_secs = self._ttl_secs(key)
+            ttl_secs = ttl_secs_of(self._config, key)
             if ttl_secs is not None and not state.stale:
                 self._staleness.expect(key, now + state.updated_ms / 1000 + ttl_secs - wall_secs)
 
@@ -341,8 +284,7 @@ class Relay:
 
     def _go_stale(self, key: Key) -> None:
         state = self._ledger.states.get(key)
-        client = self._config.clients.get(key[0])
-        check = client.checks.get(key[1]) if client is not None else None
+        check = check_of(self._config, key)
         if state is None or check is None or check.ttl_secs is None:
             return
         logger.info("Check %s/%s is stale.", *key)
@@ -385,25 +327,10 @@ class Relay:
 
     def _forget_unknown(self) -> None:
         """Drop the state of checks that the configuration knows no more; their spool entries are still forwarded."""
-        unknown = [key for key, state in self._ledger.states.items() if not self._is_known(key, state)]
+        unknown = [key for key, state in self._ledger.states.items() if not is_known(self._config, key, state)]
         if unknown:
             self._checks.forget(unknown)
             self._ledger.submit(Forgotten(tuple(unknown)), lambda _: None)
-
-    def _is_known(self, key: Key, state: CheckState) -> bool:
-        clients = self._config.clients
-        client = clients.get(key[0])
-        if client is not None and key[1] in client.checks:
-            return True
-        if state.via is None:
-            # Reported by a child under the checks of its relay.
-            return client is None and any(
-                parent.kind == "relay" and key[1] in parent.checks for parent in clients.values()
-            )
-        if state.via == "":
-            return self._config.relay.mode == "pure" and self._config.relay.pure.accept_unknown
-        parent = clients.get(state.via)
-        return parent is not None and parent.accept_unknown
 
     def _on_signal(self, number: int, _frame: object) -> None:
         # Only noted here; the wake-up descriptor ends the wait of the loop.
@@ -452,50 +379,3 @@ def log_faults(config: Config) -> None:
 
 def _admit_anyone(_sock: socket.socket) -> Caller:
     return Caller()
-
-
-def _listen_tcp(address: TcpAddress) -> socket.socket:
-    try:
-        family, kind, protocol, _, target = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setblocking(False)
-            sock.bind(target)
-            sock.listen(_BACKLOG)
-        except OSError:
-            sock.close()
-            raise
-    except OSError as exc:
-        text = f"cannot listen on {address.host} port {address.port}: {exc.strerror}; choose another address"
-        raise StartupError(text) from exc
-    return sock
-
-
-def _lock_directories(run_dir: str, state_dir: str) -> list[int]:
-    """Create both directories and lock them for the life of the process; the descriptors are never closed."""
-    try:
-        Path(run_dir).mkdir(mode=0o755, parents=True, exist_ok=True)
-        found = Path(run_dir).stat()
-        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
-            raise StartupError(
-                f"{run_dir} must belong to uid {os.geteuid()} and be writable by nobody else; "
-                f"found uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}"
-            )
-        Path(run_dir, "clients").mkdir(mode=0o755, exist_ok=True)
-        Path(state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        return [_lock(Path(folder, "relay.lock")) for folder in (run_dir, state_dir)]
-    except OSError as exc:
-        raise StartupError(f"cannot prepare {exc.filename}: {exc.strerror}; create it or choose another path") from exc
-
-
-def _lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(descriptor)
-        raise LockHeldError(f"{path} is locked by another relay; stop it or use other directories") from exc
-    return descriptor

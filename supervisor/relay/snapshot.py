@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from supervisor.relay.config import Config
+from supervisor.relay.registry import check_of
 from supervisor.relay.state import CheckState, Key, Shown
 
 
@@ -28,8 +29,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def show(self, key: Key) -> Shown | None:
         """Return the line of `key`, None when it is neither configured nor known."""
-        client = self.config.clients.get(key[0])
-        check = client.checks.get(key[1]) if client is not None else None
+        check = check_of(self.config, key)
         state = self.states.get(key)
         if check is None and state is None:
             return None
