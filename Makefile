@@ -34,9 +34,10 @@ clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# An environment of the same version is kept, whoever made it; anything else is replaced.
 $(VENV)/created-$(VERSION):
 	@$(PYTHON) -c 'import ensurepip' || { echo 'python venv is incomplete; as root: apt-get install python3-venv' >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip --version 2>/dev/null | grep -qF '(python $(VERSION))' || $(PYTHON) -m venv --clear $(VENV)
 	touch $@
 
 $(INSTALLED): pyproject.toml | $(VENV)/created-$(VERSION)

@@ -1,0 +1,124 @@
+"""A real Prometheus scrapes a running scenario and gives back what was emitted."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import StartServer
+from tests.support.backends import backend
+from tests.support.live_server import LiveServer, new_session
+from tests.support.polling import wait_until
+
+RATE = 20
+KEY = "scrape-me"
+
+
+class Prometheus:
+    """One Prometheus process on loopback with a data directory of its own."""
+
+    def __init__(self, directory: Path, scrape: dict[str, Any]) -> None:
+        config = directory / "prometheus.yml"
+        config.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}))
+        self._log_path = directory / "prometheus.log"
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    backend("prometheus"),
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={directory / 'data'}",
+                    "--web.listen-address=127.0.0.1:0",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._session = new_session()
+        try:
+            self._url = f"http://{wait_until(self._address, 'Prometheus listens', 30)}"
+        except AssertionError:
+            self.stop()
+            raise
+
+    def _address(self) -> str | None:
+        log = self._log_path.read_text()
+        assert self._process.poll() is None, log
+        found = re.search(r'msg="Listening on" address=(\S+)', log)
+        return found and found[1]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        answer = self._session.get(f"{self._url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]["result"]
+
+    def stop(self) -> None:
+        self._session.close()
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture(params=["open", "with a key"])
+def scraped(request: pytest.FixtureRequest, start_server: StartServer, tmp_path: Path) -> Iterator[Prometheus]:
+    """Prometheus, scraping a scenario that counts its ticks, with and without an API key."""
+    needs_key = request.param == "with a key"
+    server = start_server(environment={"SONDA_API_KEY": KEY} if needs_key else None)
+    headers = {"Authorization": f"Bearer {KEY}"} if needs_key else {}
+    prometheus = Prometheus(tmp_path, scrape_config(server, counter_of_ticks(server, headers), needs_key))
+    yield prometheus
+    prometheus.stop()
+
+
+def counter_of_ticks(server: LiveServer, headers: dict[str, str]) -> str:
+    entry = {
+        "signal_type": "metrics",
+        "name": "ticks_total",
+        "rate": RATE,
+        "labels": {"room": 'the "blue" one'},
+        "generator": {"type": "step", "step_size": 1},
+        "sink": {"type": "memory"},
+    }
+    answer = server.post({"version": 2, "scenarios": [entry]}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def scrape_config(server: LiveServer, scenario_id: str, needs_key: bool) -> dict[str, Any]:
+    config = {
+        "job_name": "sondad",
+        "metrics_path": f"/scenarios/{scenario_id}/metrics",
+        "params": {"limit": ["1000"]},
+        "static_configs": [{"targets": [f"127.0.0.1:{server.port}"]}],
+    }
+    return config | ({"authorization": {"credentials": KEY}} if needs_key else {})
+
+
+def test_prometheus_has_every_sample(scraped: Prometheus) -> None:
+    """Its query API returns each tick's value at the tick's own instant, none missing, with the scenario's labels."""
+    wanted = 3 * RATE
+
+    def samples() -> list[Any]:
+        found = scraped.query("ticks_total[5m]")
+        return found[0]["values"] if found and len(found[0]["values"]) >= wanted else []
+
+    values = wait_until(samples, f"{wanted} samples are queryable", timeout_secs=60)
+    ticks = [int(text) for _, text in values]
+    stamps_ms = [round(stamp * 1000) for stamp, _ in values]
+    assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
+    assert ticks[0] == 0, "the first scrape came before a thousand samples were there"
+    period_ms = 1000 // RATE
+    assert all(later - earlier == period_ms for earlier, later in pairwise(stamps_ms))
+
+    (series,) = scraped.query("ticks_total")
+    assert series["metric"]["room"] == 'the "blue" one'
+    assert series["metric"]["job"] == "sondad"
+    (health,) = scraped.query("up")
+    assert health["value"][1] == "1"
