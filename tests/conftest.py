@@ -1,6 +1,7 @@
 """Fixtures for all tests: live daemons that must leave nothing behind."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,16 @@ import pytest
 from tests.support.live_server import LiveServer
 
 StartServer = Callable[..., LiveServer]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where every real server is required, a test that is skipped has failed."""
+    report = yield
+    if report.skipped and os.environ.get("SONDAD_REQUIRE_BACKENDS") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+    return report
 
 
 @pytest.fixture
