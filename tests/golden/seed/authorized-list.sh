@@ -1,0 +1,2 @@
+curl -H "Authorization: Bearer my-secret-key" \
+http://localhost:8080/scenarios
