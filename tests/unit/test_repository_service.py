@@ -1,8 +1,11 @@
 """The service unit: readable, hardened, and in step with the daemon's own limits."""
 
+import re
 from pathlib import Path
 
 import pytest
+
+from supervisor.settings import parse_settings
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "sondad.service"
@@ -57,6 +60,24 @@ def test_the_service_is_not_open_by_accident() -> None:
     assert service["User"] == ["sondad"]
     assert service["EnvironmentFile"] == ["-/etc/sondad/environment"]
     assert "SONDA_API_KEY" not in " ".join(service["ExecStart"] + service.get("Environment", []))
+
+
+def test_the_service_starts_with_flags_that_exist() -> None:
+    """The daemon's own argument parser accepts the unit's command line."""
+    program, command, *flags = settings_of(UNIT)["Service"]["ExecStart"][0].split()
+    assert Path(program).name == "sondad"
+    assert command == "serve"
+    assert parse_settings("sondad serve", flags, {}).host == "127.0.0.1"
+
+
+def test_every_flag_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each flag that --help lists has its row in the table of docs/operating.md."""
+    with pytest.raises(SystemExit):
+        parse_settings("sondad serve", ["--help"], {})
+    flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help", "--version"}
+    assert flags > {"--port", "--bind"}
+    rows = [line for line in (ROOT / "docs" / "operating.md").read_text().splitlines() if line.startswith("| `--")]
+    assert flags == {re.findall(r"--[a-z-]+", row)[0] for row in rows}
 
 
 def test_systemd_leaves_stopping_to_the_daemon() -> None:
