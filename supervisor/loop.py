@@ -130,10 +130,10 @@ class Loop:
         os.close(self._wake_writer)
 
     def _timeout_secs(self, between: Callable[[int], int | None]) -> float | None:
+        wanted_ns = between(time.monotonic_ns())
         while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
         instants_ns = [when_ns for when_ns, _, _ in self._timers[:1]]
-        wanted_ns = between(time.monotonic_ns())
         if wanted_ns is not None:
             instants_ns.append(wanted_ns)
         return max(min(instants_ns) - time.monotonic_ns(), 0) / 1e9 if instants_ns else None

@@ -18,17 +18,17 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, reduction, resource_tracker, util
+from multiprocessing import forkserver, reduction, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
 
 import worker.main
-
 from common import wire
 from common.messages import Command, Event
 from supervisor.control_plane import LaunchError
@@ -207,18 +207,21 @@ class Door:
 
 def _ensure_template() -> None:
     # multiprocessing keeps the template's socket in a folder under /tmp, which SIGKILL of this process would leave
-    # behind. A socket can also be reached through a descriptor of its file, so the file and the folder go at once.
+    # behind. A socket can also be reached through a descriptor of its file, so the file and the folder go at once;
+    # the folder is made here because multiprocessing would miss its own at exit.
     server: Any = forkserver._forkserver
+    configuration: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    configuration.setdefault("tempdir", "/nonexistent")
     try:
         forkserver.ensure_running()
     except FileNotFoundError:
-        Path(util.get_temp_dir()).mkdir(mode=0o700)
+        configuration["tempdir"] = tempfile.mkdtemp(prefix="sondad-")
         forkserver.ensure_running()
-    address = server._forkserver_address
-    if isinstance(address, str) and not address.startswith("/proc/"):
+    address = Path(server._forkserver_address)
+    if not address.is_relative_to("/proc"):
         descriptor = os.open(address, os.O_PATH | os.O_CLOEXEC)
-        Path(address).unlink()
-        Path(address).parent.rmdir()
+        address.unlink()
+        address.parent.rmdir()
         server._forkserver_address = f"/proc/self/fd/{descriptor}"
 
 
