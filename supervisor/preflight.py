@@ -28,7 +28,9 @@ def warnings(plan: Plan) -> list[str]:
 
 def host_of(target: str) -> str:
     """Return the host that a URL or `host:port` names; empty when it names none."""
-    text = target.strip().partition("://")[2] or target.strip()
+    text = target.strip()
+    if "://" in text:
+        text = text.partition("://")[2]
     for delimiter in "/?#":
         text = text.partition(delimiter)[0]
     text = text.rpartition("@")[2]
