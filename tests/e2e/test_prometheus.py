@@ -41,6 +41,7 @@ class Prometheus:
         self._session = new_session()
         try:
             self._url = f"http://{wait_until(self._address, 'Prometheus listens', 30)}"
+            wait_until(lambda: self._session.get(f"{self._url}/-/ready", timeout=10).ok, "Prometheus is ready", 30)
         except AssertionError:
             self.stop()
             raise
