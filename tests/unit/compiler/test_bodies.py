@@ -95,8 +95,8 @@ def test_a_flat_document_implies_its_signal_type(keys: str, signal_type: str) ->
         (
             [entry(while_=GATE | {"if_unresolved": "open"})],
             (
-                "entry 0: `while.if_unresolved` requires `while.scenario_name` to be set; `if_unresolved` only applies to "
-                "cross-POST `while:` references"
+                "entry 0: `while.if_unresolved` requires `while.scenario_name` to be set; `if_unresolved` only applies "
+                "to cross-POST `while:` references"
             ),
         ),
         (
@@ -142,8 +142,8 @@ def test_a_missing_rate_is_a_compile_error(fields: dict[str, object], label: str
             {"delay": {"open": "1s"}},
             422,
             (
-                "entry 'up': `delay:` requires `while:` on the same entry. `delay:` debounces `while:` transitions and has "
-                "no meaning without it."
+                "entry 'up': `delay:` requires `while:` on the same entry. `delay:` debounces `while:` transitions and "
+                "has no meaning without it."
             ),
         ),
         (
@@ -174,10 +174,10 @@ def test_a_missing_rate_is_a_compile_error(fields: dict[str, object], label: str
             {"duration": "1s", "while_": GATE, "delay": {"close": {"stale_marker": True}}},
             400,
             (
-                "entry 'up': delay.close.stale_marker: true requires sink.type: remote_write — the marker is a Prometheus "
-                "remote-write-specific signal and silently no-ops on sink.type: stdout. Either set sink.type: "
-                "remote_write, or replace stale_marker with snap_to: <value> for a sink-agnostic recovery emit, or drop "
-                "the field to disable the close-emit entirely."
+                "entry 'up': delay.close.stale_marker: true requires sink.type: remote_write — the marker is a "
+                "Prometheus remote-write-specific signal and silently no-ops on sink.type: stdout. Either set "
+                "sink.type: remote_write, or replace stale_marker with snap_to: <value> for a sink-agnostic recovery "
+                "emit, or drop the field to disable the close-emit entirely."
             ),
         ),
     ],
@@ -204,8 +204,8 @@ def test_clauses_must_be_able_to_work(fields: dict[str, object], status: int, me
             "while: {{ref: a, op: '<', value: 1}}\ndelay: {{close: {{snap_to: {}}}}}",
             422,
             (
-                "entry 'up': delay.close.snap_to must be a finite number; NaN and infinity cannot be emitted as a recovery "
-                "sample"
+                "entry 'up': delay.close.snap_to must be a finite number; NaN and infinity cannot be emitted as a "
+                "recovery sample"
             ),
         ),
     ],
@@ -226,8 +226,8 @@ def test_bad_phase_offsets_are_compile_errors(subject: dict[str, object]) -> Non
     assert refusal_of(body(entry(phase_offset="9 s", **subject))) == (
         400,
         (
-            f"{FAILED}compile_after error: entry '{said}': invalid duration '9 s' in phase_offset: configuration error: "
-            'duration "9 s" has an invalid numeric part "9 "'
+            f"{FAILED}compile_after error: entry '{said}': invalid duration '9 s' in phase_offset: "
+            'configuration error: duration "9 s" has an invalid numeric part "9 "'
         ),
     )
 

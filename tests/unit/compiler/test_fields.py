@@ -46,7 +46,10 @@ def typed(text: str) -> str:
         ),
         (
             {"dynamic_labels": [{"key": "a", "cardinality": 2, "x": 1}]},
-            "scenarios[0].dynamic_labels[0]: unknown field `x`, expected one of `key`, `prefix`, `cardinality`, `values`",
+            (
+                "scenarios[0].dynamic_labels[0]: unknown field `x`, expected one of `key`, `prefix`, `cardinality`, "
+                "`values`"
+            ),
         ),
         (
             {"generator": {"type": "constant", "value": 1, "valeu": 1}},
@@ -55,8 +58,8 @@ def typed(text: str) -> str:
         (
             {"generator": {"type": "csv_replay", "file": "a", "column": 1}},
             (
-                "scenarios[0].generator: unknown field `column`, expected one of `file`, `columns`, `repeat`, `timescale`, "
-                "`default_metric_name`"
+                "scenarios[0].generator: unknown field `column`, expected one of `file`, `columns`, `repeat`, "
+                "`timescale`, `default_metric_name`"
             ),
         ),
         (
@@ -66,8 +69,8 @@ def typed(text: str) -> str:
         (
             {"generator": {"type": "steady", "centre": 1}},
             (
-                "scenarios[0].generator: unknown field `centre`, expected one of `center`, `amplitude`, `period`, `noise`, "
-                "`noise_seed`"
+                "scenarios[0].generator: unknown field `centre`, expected one of `center`, `amplitude`, `period`, "
+                "`noise`, `noise_seed`"
             ),
         ),
         (
@@ -128,8 +131,8 @@ def typed(text: str) -> str:
         (
             {"overrides": {"m": {"rate": 1}}},
             (
-                "scenarios[0].overrides.m: unknown field `rate`, expected one of `generator`, `labels`, `after`, `while`, "
-                "`delay`"
+                "scenarios[0].overrides.m: unknown field `rate`, expected one of `generator`, `labels`, `after`, "
+                "`while`, `delay`"
             ),
         ),
     ],
@@ -212,8 +215,9 @@ def test_another_fault_wins_over_unknown_fields() -> None:
         (
             {"generator": {"type": "sin"}},
             (
-                ".generator: unknown variant `sin`, expected one of `constant`, `uniform`, `sine`, `sawtooth`, `sequence`, "
-                "`spike`, `step`, `csv_replay`, `flap`, `saturation`, `leak`, `degradation`, `steady`, `spike_event`"
+                ".generator: unknown variant `sin`, expected one of `constant`, `uniform`, `sine`, `sawtooth`, "
+                "`sequence`, `spike`, `step`, `csv_replay`, `flap`, `saturation`, `leak`, `degradation`, "
+                "`steady`, `spike_event`"
             ),
         ),
         (
@@ -227,15 +231,15 @@ def test_another_fault_wins_over_unknown_fields() -> None:
         (
             {"encoder": {"type": "json"}},
             (
-                ".encoder: unknown variant `json`, expected one of `prometheus_text`, `influx_lp`, `json_lines`, `syslog`, "
-                "`remote_write`, `otlp`, `gnmi`, `snmp`"
+                ".encoder: unknown variant `json`, expected one of `prometheus_text`, `influx_lp`, `json_lines`, "
+                "`syslog`, `remote_write`, `otlp`, `gnmi`, `snmp`"
             ),
         ),
         (
             {"sink": {"type": "Stdout"}},
             (
-                ".sink: unknown variant `Stdout`, expected one of `stdout`, `file`, `tcp`, `udp`, `memory`, `http_push`, "
-                "`remote_write`, `kafka`, `loki`, `otlp_grpc`, `gnmi_target`, `snmp_agent`, `snmp_trap`"
+                ".sink: unknown variant `Stdout`, expected one of `stdout`, `file`, `tcp`, `udp`, `memory`, "
+                "`http_push`, `remote_write`, `kafka`, `loki`, `otlp_grpc`, `gnmi_target`, `snmp_agent`, `snmp_trap`"
             ),
         ),
         ({"sink": {"type": 5}}, ".sink: invalid type: integer `5`, expected a string"),

@@ -195,8 +195,8 @@ def test_files_stay_inside_the_allowed_roots(tmp_path: Path) -> None:
         assert refusal_of(posted(path), allowed=(inside,)) == (
             422,
             (
-                f'configuration error: scenario[0]: path "{path}" is outside the allowed roots {inside}; start the daemon '
-                "with --allow-path DIR to permit another"
+                f'configuration error: scenario[0]: path "{path}" is outside the allowed roots {inside}; start '
+                "the daemon with --allow-path DIR to permit another"
             ),
         )
     assert refusal_of(posted(inside / "loop" / "x"), allowed=(inside,)).status == 422
