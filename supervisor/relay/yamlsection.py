@@ -127,8 +127,11 @@ def found(node: yaml.Node) -> str:
 
 
 def text(node: yaml.Node) -> str:
-    """Parse a string. A date is read as the text it was written as, so that API versions need no quotes."""
-    if isinstance(node, yaml.ScalarNode) and node.tag in (f"{_TAG}str", f"{_TAG}timestamp"):
+    """Parse a string.
+
+    What YAML 1.1 takes for a date or for a truth value in words (`2011-06-30`, `off`) is the text it was written as.
+    """
+    if _is_scalar(node, "str", "timestamp") or (_is_scalar(node, "bool") and not _is_truth_value(node)):
         return str(node.value)
     raise ValueError(f"expected a string, found {found(node)}")
 
@@ -147,8 +150,8 @@ def matching(pattern: re.Pattern[str]) -> Parser[str]:
 
 def boolean(node: yaml.Node) -> bool:
     """Parse `true` or `false`."""
-    if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}bool" and node.value.lower() in ("true", "false"):
-        return bool(node.value.lower() == "true")
+    if _is_truth_value(node):
+        return str(node.value).lower() == "true"
     raise ValueError(f"expected true or false, found {found(node)}")
 
 
@@ -263,6 +266,10 @@ def text_or_list(node: yaml.Node) -> tuple[str, ...]:
 
 def _is_scalar(node: yaml.Node, *kinds: str) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag in {f"{_TAG}{kind}" for kind in kinds}
+
+
+def _is_truth_value(node: yaml.Node) -> bool:
+    return _is_scalar(node, "bool") and str(node.value).lower() in ("true", "false")
 
 
 def _is_null(node: yaml.Node) -> bool:
