@@ -148,8 +148,7 @@ class Runner:
         except EncoderError:
             counters.errors += 1
             raise
-        if len(encoded.payload) > _BATCH_BYTES:
-            self._limit = max(events * _BATCH_BYTES // len(encoded.payload), 1)
+        self._limit = min(BATCH_EVENTS, max(events * _BATCH_BYTES // len(encoded.payload), 1))
         delivered = 0
         for first, stop in self._delivery.deliver(encoded):
             delivered += stop - first

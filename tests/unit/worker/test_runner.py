@@ -1,0 +1,269 @@
+"""One entry from start to end on a clock that tests move: what is emitted, counted, shown, and when."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import worker.encoders
+import worker.generators
+from common.board import Board, Counters, WorkerBoard
+from common.errors import EncoderError, SinkError, SinkOpenError
+from common.messages import Start
+from common.plan import Burst, Cycle, EntryPlan, Silence
+from common.specs import Step
+from common.states import State
+from tests.support.manual_waiter import ManualClock, ManualWaiter
+from tests.support.plans import entry_plan
+from worker.batch import Encoded
+from worker.runner import Reason, Runner
+
+NS = 1_000_000_000
+MS = 1_000_000
+
+
+class RecordingSink:
+    """Keeps every batch with the instant of its write; each write takes `write_ns`."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.write_ns = 0
+        self.written: list[tuple[int, Encoded]] = []
+        self.calls: list[str] = []
+        self.fail_open = False
+        self.fail_write: Callable[[], bool] = lambda: False
+
+    def open(self) -> None:
+        self.calls.append("open")
+        if self.fail_open:
+            raise SinkOpenError("no such place")
+
+    def write(self, encoded: Encoded) -> None:
+        if self.fail_write():
+            raise SinkError("full")
+        self.written.append((self.clock.now_ns, encoded))
+        self.clock.now_ns += self.write_ns
+
+    def flush(self) -> None:
+        self.calls.append("flush")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+class Stage:
+    """Everything around one runner."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.waiter = ManualWaiter(self.clock)
+        self.sink = RecordingSink(self.clock)
+        self.board = Board(1)
+        self.row = self.board.row(0)
+        self.start_ns = self.clock.now_ns
+        self.shown: list[Counters] = []
+        self.waiter.on_wait = lambda: self.shown.append(self.row.read())
+
+    def run(self, plan: EntryPlan) -> Reason:
+        runner = Runner(
+            plan,
+            worker.generators.build(plan),
+            worker.encoders.build(plan),
+            self.sink,
+            WorkerBoard(self.board.descriptor, 0),
+            self.waiter,
+            self.clock,
+        )
+        return runner.run(Start(start_ns=self.start_ns, wall_ns=self.clock.wall_ns()))
+
+    @property
+    def lines(self) -> list[bytes]:
+        return b"".join(encoded.payload for _, encoded in self.sink.written).splitlines()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def counting(rate: float, duration_ns: int | None, **fields: Any) -> EntryPlan:
+    """An entry whose value is the number of its tick."""
+    return entry_plan(rate=rate, duration_ns=duration_ns, generator=Step(step_size=1.0), **fields)
+
+
+def test_a_run_emits_every_tick_and_ends_at_its_duration(stage: Stage) -> None:
+    """Each tick is written at its own instant, and the run ends at T0 + D with everything flushed and counted."""
+    assert stage.run(counting(10.0, 1050 * MS)) == "duration"
+    assert [int(line.split()[1]) for line in stage.lines] == list(range(11))
+    assert [at - stage.start_ns for at, _ in stage.sink.written] == [k * 100 * MS for k in range(11)]
+    assert stage.clock.now_ns == stage.start_ns + 1050 * MS
+    assert stage.sink.calls == ["open", "flush", "close"]
+    counters = stage.row.read()
+    assert counters.state == State.FINISHED
+    assert counters.total_events == 11
+    assert counters.bytes_emitted == sum(len(line) + 1 for line in stage.lines)
+    assert counters.errors == 0
+    assert stage.row.recent(0).ticks.tolist() == list(range(11))
+    assert stage.row.recent(0).values.tolist() == [float(k) for k in range(11)]
+
+
+def test_bytes_do_not_depend_on_the_speed_of_the_sink(stage: Stage) -> None:
+    """A sink that makes the run catch up in batches gets the same bytes as one that keeps up."""
+    plan = counting(1000.0, NS)
+    stage.run(plan)
+    slow = Stage()
+    slow.sink.write_ns = 7 * MS
+    slow.run(plan)
+    assert len(slow.sink.written) < len(stage.sink.written) / 5
+    assert slow.lines == stage.lines
+
+
+def test_the_phase_offset_is_waited_out_before_the_sink_is_opened(stage: Stage) -> None:
+    """Pending until then, with all counters zero; stamps and duration count from the entry's own start."""
+    stage.run(counting(1.0, NS, phase_offset_ns=3 * NS))
+    assert stage.shown[0].state == State.PENDING
+    assert stage.shown[0].total_events == 0
+    assert [at - stage.start_ns for at, _ in stage.sink.written] == [3 * NS]
+    assert int(stage.lines[0].split()[2]) == (stage.clock.wall_offset_ns + stage.start_ns + 3 * NS) // MS
+    assert stage.clock.now_ns == stage.start_ns + 4 * NS
+
+
+def test_a_stop_during_the_phase_offset_emits_nothing(stage: Stage) -> None:
+    """The wait ends at once, the sink is never opened, and the row says finished."""
+    stage.waiter.stop_at_ns = stage.start_ns + NS
+    assert stage.run(counting(1.0, NS, phase_offset_ns=3 * NS)) == "stopped"
+    assert stage.clock.now_ns == stage.start_ns + NS
+    assert stage.sink.calls == []
+    assert stage.row.read().state == State.FINISHED
+
+
+def test_a_stop_ends_the_wait_for_a_tick_and_flushes(stage: Stage) -> None:
+    """No further tick is fired, what was written is flushed, then the sink is closed."""
+    stage.waiter.stop_at_ns = stage.start_ns + 1500 * MS
+    assert stage.run(counting(1.0, None)) == "stopped"
+    assert len(stage.lines) == 2
+    assert stage.sink.calls == ["open", "flush", "close"]
+    assert stage.clock.now_ns == stage.start_ns + 1500 * MS
+
+
+@pytest.mark.parametrize(("rate", "wake_ups"), [(100.0, 100), (4000.0, 4000), (100_000.0, 4000)])
+def test_wake_ups_are_bounded(stage: Stage, rate: float, wake_ups: int) -> None:
+    """Up to 4 000/s every tick has a wake-up of its own; above, the ticks of 250 us share one."""
+    stage.run(counting(rate, NS))
+    assert stage.row.read().total_events == rate
+    assert len(stage.shown) == pytest.approx(wake_ups, abs=2)
+
+
+def test_slack_makes_ticks_share_wake_ups_and_changes_nothing_else(stage: Stage) -> None:
+    """With 20 ms of slack a tick is up to 20 ms late, never early; numbers, values and stamps are the same."""
+    plan = counting(1000.0, NS, gaps=Cycle(every_ns=300 * MS, for_ns=50 * MS))
+    stage.run(plan)
+    slack = Stage()
+    slack.board.set_slack_ns(20 * MS)
+    slack.run(plan)
+    assert slack.lines == stage.lines
+    assert len(slack.sink.written) < 60
+    for at, encoded in slack.sink.written:
+        stamps = [int(line.split()[2]) for line in encoded.payload.splitlines()]
+        lateness_ms = at / MS + slack.clock.wall_offset_ns / MS - stamps[0]
+        assert 0 <= lateness_ms <= 21
+    assert slack.clock.now_ns == slack.start_ns + NS
+
+
+def test_a_run_that_never_waits_looks_for_commands(stage: Stage) -> None:
+    """Every five milliseconds, not every batch."""
+    stage.sink.write_ns = 100_000
+    stage.run(counting(1e9, 100 * MS))
+    assert len(stage.sink.written) == 1000
+    assert stage.waiter.looks == pytest.approx(20, abs=1)
+
+
+def test_a_stop_is_seen_by_a_run_that_never_waits(stage: Stage) -> None:
+    """The run ends with the batch that was being written."""
+    stage.sink.write_ns = 100_000
+    stage.waiter.stop_at_ns = stage.start_ns + 10 * MS
+    assert stage.run(counting(1e9, None)) == "stopped"
+    assert len(stage.sink.written) == 100
+
+
+def test_gap_and_burst_flags(stage: Stage) -> None:
+    """in_gap from the start of a silence to the next tick, in_burst as the last tick was, false in a gap."""
+    plan = counting(
+        10.0,
+        2 * NS,
+        bursts=Burst(cycle=Cycle(every_ns=NS, for_ns=200 * MS), multiplier=5.0),
+        gap_windows=(Silence(start_ns=1100 * MS, end_ns=1500 * MS),),
+    )
+    stage.run(plan)
+    by_instant = [
+        (counters.heartbeat_ns - stage.start_ns, counters.in_gap, counters.in_burst) for counters in stage.shown
+    ]
+    assert (180 * MS, False, True) in by_instant
+    assert (900 * MS, False, False) in by_instant
+    assert (1100 * MS, True, False) in by_instant
+    assert (1500 * MS, False, False) in by_instant
+
+
+def test_start_time_moves_only_the_stamps(stage: Stage) -> None:
+    """An anchor replaces the wall clock at the start, a shift is added to it."""
+    stage.run(counting(1.0, 2 * NS, anchor_ns=1_000_000 * NS, shift_ns=-5 * NS, phase_offset_ns=NS))
+    assert [int(line.split()[2]) for line in stage.lines] == [999_995_000, 999_996_000]
+
+
+def test_a_sink_that_cannot_be_opened_ends_the_scenario(stage: Stage) -> None:
+    """One sink failure is counted with its text; no event, and the sink is not flushed."""
+    stage.sink.fail_open = True
+    with pytest.raises(SinkOpenError):
+        stage.run(counting(10.0, NS))
+    counters = stage.row.read()
+    assert (counters.state, counters.errors, counters.total_sink_failures) == (State.FINISHED, 1, 1)
+    assert counters.consecutive_failures == 1
+    assert counters.last_sink_error == "no such place"
+    assert counters.total_events == 0
+    assert "flush" not in stage.sink.calls
+
+
+def test_an_event_that_cannot_be_encoded_ends_the_scenario(stage: Stage) -> None:
+    """One error and no sink failure; what was buffered is not flushed, the sink is closed."""
+    with pytest.raises(EncoderError):
+        stage.run(counting(10.0, NS, anchor_ns=-10 * NS))
+    counters = stage.row.read()
+    assert (counters.state, counters.errors, counters.total_sink_failures) == (State.FINISHED, 1, 0)
+    assert stage.sink.calls == ["open", "close"]
+
+
+def test_a_failing_sink_under_warn_costs_events_and_nothing_else(stage: Stage) -> None:
+    """Tick numbers advance over failed writes; failed ticks are neither events nor samples."""
+    stage.sink.fail_write = lambda: 300 * MS <= stage.clock.now_ns - stage.start_ns < 500 * MS
+    assert stage.run(counting(10.0, NS)) == "duration"
+    assert [int(line.split()[1]) for line in stage.lines] == [0, 1, 2, 5, 6, 7, 8, 9]
+    counters = stage.row.read()
+    assert (counters.total_events, counters.errors, counters.total_sink_failures) == (8, 2, 2)
+    assert counters.consecutive_failures == 0
+    assert counters.last_sink_error == "full"
+    assert stage.row.recent(0).ticks.tolist() == [0, 1, 2, 5, 6, 7, 8, 9]
+
+
+def test_a_failing_sink_under_fail_ends_the_scenario(stage: Stage) -> None:
+    """One failure is counted, the scenario is finished, nothing is flushed."""
+    stage.sink.fail_write = lambda: stage.clock.now_ns - stage.start_ns >= 300 * MS
+    with pytest.raises(SinkError, match="full"):
+        stage.run(counting(10.0, NS, on_sink_error="fail"))
+    counters = stage.row.read()
+    assert (counters.state, counters.total_events, counters.errors) == (State.FINISHED, 3, 1)
+    assert stage.sink.calls == ["open", "close"]
+
+
+def test_the_rate_is_measured(stage: Stage) -> None:
+    """After a second current_rate is the rate, and it keeps its last value when finished."""
+    stage.run(counting(50.0, 1500 * MS))
+    assert stage.row.read().current_rate == pytest.approx(50.0)
+
+
+def test_batches_of_long_events_are_cut(stage: Stage) -> None:
+    """A batch is not much longer than a mebibyte once the length of the events is known."""
+    stage.sink.write_ns = 50 * MS
+    stage.run(counting(1e6, NS, labels={"text": "x" * 20_000}))
+    sizes = [len(encoded.payload) for _, encoded in stage.sink.written]
+    assert len(sizes) > 10
+    assert max(sizes) <= 1024 * 1024
