@@ -135,10 +135,18 @@ def exit_reason(code: int) -> str | None:
     if code == 0:
         return None
     if code < 0:
-        return f"killed by signal {-code} ({signal.Signals(-code).name})"
+        return f"killed by signal {-code}{_signal_name(-code)}"
     if code == _EXIT_CODE_LOST:
         return "ended for an unknown reason: its exit code is lost"
     return f"ended with exit code {code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        # Real-time signals have numbers only.
+        return ""
 
 
 class _Inherited:

@@ -25,7 +25,7 @@ from common.clock import SystemClock
 from common.errors import SondadError, WireError
 from common.messages import Fault, Finished, Prepared, Ready, Run, Start
 from worker.control import Control
-from worker.kernel import terminate_with_template, wake_exactly
+from worker.kernel import wake_exactly
 from worker.runner import Runner
 from worker.sinks.context import SinkContext
 
@@ -48,7 +48,6 @@ def run(connection: Connection, board_descriptor: int, row_index: int) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: control.terminate())
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    terminate_with_template()
     wake_exactly()
     setproctitle.setproctitle("sondad: worker (spare)")
     board = WorkerBoard(board_descriptor, row_index)
