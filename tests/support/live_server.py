@@ -124,6 +124,11 @@ class LiveServer:
         """Every process of the daemon's session besides itself."""
         return [process for process in _session_members(self.pid) if process.pid != self.pid]
 
+    def worker(self, scenario_id: str) -> psutil.Process:
+        """The process that runs a scenario, found by its title."""
+        found = lambda: [process for process in self.descendants() if scenario_id in " ".join(process.cmdline())]  # noqa: E731
+        return wait_until(found, f"a worker shows that it runs {scenario_id}")[0]
+
     def stop(self, number: int = signal.SIGTERM, timeout_secs: float = STOP_SECS) -> int:
         """Send a signal and wait for the end; returns the exit code."""
         if self.process.poll() is None:
