@@ -4,13 +4,15 @@ All arithmetic is modulo 2^64 on arrays; a numpy scalar would warn where an arra
 sections 1.2 and 1.3.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
-_30, _27, _31, _11 = (np.uint64(shift) for shift in (30, 27, 31, 11))
+_MASK: Final = 2**64 - 1
+_INCREMENT: Final = 0x9E3779B97F4A7C15
+_FIRST: Final = 0xBF58476D1CE4E5B9
+_SECOND: Final = 0x94D049BB133111EB
 
 
 def ticks(first_tick: int, count: int) -> NDArray[np.uint64]:
@@ -20,12 +22,12 @@ def ticks(first_tick: int, count: int) -> NDArray[np.uint64]:
 
 def mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the 64-bit hash of every number; the argument is not changed."""
-    mixed = numbers + _GOLDEN
-    mixed ^= mixed >> _30
-    mixed *= _FIRST
-    mixed ^= mixed >> _27
-    mixed *= _SECOND
-    mixed ^= mixed >> _31
+    mixed = numbers + np.uint64(_INCREMENT)
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(_FIRST)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(_SECOND)
+    mixed ^= mixed >> np.uint64(31)
     return mixed
 
 
@@ -38,6 +40,14 @@ def unit_closed(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def unit_half_open(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Return the upper 53 bits of the hashes as floats in [0, 1)."""
-    floats = (hashes >> _11).astype(np.float64)
+    floats = (hashes >> np.uint64(11)).astype(np.float64)
     floats /= 2.0**53
     return floats
+
+
+def mix_number(number: int) -> int:
+    """Return the 64-bit hash of one number below 2^64; cheaper than a column of one."""
+    mixed = (number + _INCREMENT) & _MASK
+    mixed = ((mixed ^ (mixed >> 30)) * _FIRST) & _MASK
+    mixed = ((mixed ^ (mixed >> 27)) * _SECOND) & _MASK
+    return mixed ^ (mixed >> 31)

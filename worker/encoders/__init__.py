@@ -1,8 +1,12 @@
-"""Encoders: a batch to bytes, one wire format a module, built through one table. Run in a worker; do no I/O, read no clock."""
+"""Encoders: a batch to bytes, one wire format a module, built through one table. In a worker; no I/O, no clock."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
+from common.plan import EntryPlan
+from common.specs import JsonLines, PrometheusText, Spec
 from worker.batch import Batch, Encoded
+from worker.encoders import json_lines, prometheus_text
 
 
 class Encoder(Protocol):
@@ -15,3 +19,15 @@ class Encoder(Protocol):
             EncoderError: this encoder can never take such an event.
         """
         ...
+
+
+BUILDERS: Final[dict[type[Spec], Callable[[EntryPlan, Any], Encoder]]] = {
+    PrometheusText: prometheus_text.build,
+    JsonLines: json_lines.build,
+}
+"""Specification type to `build(plan, spec)`."""
+
+
+def build(plan: EntryPlan) -> Encoder:
+    """Return the encoder of `plan`."""
+    return BUILDERS[type(plan.encoder)](plan, plan.encoder)

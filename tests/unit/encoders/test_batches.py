@@ -1,0 +1,170 @@
+"""Encoders: a batch is exactly the concatenation of its events, whatever labels, stamps and cuts there are."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import EncoderError
+from common.plan import EntryPlan, RotatingLabel
+from common.specs import EncoderSpec, JsonLines, PrometheusText, Sawtooth, Step, Uniform
+from tests.support.entries import generators, label_spikes, rotating_labels, static_labels
+from tests.support.per_event import encode_event
+from tests.support.plans import entry_plan
+from worker import encoders
+from worker import generators as generation
+from worker.batch import BATCH_EVENTS, Batch
+
+EPOCH_2024_NS = 1_731_587_696_789_123_456
+
+precisions = st.none() | st.integers(0, 17)
+encoder_specs: st.SearchStrategy[EncoderSpec] = st.one_of(
+    st.builds(PrometheusText, precision=precisions), st.builds(JsonLines, precision=precisions)
+)
+plans = st.builds(
+    lambda **fields: entry_plan(rate=3.0, **fields),
+    name=st.sampled_from(["up", "node:load1", "_p"]),
+    generator=generators,
+    jitter=st.sampled_from([0.0, 0.0, 0.5]),
+    labels=static_labels,
+    dynamic_labels=rotating_labels,
+    cardinality_spikes=label_spikes,
+    encoder=encoder_specs,
+)
+periods_ns = st.sampled_from([0, 1, 90, 1_000, 70_000, 333_333, 1_000_000, 1_500_000, 10**9])
+
+
+def stamps(count: int, period_ns: int) -> Any:
+    return EPOCH_2024_NS + np.arange(count) * period_ns
+
+
+def test_every_encoder_is_covered_by_the_random_plans() -> None:
+    """An encoder that is added to the table must be added to these properties."""
+    assert set(encoders.BUILDERS) == {PrometheusText, JsonLines}
+
+
+@given(
+    plan=plans,
+    first_tick=st.integers(0, 5000) | st.integers(0, 2**64 - 3000),
+    cuts=st.lists(st.integers(1, 90) | st.just(BATCH_EVENTS), min_size=1, max_size=4),
+    period_ns=periods_ns,
+    spike_mask=st.integers(0, 7),
+)
+def test_any_cut_into_batches_gives_the_same_bytes(
+    plan: EntryPlan, first_tick: int, cuts: list[int], period_ns: int, spike_mask: int
+) -> None:
+    """Batches of any size give the bytes of single ticks."""
+    generator = generation.build(plan)
+    encoder = encoders.build(plan)
+    single = encoders.build(plan)
+    instants = stamps(sum(cuts), period_ns)
+    start = 0
+    for count in cuts:
+        part = slice(start, start + count)
+        values = generator.values(first_tick + start, count)
+        encoded = encoder.encode(Batch(first_tick + start, values, instants[part], spike_mask))
+        assert encoded.events == count
+        one_by_one = [
+            single.encode(
+                Batch(first_tick + start + k, values[k : k + 1], instants[part][k : k + 1], spike_mask)
+            ).payload
+            for k in range(count)
+        ]
+        assert encoded.payload == b"".join(one_by_one)
+        start += count
+
+
+@given(
+    plan=plans,
+    first_tick=st.integers(0, 2**64 - 50),
+    period_ns=periods_ns,
+    spike_mask=st.integers(0, 7),
+)
+def test_lines_equal_the_per_event_reference(plan: EntryPlan, first_tick: int, period_ns: int, spike_mask: int) -> None:
+    """Every line is what the contract says for its event alone."""
+    values = generation.build(plan).values(first_tick, 12)
+    instants = stamps(12, period_ns)
+    encoded = encoders.build(plan).encode(Batch(first_tick, values, instants, spike_mask))
+    assert encoded.payload == b"".join(
+        encode_event(plan, first_tick + k, values.item(k), instants.item(k), spike_mask) for k in range(12)
+    )
+
+
+@pytest.mark.parametrize("spec", [PrometheusText(), JsonLines()])
+@pytest.mark.parametrize("period_ns", [1, 100, 977, 60_000, 999_999, 1_000_000, 7_000_000])
+def test_stamps_change_on_the_millisecond(spec: EncoderSpec, period_ns: int) -> None:
+    """Each line carries its own stamp, floored to milliseconds, however many share one."""
+    plan = entry_plan(encoder=spec, generator=Uniform(min=0, max=1))
+    values = generation.build(plan).values(0, BATCH_EVENTS)
+    instants = 1_731_587_696_999_000_000 + np.arange(BATCH_EVENTS) * period_ns
+    encoded = encoders.build(plan).encode(Batch(0, values, instants))
+    expected = [encode_event(plan, k, values.item(k), instants.item(k)) for k in range(BATCH_EVENTS)]
+    assert encoded.payload.splitlines(keepends=True) == expected
+
+
+@pytest.mark.parametrize("spec", [PrometheusText(), JsonLines()])
+def test_stamps_before_the_epoch_are_refused(spec: EncoderSpec) -> None:
+    """An event before 1970 has no text."""
+    plan = entry_plan(encoder=spec)
+    with pytest.raises(EncoderError, match=r"^timestamp before Unix epoch$"):
+        encoders.build(plan).encode(Batch(0, np.array([1.0]), np.array([-1])))
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        (PrometheusText(), b"x 1 0\n"),
+        (JsonLines(), b'{"name":"x","value":1.0,"labels":{},"timestamp":"1970-01-01T00:00:00.000Z"}\n'),
+    ],
+)
+def test_the_epoch_itself_is_a_stamp(spec: EncoderSpec, line: bytes) -> None:
+    """Timestamp 0 prints as such."""
+    encoded = encoders.build(entry_plan(encoder=spec)).encode(Batch(0, np.array([1.0]), np.array([0])))
+    assert encoded.payload == line
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        (PrometheusText(), 'link_rx_bytes{site="gru1",slot="3"} 1250 1731587696789\n'),
+        (PrometheusText(precision=1), 'link_rx_bytes{site="gru1",slot="3"} 1250.0 1731587696789\n'),
+        (
+            JsonLines(),
+            (
+                '{"name":"link_rx_bytes","value":1250.0,"labels":{"site":"gru1","slot":"3"},'
+                '"timestamp":"2024-11-14T12:34:56.789Z"}\n'
+            ),
+        ),
+    ],
+)
+def test_examples_of_the_contract(spec: EncoderSpec, line: str) -> None:
+    """The contract's example lines, byte for byte."""
+    plan = entry_plan(name="link_rx_bytes", labels={"site": "gru1", "slot": "3"}, encoder=spec)
+    encoded = encoders.build(plan).encode(Batch(0, np.array([1250.0]), np.array([EPOCH_2024_NS])))
+    assert encoded.payload.decode() == line
+
+
+def test_memory_does_not_grow_with_cardinality() -> None:
+    """A rotation over 2^64 - 1 values is rendered for the ticks of a batch only."""
+    plan = entry_plan(
+        dynamic_labels=(RotatingLabel(key="id", cardinality=2**64 - 1, prefix="u"),), generator=Step(step_size=1)
+    )
+    encoded = encoders.build(plan).encode(Batch(2**64 - 3, np.array([1.0, 2.0, 3.0]), stamps(3, 0)))
+    assert encoded.payload.decode().splitlines() == [
+        'x{id="u18446744073709551613"} 1 1731587696789',
+        'x{id="u18446744073709551614"} 2 1731587696789',
+        'x{id="u0"} 3 1731587696789',
+    ]
+
+
+def test_ends_are_the_ends_of_lines() -> None:
+    """`Encoded.ends` gives the offset behind each event."""
+    plan = entry_plan(generator=Sawtooth(min=0, max=1, period_secs=7), labels={"a": "new\nline"})
+    values = generation.build(plan).values(0, 40)
+    encoded = encoders.build(plan).encode(Batch(0, values, stamps(40, 400_000)))
+    ends = encoded.ends().tolist()
+    starts = [0, *ends[:-1]]
+    events = [encoded.payload[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert events == [encode_event(plan, k, values.item(k), stamps(40, 400_000).item(k)) for k in range(40)]

@@ -1,0 +1,89 @@
+"""Lines of a batch, assembled from pieces: bytes that are the same on every line, and columns that differ.
+
+No step takes a Python-level loop over lines: with one column the constant rest of the line is spliced between its
+cells by one `replace` or `join`; with more, the pieces are laid out in one list with strided assignments and joined.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.numbers import NumberFormat
+
+
+class Joined:
+    """A column of texts separated by commas, which no text contains."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def cells(self) -> list[bytes]:
+        """Return the texts, one a line."""
+        return self._text.split(b",")
+
+    def between(self, separator: bytes) -> bytes:
+        """Return the texts with `separator` between them."""
+        return self._text.replace(b",", separator)
+
+
+class Cells:
+    """A column of texts, one a line."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, cells: list[bytes]) -> None:
+        self._cells = cells
+
+    def cells(self) -> list[bytes]:
+        """Return the texts, one a line."""
+        return self._cells
+
+    def between(self, separator: bytes) -> bytes:
+        """Return the texts with `separator` between them."""
+        return separator.join(self._cells)
+
+
+Column = Joined | Cells
+Piece = bytes | Column
+
+
+def lines(count: int, *pieces: Piece) -> bytes:
+    """Return `count` lines, each the concatenation of the pieces; a column has `count` cells."""
+    heads: list[bytes] = []
+    columns: list[Column] = []
+    constant = b""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            constant += piece
+        else:
+            heads.append(constant)
+            columns.append(piece)
+            constant = b""
+    if not columns:
+        return constant * count
+    if len(columns) == 1:
+        return b"".join((heads[0], columns[0].between(constant + heads[0]), constant))
+    return _interleaved(count, heads, columns, constant)
+
+
+def _interleaved(count: int, heads: list[bytes], columns: list[Column], tail: bytes) -> bytes:
+    width = 2 * len(columns)
+    table = [tail + heads[0]] * (width * count)
+    for place, column in enumerate(columns):
+        table[2 * place + 1 :: width] = column.cells()
+        if place:
+            table[2 * place :: width] = [heads[place]] * count
+    table[0] = heads[0]
+    table.append(tail)
+    return b"".join(table)
+
+
+def number_piece(form: NumberFormat, values: NDArray[np.float64]) -> Piece:
+    """Return the numbers of a run: bytes when all have the same bits, else a column."""
+    if len(values) == 1:
+        return form.one(values.item())
+    bits = values.view(np.int64)
+    if bits[0] == bits[-1] and (bits == bits[0]).all():
+        return form.one(values.item(0))
+    return Joined(form.column(values))
