@@ -94,7 +94,7 @@ class StdoutSink:
             while sent < len(payload):
                 with self._turn:
                     while sent < len(payload):
-                        taken = self._send(view[sent : _chunk_end(payload, sent)])
+                        taken = self._send(view[sent : chunk_end(payload, sent)])
                         sent += taken
                         if taken:
                             continue
@@ -144,7 +144,7 @@ class StdoutSink:
             return 0
 
 
-def _chunk_end(payload: bytes, start: int) -> int:
+def chunk_end(payload: bytes, start: int) -> int:
     """Return where a chunk of whole lines from `start` ends: PIPE_BUF bytes at most, or one longer line."""
     limit = start + select.PIPE_BUF
     if limit >= len(payload):
