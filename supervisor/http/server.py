@@ -33,7 +33,10 @@ _MAX_HEADER_BYTES: Final = 64 * 1024
 _BODY_MARGIN_BYTES: Final = 64 * 1024
 """Bodies a little above the limit reach the application, which answers 413 in the contract's order of checks."""
 
-_POLL_SECS: Final = 1.0
+_POLL_SECS: Final = 30.0
+"""How long the I/O thread sleeps when nothing happens; it wakes by itself only to look for idle connections."""
+
+_FLUSH_POLL_SECS: Final = 0.01
 
 
 class HttpServer:
@@ -98,14 +101,14 @@ class HttpServer:
         self.stop_accepting()
         self._pools.shutdown(timeout=timeout_secs)
         self._server.trigger.pull_trigger(lambda: self._close_when_flushed(deadline))
-        self._thread.join(max(deadline - time.monotonic(), 0.0) + _POLL_SECS)
+        self._thread.join(max(deadline - time.monotonic(), 0.0) + 10 * _FLUSH_POLL_SECS)
         if self._pools.ended() and not self._thread.is_alive():
             # A thread that is still busy would write to whatever has the trigger's descriptor by then.
             self._server.trigger.close()
 
     def _serve(self) -> None:
         while self._closing_at is None or (self._server.active_channels and time.monotonic() < self._closing_at):
-            wasyncore.poll2(_POLL_SECS if self._closing_at is None else 0.01, self._sockets)
+            wasyncore.poll2(_POLL_SECS if self._closing_at is None else _FLUSH_POLL_SECS, self._sockets)
         for channel in list(self._server.active_channels.values()):
             channel.handle_close()
 
