@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.plan import EntryPlan
-from common.specs import Constant, Sawtooth, Sequence, Sine, Spec, Spike, Step, Uniform
+from common.specs import Constant, Sawtooth, Sequence, Sine, Spike, Step, Uniform
 from worker.generators import constant, sawtooth, sequence, sine, spike, step, uniform
 from worker.generators.jitter import JitteredGenerator
 from worker.generators.lookahead import LookaheadGenerator
@@ -28,7 +28,7 @@ class Generator(Protocol):
         ...
 
 
-BUILDERS: Final[dict[type[Spec], Callable[[Any, float], Generator]]] = {
+BUILDERS: Final[dict[type, Callable[[Any, float], Generator]]] = {
     Constant: constant.build,
     Uniform: uniform.build,
     Sine: sine.build,
@@ -37,7 +37,7 @@ BUILDERS: Final[dict[type[Spec], Callable[[Any, float], Generator]]] = {
     Spike: spike.build,
     Step: step.build,
 }
-"""Specification type to `build(spec, rate)`, the rate in events per second."""
+"""What the plan holds to `build(spec, rate)`, the rate in events per second."""
 
 
 def build(plan: EntryPlan) -> Generator:
