@@ -149,7 +149,7 @@ class Fleet:
         """Start a worker if one is due; returns when the next is (monotonic ns), or None."""
         if self._leaving:
             return None
-        refusal = self._pool.refusal()
+        refusal = self._pool.refusal(now_ns)
         for launch in [launch for launch in self._launches if launch.without_worker and refusal is not None]:
             self._give_up(launch, LaunchError(f"no worker can be started: {refusal}"))
         waiting = sum(len(launch.without_worker) for launch in self._launches)
@@ -312,12 +312,8 @@ class Fleet:
             case None:
                 self._spare_ended(worker, reason or "ended without being asked")
             case Launch() as launch:
-                fault = finished.fault.message if finished is not None and finished.fault is not None else None
                 self._release_row(worker.row)
-                launch.workers.pop(worker).detach()
-                self._give_up(
-                    launch, LaunchError(f"a worker ended while it prepared: {fault or reason or 'no reason'}")
-                )
+                self._launch_lost(launch, worker, reason, finished)
             case LaunchedScenario() as scenario:
                 self._scenario_ended(scenario, worker, reason or self._verdict(scenario, finished), finished, killed)
         self._stop_loop_when_empty()
@@ -326,6 +322,19 @@ class Fleet:
         self._board.clear(worker.row)
         if self._pool.lost(worker, reason, time.monotonic_ns()) and not self._leaving:
             logger.warning("a spare worker ended", extra=fields(pid=worker.pid, reason=reason))
+
+    def _launch_lost(
+        self, launch: BodyLaunch, worker: WorkerProcess, reason: str | None, finished: Finished | None
+    ) -> None:
+        launch.workers[worker].detach()
+        if finished is None and launch.retry(worker):
+            # It may have been dead before it got its plan; another one is tried, once.
+            self._hand_out_spares()
+            return
+        why = reason or _fault_text(finished) or "ended without saying why"
+        logger.warning("a worker ended while it prepared", extra=fields(reason=why, **_traceback(finished)))
+        del launch.workers[worker]
+        self._give_up(launch, LaunchError(f"a worker ended while it prepared: {why}"))
 
     def _scenario_ended(
         self,
@@ -341,9 +350,7 @@ class Fleet:
         self._board.set_slack_ns(self._budget.slack_ns())
         if reason is not None:
             shown = {"id": scenario.id, "name": scenario.entry.plan.name, "reason": reason}
-            if finished is not None and finished.fault is not None and finished.fault.traceback:
-                shown["traceback"] = finished.fault.traceback
-            logger.warning("scenario ended abnormally", extra=fields(**shown))
+            logger.warning("scenario ended abnormally", extra=fields(**shown, **_traceback(finished)))
         slot = self._stopping.pop(scenario, None)
         if slot is None:
             self._kept_rows[scenario] = worker.row
@@ -355,7 +362,7 @@ class Fleet:
         if finished is None:
             return "ended without saying why"
         if finished.reason == "failed":
-            return "failed" if finished.fault is None else f"{finished.fault.kind}: {finished.fault.message}"
+            return _fault_text(finished) or "failed"
         if finished.reason == "stopped" and scenario not in self._stopping and not self._leaving:
             return "stopped by a signal from outside"
         return None
@@ -377,3 +384,15 @@ def _refuse(slot: LaunchSlot, error: SondadError) -> None:
     # The caller may have given up meanwhile, and a cancelled slot takes no answer.
     if slot.set_running_or_notify_cancel():
         slot.set_exception(error)
+
+
+def _fault_text(finished: Finished | None) -> str | None:
+    if finished is None or finished.fault is None:
+        return None
+    return f"{finished.fault.kind}: {finished.fault.message}"
+
+
+def _traceback(finished: Finished | None) -> dict[str, str]:
+    if finished is None or finished.fault is None or not finished.fault.traceback:
+        return {}
+    return {"traceback": finished.fault.traceback}

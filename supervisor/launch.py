@@ -30,6 +30,7 @@ class Launch(Generic[W]):
         self.without_worker = deque(scenarios)
         self.workers: dict[W, LaunchedScenario] = {}
         self._unprepared: set[W] = set()
+        self._retried: set[LaunchedScenario] = set()
 
     def assign(self, worker: W) -> LaunchedScenario:
         """Give `worker` the next entry without one, and return it."""
@@ -42,6 +43,17 @@ class Launch(Generic[W]):
         """Take back an assignment that did not reach its worker."""
         self._unprepared.remove(worker)
         self.without_worker.appendleft(self.workers.pop(worker))
+
+    def retry(self, worker: W) -> bool:
+        """Take back an assignment whose worker has gone; False when the same entry has lost one before."""
+        scenario = self.workers[worker]
+        if scenario in self._retried:
+            return False
+        self._retried.add(scenario)
+        # A prepared worker that goes is lost as well.
+        self._unprepared.add(worker)
+        self.withdraw(worker)
+        return True
 
     def prepared(self, worker: W) -> bool:
         """Note that `worker` is prepared; returns whether the whole body can start."""

@@ -124,11 +124,10 @@ class Pool(Generic[W]):
         self._starting.add(worker)
         return worker
 
-    def refusal(self) -> str | None:
-        """Return why no worker can be had for the time being, or None."""
-        if len(self._failures) < REFUSING_FAILURES or self._starting or self._spares:
-            return None
-        return self.last_reason
+    def refusal(self, now_ns: int) -> str | None:
+        """Return why no worker can be had for the time being, or None; a new try is always made when it is due."""
+        failing = len(self._failures) >= REFUSING_FAILURES and not self._starting and not self._spares
+        return self.last_reason if failing and now_ns < self._retry_ns(now_ns) else None
 
     def _retry_ns(self, now_ns: int) -> int:
         while self._failures and self._failures[0] <= now_ns - _WINDOW_NS:

@@ -36,3 +36,16 @@ def test_withdrawn_entry_is_assigned_next() -> None:
     assert launch.assign("c").id == "e1"
     assert not launch.prepared("b")
     assert launch.prepared("c")
+
+
+def test_an_entry_may_lose_one_worker() -> None:
+    """The first lost worker of an entry is replaced, prepared or not; the second loses the launch."""
+    launch = _launch(2)
+    launch.assign("a")
+    launch.assign("b")
+    assert not launch.prepared("a")
+    assert launch.retry("a")
+    assert not launch.prepared("b")
+    assert launch.assign("c").id == "e0"
+    assert not launch.retry("c")
+    assert launch.prepared("c")

@@ -114,7 +114,7 @@ def test_a_taken_worker_that_ends_is_no_failure() -> None:
         worker = pool.take()
         assert worker is not None
         assert not pool.lost(worker, "given up", round_)
-    assert pool.refusal() is None
+    assert pool.refusal(20) is None
 
 
 def test_crash_loop_backs_off() -> None:
@@ -142,20 +142,21 @@ def test_refuses_with_the_last_reason_and_recovers() -> None:
     starter.refusing = True
     pool = _pool(starter)
     now_ns = 0
-    while pool.refusal() is None:
+    while pool.refusal(now_ns) is None:
         due_ns = pool.due_ns(now_ns, waiting=1, busy=True)
         assert due_ns is not None
         now_ns = max(now_ns, due_ns)
         assert pool.start_one(now_ns) is None
-    assert pool.refusal() == "cannot start a worker: no more processes"
+    assert pool.refusal(now_ns) == "cannot start a worker: no more processes"
     assert now_ns < SECOND_NS
     assert pool.room() == 100
     starter.refusing = False
     due_ns = pool.due_ns(now_ns, waiting=1, busy=True)
     assert due_ns is not None
+    assert pool.refusal(due_ns) is None
     worker = pool.start_one(due_ns)
     assert worker is not None
-    assert pool.refusal() is None
+    assert pool.refusal(now_ns) is None
 
 
 def test_old_failures_are_forgotten() -> None:
@@ -169,7 +170,7 @@ def test_old_failures_are_forgotten() -> None:
     assert pool.due_ns(1, waiting=0, busy=False) != 1
     later_ns = 31 * SECOND_NS
     assert pool.due_ns(later_ns, waiting=0, busy=False) == later_ns
-    assert pool.refusal() is None
+    assert pool.refusal(later_ns) is None
 
 
 def test_without_rows_nothing_is_started() -> None:
