@@ -5,7 +5,7 @@ Source: HTTP contract, section 8; sinks contract, section 13.
 
 from common.plan import Plan
 from common.specs import HttpPush, Kafka, Loki, OtlpGrpc, RemoteWriteSink, SinkSpec, Tcp, Udp, kind_of
-from supervisor.compiler.config import mask_userinfo
+from common.urls import mask_userinfo
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

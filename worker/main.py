@@ -69,7 +69,7 @@ def _run_entry(command: Run, control: Control, board: WorkerBoard, board_descrip
     clock = SystemClock()
     plan = command.entry
     try:
-        context = SinkContext(waiter=control, clock=clock, lock_descriptor=board_descriptor)
+        context = SinkContext(waiter=control, clock=clock, lock_descriptor=board_descriptor, plan=plan)
         runner = Runner(
             plan,
             worker.generators.build(plan),

@@ -18,12 +18,15 @@ from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
 from worker.batch import BATCH_EVENTS, Batch
+from worker.batched_delivery import BatchedDelivery
 from worker.delivery import Delivery
 from worker.encoders import Encoder
 from worker.generators import Generator
+from worker.outcomes import Outcomes
 from worker.rate import RateWindow
+from worker.retrying import Retrying
 from worker.schedule import NEVER_NS, Schedule, Span
-from worker.sinks import Sink
+from worker.sinks import RequestSink, Sink
 from worker.waiting import Waiter
 
 Reason = Literal["duration", "stopped"]
@@ -59,7 +62,7 @@ class Runner:
         plan: EntryPlan,
         generator: Generator,
         encoder: Encoder,
-        sink: Sink,
+        sink: Sink | RequestSink,
         board: WorkerBoard,
         waiter: Waiter,
         clock: Clock,
@@ -71,9 +74,17 @@ class Runner:
         self._waiter = waiter
         self._clock = clock
         self._counters = Counters()
-        self._delivery = Delivery(plan, sink, self._counters, waiter, clock)
+        self._delivery = self._delivery_to(sink)
         self._rate = RateWindow()
         self._limit = BATCH_EVENTS
+
+    def _delivery_to(self, sink: Sink | RequestSink) -> Delivery | BatchedDelivery:
+        retrying = Retrying(getattr(self._plan.sink, "retry", None), self._waiter)
+        outcomes = Outcomes(self._plan.name, self._counters, self._waiter, self._clock)
+        fails = self._plan.on_sink_error == "fail"
+        if isinstance(sink, RequestSink):
+            return BatchedDelivery(sink, retrying, outcomes, self._clock, self._publish_progress, fails=fails)
+        return Delivery(sink, retrying, outcomes, fails=fails)
 
     def run(self, start: Start) -> Reason:
         """Run from the entry's start until its end; whatever happens, the row says `finished` afterwards.
@@ -143,14 +154,15 @@ class Runner:
         events = len(stamps_ns)
         values = self._generator.values(span.first_tick, events)
         counters = self._counters
+        batch = Batch(span.first_tick, values, stamps_ns, span.spike_mask)
         try:
-            encoded = self._encoder.encode(Batch(span.first_tick, values, stamps_ns, span.spike_mask))
+            encoded = self._encoder.encode(batch)
         except EncoderError:
             counters.errors += 1
             raise
         self._limit = min(BATCH_EVENTS, max(events * _BATCH_BYTES // len(encoded.payload), 1))
         delivered = 0
-        for first, stop in self._delivery.deliver(encoded):
+        for first, stop in self._delivery.deliver(batch, encoded):
             delivered += stop - first
             self._board.row.append_samples(
                 span.first_tick + first, stamps_ns[first:stop], values[first:stop], span.spike_mask
@@ -173,6 +185,10 @@ class Runner:
         self._counters.state = state
         self._counters.state_since_ns = now_ns
         self._publish(now_ns)
+
+    def _publish_progress(self) -> None:
+        """Show what a request has come to: there may be many in one batch, and each may take long."""
+        self._publish(self._clock.monotonic_ns())
 
     def _publish(self, now_ns: int) -> None:
         self._counters.heartbeat_ns = now_ns

@@ -3,19 +3,16 @@
 Source: HTTP contract, section 10.
 """
 
-import re
 from typing import Any, Final
 
 import msgspec
 
+from common.urls import MASK, mask_userinfo
 from supervisor.compiler.compiled import CompiledEntry
 
-MASK: Final = "***"
 _SHOWN_WITHOUT_VALUE: Final = frozenset({"duration"})
 _SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _SECRET_WORDS: Final = ("token", "secret", "password", "api-key")
-# Greedy up to the last @ before the path, as the host is found behind it.
-_USERINFO: Final = re.compile(r"^([^/?#]*://[^/?#:]*):[^/?#]*@")
 
 
 def client_config(entry: CompiledEntry, scenario_name: str | None) -> dict[str, Any]:
@@ -29,11 +26,6 @@ def client_config(entry: CompiledEntry, scenario_name: str | None) -> dict[str, 
     if scenario_name is not None:
         config["scenario_name"] = scenario_name
     return config
-
-
-def mask_userinfo(url: str) -> str:
-    """Return `url` with the password of its userinfo masked."""
-    return _USERINFO.sub(rf"\1:{MASK}@", url)
 
 
 def _masked(sink: dict[str, Any]) -> dict[str, Any]:

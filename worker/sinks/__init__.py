@@ -1,16 +1,18 @@
 """Sinks: bytes to a destination, one protocol a module, built through one table. Run in a worker.
 
-A sink retries nothing and counts nothing: policy and counters live in `worker/delivery.py`. It keeps nothing back
-either: what `write` has accepted is with the operating system, so a user sees lines at once and a counter is never
-ahead of its file. Waiting goes through `worker/waiting.py`, so that no destination can make a worker deaf.
+A sink retries nothing and counts nothing: policy and counters live in `worker/delivery.py`, buffers of requests in
+`worker/batched_delivery.py`. It keeps nothing back either: what `write` has accepted is with the operating system, so
+a user sees lines at once and a counter is never ahead of its file. Waiting goes through `worker/waiting.py`, so that
+no destination can make a worker deaf.
 """
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, runtime_checkable
 
-from common.specs import File, Memory, SinkSpec, Spec, Stdout, Tcp, Udp
+from common.specs import File, HttpPush, Loki, Memory, SinkSpec, Spec, Stdout, Tcp, Udp
 from worker.batch import Encoded
-from worker.sinks import file, memory, stdout, tcp, udp
+from worker.sinks import file, http_push, loki, memory, stdout, tcp, udp
+from worker.sinks.batching import Batching, Piece
 from worker.sinks.context import SinkContext
 
 
@@ -46,16 +48,57 @@ class Sink(Protocol):
         ...
 
 
-BUILDERS: Final[dict[type[Spec], Callable[[Any, SinkContext], Sink]]] = {
+@runtime_checkable
+class RequestSink(Protocol):
+    """One destination of one entry that takes requests of many events; `worker/batched_delivery.py` gathers them.
+
+    Attributes:
+        batching: what makes a request.
+    """
+
+    batching: Batching
+
+    def open(self) -> None:
+        """Open the destination.
+
+        Raises:
+            SinkOpenError: it cannot be opened; the message is the contract's.
+        """
+        ...
+
+    def request(self, pieces: Sequence[Piece]) -> bytes:
+        """Return the request that holds all events of `pieces`, in order.
+
+        Raises:
+            SinkError: no request can hold them.
+        """
+        ...
+
+    def send(self, request: bytes) -> str | None:
+        """Deliver a request; return None, or a log line when the destination refused it for good.
+
+        Raises:
+            SinkError: it was not delivered.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the destination; safe twice and before `open`."""
+        ...
+
+
+BUILDERS: Final[dict[type[Spec], Callable[[Any, SinkContext], Sink | RequestSink]]] = {
     Stdout: stdout.build,
     File: file.build,
     Tcp: tcp.build,
     Udp: udp.build,
     Memory: memory.build,
+    HttpPush: http_push.build,
+    Loki: loki.build,
 }
 """Specification type to `build(spec, context)`; building contacts nothing."""
 
 
-def build(spec: SinkSpec, context: SinkContext) -> Sink:
+def build(spec: SinkSpec, context: SinkContext) -> Sink | RequestSink:
     """Return the sink that `spec` describes, not open yet."""
     return BUILDERS[type(spec)](spec, context)

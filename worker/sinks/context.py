@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from common.clock import Clock
+from common.plan import EntryPlan
 from worker.waiting import Waiter
 
 
@@ -14,8 +15,10 @@ class SinkContext:
         waiter: all waiting.
         clock: the wall clock.
         lock_descriptor: a file that all workers have open; a record lock on it serializes their writes to stdout.
+        plan: the entry whose events it gets.
     """
 
     waiter: Waiter
     clock: Clock
     lock_descriptor: int
+    plan: EntryPlan

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from common.specs import File, Memory, Retry, Stdout, Tcp, Udp
 from tests.support.manual_waiter import ManualClock, ManualWaiter
+from tests.support.plans import entry_plan
 from worker import sinks
 from worker.backoff import Backoff
 from worker.batch import Encoded
@@ -82,6 +83,7 @@ def test_memory_keeps_nothing_unless_asked() -> None:
 def test_every_sink_is_built_without_touching_anything_and_closes_unopened_and_twice(spec: object) -> None:
     """Building contacts nothing, and close is safe in every state."""
     clock = ManualClock()
-    sink = sinks.build(spec, SinkContext(waiter=ManualWaiter(clock), clock=clock, lock_descriptor=-1))  # type: ignore[arg-type]
+    context = SinkContext(waiter=ManualWaiter(clock), clock=clock, lock_descriptor=-1, plan=entry_plan())
+    sink = sinks.build(spec, context)  # type: ignore[arg-type]
     sink.close()
     sink.close()

@@ -1,0 +1,134 @@
+"""The policy around a sink that sends requests: buffer, flush, retry, count.
+
+::
+
+    Encoded ──► BatchBuffer ──due──► sink.request ──► sink.send ──► delivered, or refused for good
+                    │                                    │ SinkError
+              accepted, waiting                          ├─ retriable, attempts left ──► pause ──► the same request
+                                                         └─ otherwise ──► one failure; the request is gone
+
+An event that is only buffered counts as an event at once. The event that makes the buffer due has the outcome of the
+request. Source: sinks contract, sections 3, 6 and 11.
+"""
+
+from collections.abc import Callable
+
+from common.clock import Clock
+from common.errors import SinkError
+from worker.batch import Batch, Encoded
+from worker.outcomes import Outcomes
+from worker.retrying import Retrying
+from worker.sinks import RequestSink
+from worker.sinks.batching import BatchBuffer
+
+
+class BatchedDelivery:
+    """Buffers batches and sends them as requests; used like `Delivery`.
+
+    Args:
+        sink: the destination, not open yet.
+        retrying: the sink's `retry` block.
+        outcomes: where all is counted.
+        clock: for ages of the buffer, and the instants of writing.
+        progressed: called after every request, however it ended, so that its outcome can be shown at once.
+        fails: whether the first failure ends the scenario (`on_sink_error: fail`).
+
+    Attributes:
+        fatal: the failure that ends the scenario, once there is one.
+    """
+
+    def __init__(
+        self,
+        sink: RequestSink,
+        retrying: Retrying,
+        outcomes: Outcomes,
+        clock: Clock,
+        progressed: Callable[[], None],
+        *,
+        fails: bool,
+    ) -> None:
+        self.fatal: SinkError | None = None
+        self._sink = sink
+        self._retrying = retrying
+        self._outcomes = outcomes
+        self._clock = clock
+        self._progressed = progressed
+        self._fails = fails
+        self._buffer = BatchBuffer(sink.batching, clock.monotonic_ns())
+
+    def open(self) -> None:
+        """Open the sink; ages of the buffer count from here.
+
+        Raises:
+            SinkOpenError: it cannot be opened; it is counted.
+        """
+        try:
+            self._sink.open()
+        except SinkError as exc:
+            self._outcomes.fail(1, exc)
+            raise
+        self._buffer = BatchBuffer(self._sink.batching, self._clock.monotonic_ns())
+
+    def deliver(self, batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
+        """Buffer a batch, sending what becomes due; return which of its events count, as ranges [start, stop).
+
+        After the first failure under `on_sink_error: fail`, `fatal` is set and the rest is not tried.
+        """
+        counted: list[tuple[int, int]] = []
+        start = 0
+        while start < encoded.events:
+            added = self._buffer.add(batch, encoded, start, self._clock.monotonic_ns(), self._clock.wall_ns())
+            waiting = added.stop - start - added.due
+            self._outcomes.accept(waiting, added.payload_bytes - added.last_bytes)
+            if added.due:
+                error = self._flush()
+                if error is None:
+                    self._outcomes.accept(1, added.last_bytes)
+                    waiting += 1
+                elif self._fails:
+                    self.fatal = error
+                else:
+                    self._outcomes.log_failure(error)
+                self._progressed()
+            if waiting:
+                counted.append((start, start + waiting))
+            if self.fatal is not None:
+                break
+            start = added.stop
+        return counted
+
+    def finish(self) -> None:
+        """Send what is buffered and close; a failure is counted, logged, and `fatal` under `on_sink_error: fail`."""
+        error = self._flush() if self._buffer else None
+        if error is not None:
+            self._outcomes.log_failed_flush(error)
+            if self._fails:
+                self.fatal = error
+        self._sink.close()
+
+    def abandon(self) -> None:
+        """Close without a flush, after a failure that ends the scenario."""
+        self._sink.close()
+
+    def _flush(self) -> SinkError | None:
+        """Send the buffer as one request, again and again if need be; return the failure that it ended with."""
+        pieces = self._buffer.take(self._clock.monotonic_ns())
+        attempt = 0
+        try:
+            request = self._sink.request(pieces)
+            while True:
+                try:
+                    refusal = self._sink.send(request)
+                    break
+                except SinkError as exc:
+                    if not self._retrying.tries_again(exc, attempt):
+                        raise
+                    attempt += 1
+        except SinkError as exc:
+            self._outcomes.fail(1, exc)
+            return exc
+        if refusal is None:
+            self._outcomes.deliver()
+        else:
+            self._outcomes.refuse(refusal)
+        return None

@@ -1,0 +1,50 @@
+"""Whether a failed delivery is tried again, and the wait before it. Source: sinks contract, section 6."""
+
+import logging
+from typing import Final
+
+from common.errors import SinkError
+from common.specs import Retry
+from worker.backoff import Backoff
+from worker.waiting import Waiter
+
+_STOPPING_BACKOFF_SECS: Final = 0.1
+"""Longest backoff once the scenario is stopping: what is left of the time is for attempts."""
+
+
+class Retrying:
+    """The `retry` block of one sink, at work.
+
+    Args:
+        retry: the block as written, or None for a single attempt.
+        waiter: for backoff and log lines.
+    """
+
+    def __init__(self, retry: Retry | None, waiter: Waiter) -> None:
+        self._backoff = None if retry is None else Backoff(retry)
+        self._waiter = waiter
+
+    def tries_again(self, error: SinkError, attempt: int) -> bool:
+        """Wait out the backoff when another attempt is due; log what happens.
+
+        Args:
+            error: how the last attempt failed.
+            attempt: how many retries there were.
+        """
+        if self._backoff is None or not error.retriable:
+            return False
+        attempts = self._backoff.max_attempts
+        if attempt == attempts or self._waiter.given_up:
+            self._waiter.log(
+                logging.WARNING, f"sonda: all {attempts} retries exhausted (last error: sink error: {error})"
+            )
+            return False
+        secs = self._backoff.draw_secs(attempt)
+        if self._waiter.stopping:
+            secs = min(secs, _STOPPING_BACKOFF_SECS)
+        self._waiter.log(
+            logging.WARNING,
+            f"sonda: retry {attempt + 1}/{attempts} after {int(secs * 1000)}ms (error: sink error: {error})",
+        )
+        self._waiter.pause(secs)
+        return True

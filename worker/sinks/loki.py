@@ -1,0 +1,116 @@
+"""The loki sink: log lines, grouped into streams by their labels, as JSON pushes.
+
+An entry of another signal has one stream with its static labels, and the wall clock as stamps: its lines carry their
+own. Source: sinks contract, sections 5 and 8.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from common.errors import SinkError
+from common.labels import Labels, label_space
+from common.specs import Loki
+from common.units import duration_or_zero_us, nanoseconds
+from worker.sinks.batching import Batching, Piece
+from worker.sinks.context import SinkContext
+from worker.sinks.endpoint import parse_endpoint
+from worker.sinks.http_headers import request_headers
+from worker.sinks.http_requests import HttpRequests
+from worker.sinks.loki_push import line_texts, push_body, stamp_texts
+
+_PUSH_PATH = "/loki/api/v1/push"
+
+
+class LokiSink:
+    """Pushes to one Loki.
+
+    Attributes:
+        batching: what makes a push.
+    """
+
+    def __init__(self, spec: Loki, context: SinkContext) -> None:
+        self.batching = Batching(spec.batch_size, "events", nanoseconds(duration_or_zero_us(spec.max_buffer_age)))
+        self._spec = spec
+        self._waiter = context.waiter
+        self._is_logs = context.plan.signal_type == "logs"
+        self._labels = label_space(context.plan)
+        self._static_labels: Labels = tuple(sorted(context.plan.labels.items()))
+        self._last_stamp_ns = 0
+        self._requests: HttpRequests | None = None
+
+    def open(self) -> None:
+        """Prepare pushes; nothing is contacted.
+
+        Raises:
+            SinkOpenError: the URL or a certificate file cannot be used.
+        """
+        endpoint = parse_endpoint(self._spec.url, "Loki", _PUSH_PATH)
+        headers = request_headers(endpoint, "application/json", {})
+        self._requests = HttpRequests(endpoint, headers, "Loki push to", self._waiter)
+
+    def request(self, pieces: Sequence[Piece]) -> bytes:
+        """Return the push of all events of `pieces`.
+
+        Raises:
+            SinkError: it would have more streams than `max_streams_per_push`.
+        """
+        streams: dict[Labels, tuple[list[str], list[str]]] = {}
+        for piece in pieces:
+            lines = line_texts(piece.payload)
+            stamps = self._stamps(piece)
+            for labels, events in self._streams(piece):
+                known_stamps, known_lines = streams.setdefault(labels, ([], []))
+                known_stamps += stamps[events]
+                known_lines += lines[events]
+        cap = self._spec.max_streams_per_push
+        if len(streams) > cap:
+            entries = sum(piece.events for piece in pieces)
+            raise SinkError(
+                f"loki sink: flush would produce {len(streams)} streams from {entries} entries, but"
+                f" max_streams_per_push is {cap}. Reduce dynamic_labels cardinality, raise max_streams_per_push on the"
+                " sink, or split into per-value scenarios."
+            )
+        return push_body((dict(labels), *streams[labels]) for labels in sorted(streams))
+
+    def send(self, request: bytes) -> str | None:
+        """Push; return None when it was taken, or a log line when it was refused for good.
+
+        Raises:
+            SinkError: it was not taken, and may be later.
+        """
+        assert self._requests is not None  # noqa: S101 - open comes first
+        status = self._requests.post(request)
+        return None if status < 300 else self._requests.refusal("loki", status)
+
+    def close(self) -> None:
+        """Close the connection; safe twice and before `open`."""
+        if self._requests is not None:
+            self._requests.close()
+
+    def _streams(self, piece: Piece) -> Iterator[tuple[Labels, slice]]:
+        """Yield label sets and which events of the piece have them: each set recurs as the labels rotate."""
+        if not self._is_logs:
+            yield self._static_labels, slice(None)
+            return
+        spike_mask = piece.batch.spike_mask
+        first_tick = piece.batch.first_tick + piece.first
+        rotating = [value.cardinality for _, value in self._labels.layout(spike_mask) if not isinstance(value, str)]
+        period = min(math.lcm(*rotating), piece.events)
+        for event in range(period):
+            yield self._labels.at(first_tick + event, spike_mask), slice(event, None, period)
+
+    def _stamps(self, piece: Piece) -> list[str]:
+        """Return a stamp for every event: a log's own, or for others the wall clock."""
+        if self._is_logs:
+            return stamp_texts(piece.batch.stamps_ns[piece.first : piece.first + piece.events])
+        # Loki keeps one of several equal entries of a stream, so every event gets its own nanosecond.
+        first_ns = max(piece.written_ns, self._last_stamp_ns + 1)
+        self._last_stamp_ns = first_ns + piece.events - 1
+        return stamp_texts(np.arange(first_ns, first_ns + piece.events))
+
+
+def build(spec: Loki, context: SinkContext) -> LokiSink:
+    """Return the sink of `spec`."""
+    return LokiSink(spec, context)
