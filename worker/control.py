@@ -155,6 +155,11 @@ class Control:
         self._lines_dropped = 0
         self._send_or_be_orphaned(Log(level=level, message=message[:_MAX_LOG_CHARS], fields=fields))
 
+    def close(self) -> None:
+        """Release every descriptor but the connection's."""
+        for descriptor in (self._pipe, self._parent, self._terminated):
+            os.close(descriptor)
+
     def _send_or_be_orphaned(self, event: Event) -> None:
         try:
             self.send(event)

@@ -1,0 +1,406 @@
+"""The file, tcp and udp sinks against real files and sockets, with the worker's real waiting."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.clock import SystemClock
+from common.errors import SinkError, SinkOpenError
+from common.messages import Stop
+from common.specs import File, Retry, SinkSpec, Tcp, Udp
+from common.wire import send
+from tests.support.plans import entry_plan
+from tests.support.polling import wait_until
+from tests.support.worker_process import worker_processes
+from worker import sinks
+from worker.batch import Encoded
+from worker.control import Control
+from worker.sinks import RequestSink, Sink
+from worker.sinks.context import SinkContext
+
+NS = 1_000_000_000
+RETRY = Retry(max_attempts=3, initial_backoff="10ms", max_backoff="20ms")
+
+
+class Station:
+    """A worker's control over a real pipe, in this process, and sinks that wait through it."""
+
+    def __init__(self) -> None:
+        self.ours, self._theirs = multiprocessing.Pipe()
+        self._alive, self._parent = os.pipe()
+        self.control = Control(self._theirs, self._alive, SystemClock())
+
+    def sink(self, spec: SinkSpec) -> Sink:
+        context = SinkContext(waiter=self.control, clock=SystemClock(), lock_descriptor=-1, plan=entry_plan(sink=spec))
+        sink = sinks.build(spec, context)
+        assert not isinstance(sink, RequestSink)
+        return sink
+
+    def stop(self, window_secs: float) -> None:
+        send(self.ours, Stop(deadline_ns=time.monotonic_ns() + int(window_secs * NS)))
+
+    def close(self) -> None:
+        self.ours.close()
+        self._theirs.close()
+        self.control.close()
+        os.close(self._alive)
+        os.close(self._parent)
+
+
+@pytest.fixture
+def station() -> Iterator[Station]:
+    station = Station()
+    yield station
+    station.close()
+
+
+def encoded(*lines: bytes) -> Encoded:
+    return Encoded(payload=b"".join(lines), events=len(lines))
+
+
+def refused_address() -> str:
+    """Return an address on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+# --- file
+
+
+def test_a_file_is_truncated_and_holds_each_write_at_once(station: Station, tmp_path: Path) -> None:
+    """Parents are created, what was there is gone, and lines are visible before flush and close."""
+    path = tmp_path / "a" / "b" / "out"
+    path.parent.mkdir(parents=True)
+    path.write_text("old and long\n")
+    sink = station.sink(File(path=str(path)))
+    sink.open()
+    assert path.read_bytes() == b""
+    sink.write(encoded(b"one\n", b"two\n"))
+    assert path.read_bytes() == b"one\ntwo\n"
+    sink.write(encoded(b"three\n"))
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    sink.close()
+
+
+def test_parents_that_cannot_be_created_are_named(station: Station, tmp_path: Path) -> None:
+    """A file in the way of a directory is the reason."""
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "x" / "out"
+    with pytest.raises(SinkOpenError) as caught:
+        station.sink(File(path=str(path))).open()
+    assert str(caught.value) == f"failed to create parent directories for {path}: Not a directory (os error 20)"
+
+
+def test_a_named_pipe_without_a_reader_does_not_hang(station: Station, tmp_path: Path) -> None:
+    """It is a reason not to open."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SinkOpenError, match=r"No such device or address \(os error 6\)"):
+        station.sink(File(path=str(tmp_path / "pipe"))).open()
+
+
+def test_a_named_pipe_that_is_full_is_waited_for(station: Station, tmp_path: Path) -> None:
+    """All lines arrive, however slow the reader; a reader that goes away is a sink error."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sink = station.sink(File(path=str(tmp_path / "pipe")))
+    sink.open()
+    os.set_blocking(reader, True)
+    lines = [b"%d\n" % number for number in range(50_000)]
+    received: list[bytes] = []
+
+    def read() -> None:
+        while sum(map(len, received)) < sum(map(len, lines)):
+            received.append(os.read(reader, 1000))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    sink.write(encoded(*lines))
+    thread.join()
+    assert b"".join(received) == b"".join(lines)
+    os.close(reader)
+    with pytest.raises(SinkError, match=r"^Broken pipe \(os error 32\)$"):
+        sink.write(encoded(b"x\n"))
+    sink.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 128 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)], check=False, capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"a small tmpfs cannot be mounted: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_leaves_whole_lines_and_works_again(station: Station, small_disk: Path) -> None:
+    """The write that does not fit stands up to its last whole line; with room again the next line follows it."""
+    blocker = small_disk / "blocker"
+    blocker.write_bytes(b"x" * 64 * 1024)
+    sink = station.sink(File(path=str(small_disk / "out")))
+    sink.open()
+    lines = [b"%07d" % number + b"y" * 92 + b"\n" for number in range(1000)]
+    with pytest.raises(SinkError, match=r"^No space left on device \(os error 28\)$") as caught:
+        sink.write(encoded(*lines))
+    stands = (small_disk / "out").read_bytes()
+    assert len(stands) == caught.value.delivered_bytes > 0
+    assert stands == b"".join(lines[: len(stands) // 100])
+    with pytest.raises(SinkError) as again:
+        sink.write(encoded(b"z" * 8000 + b"\n"))
+    assert again.value.delivered_bytes == 0
+    assert (small_disk / "out").read_bytes() == stands
+    blocker.unlink()
+    sink.write(encoded(b"room\n"))
+    assert (small_disk / "out").read_bytes() == stands + b"room\n"
+    sink.close()
+
+
+def test_a_full_disk_costs_a_scenario_only_what_does_not_fit(small_disk: Path) -> None:
+    """The file holds exactly the counted events, failures are counted one an event, and the scenario goes on."""
+    blocker = small_disk / "blocker"
+    blocker.write_bytes(b"x" * 100 * 1024)
+    with worker_processes() as (worker,):
+        worker.start(entry_plan(rate=20_000.0, sink=File(path=str(small_disk / "out"))))
+        wait_until(lambda: worker.counters().errors > 100, "failures")
+        assert worker.counters().last_sink_error == "No space left on device (os error 28)"
+        stuck = worker.counters().total_events
+        blocker.unlink()
+        wait_until(lambda: worker.counters().total_events > stuck, "events again")
+        worker.stop()
+        worker.finished()
+        counters = worker.counters()
+    content = (small_disk / "out").read_bytes()
+    assert len(content) == counters.bytes_emitted
+    assert content.count(b"\n") == counters.total_events
+    assert content.endswith(b"\n")
+    assert counters.errors == counters.total_sink_failures
+
+
+# --- tcp
+
+
+def accept(server: socket.socket) -> socket.socket:
+    server.settimeout(10)
+    connection, _ = server.accept()
+    connection.settimeout(10)
+    return connection
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    parts = []
+    while part := connection.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def test_tcp_sends_without_framing_and_closes_in_order(station: Station) -> None:
+    """The peer gets every byte and then end of file, also when it has sent something itself."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sink = station.sink(Tcp(address=f"localhost:{server.getsockname()[1]}"))
+        sink.open()
+        with accept(server) as peer:
+            peer.sendall(b"hello, nobody reads this")
+            sink.write(encoded(b"one\n", b"two\n"))
+            sink.write(encoded(b"three\n"))
+            sink.close()
+            assert read_to_end(peer) == b"one\ntwo\nthree\n"
+
+
+def test_tcp_waits_for_a_slow_peer(station: Station) -> None:
+    """More than all socket buffers hold arrives whole and in order."""
+    lines = [b"%099d\n" % number for number in range(100_000)]
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sink = station.sink(Tcp(address=f"127.0.0.1:{server.getsockname()[1]}"))
+        sink.open()
+        with accept(server) as peer:
+            thread = threading.Thread(target=lambda: received.append(read_to_end(peer)))
+            thread.start()
+            sink.write(encoded(*lines))
+            sink.close()
+            thread.join()
+    assert received == [b"".join(lines)]
+
+
+def test_tcp_refused(station: Station) -> None:
+    """The address and the reason, in the contract's words."""
+    address = refused_address()
+    with pytest.raises(SinkOpenError) as caught:
+        station.sink(Tcp(address=address)).open()
+    assert str(caught.value) == f"TCP connect to {address}: Connection refused (os error 111)"
+
+
+def test_tcp_unknown_host(station: Station) -> None:
+    """The resolver's reason, without a number that means nothing to users."""
+    with pytest.raises(SinkOpenError, match=r"^TCP connect to no.such.invalid:1: failed to lookup address information"):
+        station.sink(Tcp(address="no.such.invalid:1")).open()
+
+
+def test_tcp_tries_every_address(station: Station) -> None:
+    """localhost stands for ::1 and 127.0.0.1; a server on either is reached."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sink = station.sink(Tcp(address=f"localhost:{server.getsockname()[1]}"))
+        sink.open()
+        accept(server).close()
+        sink.close()
+
+
+def write_until_broken(sink: Sink, line: bytes) -> SinkError:
+    """Write until the reset of a peer that has gone has arrived."""
+    error: list[SinkError] = []
+
+    def fails() -> bool:
+        try:
+            sink.write(encoded(line))
+        except SinkError as exc:
+            error.append(exc)
+            return True
+        return False
+
+    wait_until(fails, "a failed write")
+    return error[0]
+
+
+def test_tcp_without_retry_stays_broken(station: Station) -> None:
+    """A broken connection is never made anew: every later write fails with the same text."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        sink = station.sink(Tcp(address=address))
+        sink.open()
+        accept(server).close()
+        first = write_until_broken(sink, b"x\n")
+        assert str(first).startswith(f"TCP write to {address}: ")
+        with pytest.raises(SinkError) as later:
+            sink.write(encoded(b"y\n"))
+        assert str(later.value) == str(first)
+        sink.close()
+
+
+def test_tcp_with_retry_reconnects(station: Station) -> None:
+    """The next write after a failure makes a new connection, or tells why it cannot."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        sink = station.sink(Tcp(address=address, retry=RETRY))
+        sink.open()
+        accept(server).close()
+        assert write_until_broken(sink, b"x\n").retriable
+        sink.write(encoded(b"again\n"))
+        with accept(server) as peer:
+            sink.close()
+            assert read_to_end(peer) == b"again\n"
+    sink = station.sink(Tcp(address=address, retry=RETRY))
+    with pytest.raises(SinkError) as caught:
+        sink.write(encoded(b"x\n"))
+    assert str(caught.value) == f"TCP reconnect to {address}: Connection refused (os error 111)"
+    assert caught.value.retriable
+
+
+def test_tcp_gives_up_inside_the_window_of_a_stop(station: Station) -> None:
+    """A write that hangs ends half a second before the deadline and says how many whole lines went out."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sink = station.sink(Tcp(address=f"127.0.0.1:{server.getsockname()[1]}"))
+        sink.open()
+        station.stop(window_secs=0.8)
+        lines = [b"%0999d\n" % number for number in range(20_000)]
+        begin = time.monotonic()
+        with pytest.raises(SinkError, match=r"Connection timed out \(os error 110\)$") as caught:
+            sink.write(encoded(*lines))
+        assert time.monotonic() - begin < 0.8
+        assert caught.value.delivered_bytes % 1000 == 0
+        assert 0 < caught.value.delivered_bytes < 20_000_000
+        with accept(server) as peer:
+            assert len(read_to_end(peer)) // 1000 == caught.value.delivered_bytes // 1000
+
+
+def test_a_scenario_outlives_a_peer_that_cuts_its_connections() -> None:
+    """With a retry block the rest of a batch goes over a new connection, no event fails, and no line is torn."""
+    with socket.create_server(("127.0.0.1", 0)) as server, worker_processes() as (worker,):
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        retry = Retry(max_attempts=50, initial_backoff="5ms", max_backoff="50ms")
+        worker.start(entry_plan(rate=50_000.0, sink=Tcp(address=address, retry=retry)))
+        for _ in range(3):
+            with accept(server) as peer:
+                assert peer.recv(1000)
+        with accept(server) as last:
+            assert last.recv(1000)
+            worker.stop()
+            worker.finished()
+            counters = worker.counters()
+            assert counters.errors == 0
+            assert counters.total_events > 0
+            assert read_to_end(last).endswith(b"\n")
+
+
+# --- udp
+
+
+@pytest.fixture
+def receiver() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        yield receiver
+
+
+def test_udp_sends_one_datagram_an_event(station: Station, receiver: socket.socket) -> None:
+    """Each datagram is one whole line."""
+    sink = station.sink(Udp(address=f"127.0.0.1:{receiver.getsockname()[1]}"))
+    sink.open()
+    sink.write(encoded(b"one\n", b"two\n", b"three\n"))
+    assert [receiver.recv(100) for _ in range(3)] == [b"one\n", b"two\n", b"three\n"]
+    sink.close()
+
+
+def test_udp_closed_port_is_no_error(station: Station) -> None:
+    """The socket is not connected, so refusals do not come back."""
+    sink = station.sink(Udp(address=refused_address()))
+    sink.open()
+    for _ in range(20):
+        sink.write(encoded(b"x\n"))
+    sink.close()
+
+
+def test_udp_refuses_what_fits_no_datagram(station: Station, receiver: socket.socket) -> None:
+    """Only that event is lost: the error says so, and what went before it is delivered."""
+    port = receiver.getsockname()[1]
+    sink = station.sink(Udp(address=f"127.0.0.1:{port}"))
+    sink.open()
+    with pytest.raises(SinkError) as caught:
+        sink.write(encoded(b"before\n", b"x" * 65_507 + b"\n", b"behind\n"))
+    assert str(caught.value) == f"UDP datagram size 65508 exceeds maximum 65507 for target 127.0.0.1:{port}"
+    assert (caught.value.delivered_bytes, caught.value.one_event) == (7, True)
+    assert receiver.recv(100) == b"before\n"
+    sink.write(encoded(b"x" * 65_506 + b"\n"))
+    assert len(receiver.recv(70_000)) == 65_507
+    sink.close()
+
+
+def test_udp_over_ipv6(station: Station) -> None:
+    """A bracketed address works alike."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("::1", 0))
+        receiver.settimeout(10)
+        sink = station.sink(Udp(address=f"[::1]:{receiver.getsockname()[1]}"))
+        sink.open()
+        sink.write(encoded(b"six\n"))
+        assert receiver.recv(100) == b"six\n"
+        sink.close()
+
+
+def test_udp_unknown_host(station: Station) -> None:
+    """The resolver's reason."""
+    with pytest.raises(SinkOpenError, match=r"^UDP address resolution error for no.such.invalid:1: failed to lookup"):
+        station.sink(Udp(address="no.such.invalid:1")).open()
