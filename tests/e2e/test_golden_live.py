@@ -1,16 +1,14 @@
 """Lines that another server of the same API wrote, against ours through HTTP, a worker and a file sink."""
 
-import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import StartServer
+from tests.support.golden import recorded_metrics
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "peer-1.29.jsonl"
 ENCODERS = ("prometheus_text", "json_lines")
 ULPS = 2
 
@@ -19,17 +17,6 @@ _STAMPS = {
     "json_lines": (re.compile(r'"timestamp":"[^"]*"\}$'), '"timestamp":T}'),
 }
 _NUMBERS = {"prometheus_text": re.compile(r"\S+(?= T$)"), "json_lines": re.compile(r'(?<="value":)[^,]+')}
-
-Case = dict[str, Any]
-
-
-def cases() -> list[Case]:
-    records = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
-    return [
-        record
-        for record in records
-        if record["entry"]["signal_type"] == "metrics" and record["entry"]["encoder"]["type"] in ENCODERS
-    ]
 
 
 def without_stamp(line: str, encoder: str) -> str:
@@ -50,7 +37,7 @@ def same_but_for_libm(ours: str, golden: str, encoder: str) -> bool:
 def test_lines_of_the_peer(start_server: StartServer, tmp_path: Path, encoder: str) -> None:
     """Each posted entry writes the very lines that the peer wrote, stamps aside; only a sine may differ, by 2 ulp."""
     server = start_server("--allow-path", str(tmp_path))
-    chosen = [case for case in cases() if case["entry"]["encoder"]["type"] == encoder]
+    chosen = recorded_metrics(encoder)
     assert len(chosen) > 30
     files = {case["entry"]["id"]: tmp_path / case["entry"]["id"] for case in chosen}
     entries = [case["entry"] | {"sink": {"type": "file", "path": str(files[case["entry"]["id"]])}} for case in chosen]

@@ -1,0 +1,26 @@
+"""Lines that another server of the same API wrote, and the entries it wrote them for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+GOLDEN_FILE = Path(__file__).parents[1] / "golden" / "peer-1.29.jsonl"
+
+
+def recorded_float(text: str) -> float:
+    """Return the number that the recorded server took `text` for: its JSON reader rounds digits and power apart."""
+    mantissa, _, exponent = text.partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    power = int(exponent or 0) - len(fraction)
+    digits = float(int(whole + fraction))
+    return digits * 10.0**power if power >= 0 else digits / 10.0**-power
+
+
+def recorded_metrics(*encoders: str) -> list[dict[str, Any]]:
+    """Return the records of metrics entries with one of `encoders`: `entry`, less its sink, and its first `lines`."""
+    records = [json.loads(line, parse_float=recorded_float) for line in GOLDEN_FILE.read_text().splitlines()]
+    return [
+        record
+        for record in records
+        if record["entry"]["signal_type"] == "metrics" and record["entry"]["encoder"]["type"] in encoders
+    ]
