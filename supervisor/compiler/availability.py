@@ -11,7 +11,7 @@ NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
     "signal_type": frozenset({"logs", "histogram", "summary"}),
     "generator": frozenset({"csv_replay", "flap", "saturation", "leak", "degradation", "steady", "spike_event"}),
     "encoder": frozenset({"influx_lp", "syslog", "remote_write", "otlp"}),
-    "sink": frozenset({"http_push", "remote_write", "kafka", "loki", "otlp_grpc"}),
+    "sink": frozenset({"remote_write", "kafka", "otlp_grpc"}),
     "field": frozenset({"pack", "after", "while", "delay"}),
 }
 """Kinds per block, and clauses. The network-device kinds are refused where they are read (`kinds.py`)."""

@@ -284,7 +284,7 @@ def test_json_and_yaml_bodies_are_equal() -> None:
         ({"generator": {"type": "flap"}}, "generator type 'flap'"),
         ({"encoder": {"type": "influx_lp"}}, "encoder type 'influx_lp'"),
         ({"encoder": {"type": "syslog"}}, "encoder type 'syslog'"),
-        ({"sink": {"type": "loki", "url": "http://h"}}, "sink type 'loki'"),
+        ({"sink": {"type": "otlp_grpc", "endpoint": "http://h", "signal_type": "metrics"}}, "sink type 'otlp_grpc'"),
         ({"sink": {"type": "kafka", "brokers": "a", "topic": "b"}}, "sink type 'kafka'"),
         ({"generator": None, "pack": "p"}, "'pack'"),
         ({"after": GATE, "duration": "1s"}, "'after'"),
