@@ -41,8 +41,8 @@ class Admission:
         """Let the router see the path as it was sent, so that an id may hold any character."""
         del resp
         req.path = raw_path(req.env["REQUEST_URI"])
-        if req.path.startswith("//"):
-            # The router would take several leading slashes for one.
+        if not req.path.startswith("/") or req.path.startswith("//"):
+            # The router would take any number of leading slashes for one.
             raise falcon.HTTPRouteNotFound
 
     def process_resource(
