@@ -5,6 +5,7 @@ are encoded by the same code, and however a run is cut into batches the bytes ar
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,14 @@ class Batch:
 
     Attributes:
         first_tick: number of the first tick.
-        values: float64[n], one value a tick.
+        values: a row a tick: float64[n] for metrics, float64[n, series] for histogram and summary, int32[n, choices]
+            for logs (see `worker/generators/log_template.py` and `log_replay.py`).
         stamps_ns: int64[n], scheduled instants in ns since the epoch, never decreasing.
         spike_mask: the label spikes active at all of these ticks, bit i for `cardinality_spikes[i]`.
     """
 
     first_tick: int
-    values: NDArray[np.float64]
+    values: NDArray[Any]
     stamps_ns: NDArray[np.int64]
     spike_mask: int = 0
 
@@ -39,16 +41,36 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The bytes of a batch, events back to back, each a line that ends with its only line feed.
+    """The bytes of a batch, events back to back.
 
     Attributes:
         payload: all events.
-        events: how many there are.
+        events: how many there are; one a tick.
+        lines_per_event: how many lines each event has; a line is what an encoder writes at a time.
+        known_line_ends: int64[events * lines_per_event], the offset behind each line, where line feeds do not tell:
+            None when every line ends with its only line feed.
     """
 
     payload: bytes
     events: int
+    lines_per_event: int = 1
+    known_line_ends: NDArray[np.int64] | None = None
+
+    def line_ends(self) -> NDArray[np.int64]:
+        """Return int64[events * lines_per_event]: the offset behind each line."""
+        if self.known_line_ends is not None:
+            return self.known_line_ends
+        return np.flatnonzero(np.frombuffer(self.payload, dtype=np.uint8) == ord("\n")) + 1
 
     def ends(self) -> NDArray[np.int64]:
         """Return int64[events]: the offset behind each event, for sinks that need event boundaries."""
-        return np.flatnonzero(np.frombuffer(self.payload, dtype=np.uint8) == ord("\n")) + 1
+        return self.line_ends()[self.lines_per_event - 1 :: self.lines_per_event]
+
+    def behind(self, events: int) -> "Encoded":
+        """Return what is left without the first `events`."""
+        if events == 0:
+            return self
+        start = int(self.ends()[events - 1])
+        ends = self.known_line_ends
+        rest = None if ends is None else ends[events * self.lines_per_event :] - start
+        return Encoded(self.payload[start:], self.events - events, self.lines_per_event, rest)

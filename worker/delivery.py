@@ -68,7 +68,7 @@ class Delivery:
                     done = int(np.searchsorted(rest.ends(), exc.delivered_bytes, side="right"))
                     self._count(done, exc.delivered_bytes)
                     delivered.append((start, start + done))
-                    rest, start, attempt = _behind(rest, done), start + done, 0
+                    rest, start, attempt = rest.behind(done), start + done, 0
                 if self._retrying.tries_again(exc, attempt):
                     attempt += 1
                     continue
@@ -78,7 +78,7 @@ class Delivery:
                     self.fatal = exc
                     return delivered
                 self._outcomes.log_failure(exc)
-                rest, start, attempt = _behind(rest, lost), start + lost, 0
+                rest, start, attempt = rest.behind(lost), start + lost, 0
             else:
                 self._count(rest.events, len(rest.payload))
                 delivered.append((start, start + rest.events))
@@ -103,10 +103,3 @@ class Delivery:
     def _count(self, events: int, payload_bytes: int) -> None:
         self._outcomes.accept(events, payload_bytes)
         self._outcomes.deliver()
-
-
-def _behind(encoded: Encoded, events: int) -> Encoded:
-    """Return `encoded` less its first `events`, of which there is at least one."""
-    if events == encoded.events:
-        return Encoded(payload=b"", events=0)
-    return Encoded(payload=encoded.payload[encoded.ends()[events - 1] :], events=encoded.events - events)
