@@ -1,6 +1,5 @@
 """The file, tcp and udp sinks against real files and sockets, with the worker's real waiting."""
 
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -11,47 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from common.clock import SystemClock
 from common.errors import SinkError, SinkOpenError
-from common.messages import Stop
-from common.specs import File, Retry, SinkSpec, Tcp, Udp
-from common.wire import send
+from common.specs import File, Retry, Tcp, Udp
 from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
+from tests.support.station import Station
 from tests.support.worker_process import worker_processes
-from worker import sinks
 from worker.batch import Encoded
-from worker.control import Control
-from worker.sinks import RequestSink, Sink
-from worker.sinks.context import SinkContext
+from worker.sinks import Sink
 
 NS = 1_000_000_000
 RETRY = Retry(max_attempts=3, initial_backoff="10ms", max_backoff="20ms")
-
-
-class Station:
-    """A worker's control over a real pipe, in this process, and sinks that wait through it."""
-
-    def __init__(self) -> None:
-        self.ours, self._theirs = multiprocessing.Pipe()
-        self._alive, self._parent = os.pipe()
-        self.control = Control(self._theirs, self._alive, SystemClock())
-
-    def sink(self, spec: SinkSpec) -> Sink:
-        context = SinkContext(waiter=self.control, clock=SystemClock(), lock_descriptor=-1, plan=entry_plan(sink=spec))
-        sink = sinks.build(spec, context)
-        assert not isinstance(sink, RequestSink)
-        return sink
-
-    def stop(self, window_secs: float) -> None:
-        send(self.ours, Stop(deadline_ns=time.monotonic_ns() + int(window_secs * NS)))
-
-    def close(self) -> None:
-        self.ours.close()
-        self._theirs.close()
-        self.control.close()
-        os.close(self._alive)
-        os.close(self._parent)
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""A worker's waiting in the test's own process: sinks against real destinations, without a worker around them."""
+
+import multiprocessing
+import os
+import time
+
+from common.clock import SystemClock
+from common.messages import Event, Stop
+from common.plan import EntryPlan
+from common.specs import SinkSpec
+from common.wire import receive_event, send
+from tests.support.plans import entry_plan
+from worker import sinks
+from worker.control import Control
+from worker.sinks import RequestSink, Sink
+from worker.sinks.context import SinkContext
+
+
+class Station:
+    """A worker's control over a real pipe, in this process, and sinks that wait through it."""
+
+    def __init__(self) -> None:
+        self.ours, self._theirs = multiprocessing.Pipe()
+        self._alive, self._parent = os.pipe()
+        self.control = Control(self._theirs, self._alive, SystemClock())
+
+    def sink(self, spec: SinkSpec) -> Sink:
+        sink = self._build(entry_plan(sink=spec))
+        assert not isinstance(sink, RequestSink)
+        return sink
+
+    def request_sink(self, plan: EntryPlan) -> RequestSink:
+        sink = self._build(plan)
+        assert isinstance(sink, RequestSink)
+        return sink
+
+    def stop(self, window_secs: float) -> None:
+        send(self.ours, Stop(deadline_ns=time.monotonic_ns() + int(window_secs * 1e9)))
+
+    def events(self) -> list[Event]:
+        """What the worker has sent up."""
+        events = []
+        while self.ours.poll():
+            events.append(receive_event(self.ours))
+        return events
+
+    def close(self) -> None:
+        self.ours.close()
+        self._theirs.close()
+        self.control.close()
+        os.close(self._alive)
+        os.close(self._parent)
+
+    def _build(self, plan: EntryPlan) -> Sink | RequestSink:
+        clock = SystemClock()
+        return sinks.build(plan.sink, SinkContext(waiter=self.control, clock=clock, lock_descriptor=-1, plan=plan))
