@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 MAX_HEAD_BYTES = 65536
@@ -92,10 +93,8 @@ class Receiver:
         """End all connections and threads."""
         self._closing.set()
         for sock in (self._listener, *self._connections):
-            try:
+            with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         self._listener.close()
         for thread in self._threads:
             thread.join(10)
@@ -120,11 +119,9 @@ class Receiver:
 
     def _serve(self, connection: socket.socket, index: int) -> None:
         with connection:
-            try:
+            with suppress(OSError):
                 while self._one_request(connection, index):
                     pass
-            except OSError:
-                pass
 
     def _one_request(self, connection: socket.socket, index: int) -> bool:
         """Read and answer one request; False when the connection is over."""
