@@ -34,7 +34,7 @@ Reason = Literal["duration", "stopped"]
 _WAKE_SPACING_NS: Final = 250_000
 """Ticks closer together than this share a wake-up; up to 4 000 a second every tick has its own."""
 
-_ON_TIME_NS: Final = 20_000_000
+_ON_TIME_NS: Final = 100_000_000
 """How late a wake-up may be on a busy machine before its ticks count as overdue."""
 
 _LOOK_INTERVAL_NS: Final = 5_000_000

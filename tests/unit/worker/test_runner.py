@@ -173,9 +173,9 @@ def test_slack_makes_ticks_share_wake_ups_and_changes_nothing_else(stage: Stage)
 def test_a_run_that_never_waits_looks_for_commands(stage: Stage) -> None:
     """Every five milliseconds, not every batch."""
     stage.sink.write_ns = 100_000
-    stage.run(counting(1e9, 100 * MS))
-    assert len(stage.sink.written) == 1000
-    assert stage.waiter.looks == pytest.approx(20, abs=1)
+    stage.run(counting(1e9, 300 * MS))
+    assert len(stage.sink.written) == 3000
+    assert stage.waiter.looks == pytest.approx(60, abs=1)
 
 
 def test_a_stop_is_seen_by_a_run_that_never_waits(stage: Stage) -> None:
