@@ -25,8 +25,8 @@ from waitress.task import ThreadedTaskDispatcher
 
 from supervisor.http.paths import is_control, raw_path
 
-MAX_CONNECTIONS: Final = 1024
-IDLE_SECS: Final = 120
+_MAX_CONNECTIONS: Final = 1024
+_IDLE_SECS: Final = 120
 """Connections without traffic are closed after this; longer than any usual scrape interval."""
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
@@ -69,8 +69,8 @@ class HttpServer:
             adj=Adjustments(
                 sockets=[listener],
                 ident="",
-                connection_limit=MAX_CONNECTIONS,
-                channel_timeout=IDLE_SECS,
+                connection_limit=_MAX_CONNECTIONS,
+                channel_timeout=_IDLE_SECS,
                 max_request_header_size=_MAX_HEADER_BYTES,
                 max_request_body_size=max_body_bytes + _BODY_MARGIN_BYTES,
                 log_socket_errors=False,

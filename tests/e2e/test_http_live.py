@@ -1,6 +1,7 @@
 """The control plane over real connections: HTTP itself, limits, hung workers, races."""
 
 import re
+import resource
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -143,6 +144,8 @@ def test_hung_control_calls_do_not_delay_what_observes(start_server: StartServer
     assert {answer.status_code for answer in answers} == {200}
     assert [answer.json()["status"] for answer in answers] == ["force_stopped"] * len(hung)
     assert [row["id"] for row in server.get("/scenarios").json()["scenarios"]] == [watched]
+    for scenario_id in hung:
+        assert [line for line in server.log_lines(scenario_id) if " WARN " in line]
 
 
 def test_a_delete_beyond_the_time_limit_is_408_and_still_happens(start_server: StartServer) -> None:
@@ -236,6 +239,23 @@ def test_idle_and_half_open_connections_cost_nobody_else(server: LiveServer) -> 
             connection.send(b"POST /scenarios HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
         assert server.get("/health").status_code == 200
         assert server.post_yaml(BODY).status_code == 201
+
+
+def test_connections_have_a_bound_beyond_which_clients_wait(server: LiveServer) -> None:
+    """With the bound reached a further client is neither refused nor served, until somebody leaves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    try:
+        with ExitStack() as stack:
+            taken = [stack.enter_context(RawConnection(server.port)) for _ in range(1100)]
+            wait_until(lambda: server.log_lines("reached the connection limit"), "the bound is reached")
+            late = taken[-1]
+            late.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+            for connection in taken[:200]:
+                connection.close()
+            assert late.receive().body == b'{"status":"ok"}'
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing(server: LiveServer) -> None:
