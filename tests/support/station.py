@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import time
 
-from common.clock import SystemClock
+from common.clock import Clock, SystemClock
 from common.messages import Event, Stop
 from common.plan import EntryPlan
 from common.specs import SinkSpec
@@ -14,6 +14,7 @@ from worker import sinks
 from worker.control import Control
 from worker.sinks import RequestSink, Sink
 from worker.sinks.context import SinkContext
+from worker.waiting import Waiter
 
 
 class Station:
@@ -25,14 +26,13 @@ class Station:
         self.control = Control(self._theirs, self._alive, SystemClock())
 
     def sink(self, spec: SinkSpec) -> Sink:
-        sink = self._build(entry_plan(sink=spec))
+        context = SinkContext(waiter=self.control, clock=SystemClock(), lock_descriptor=-1, plan=entry_plan(sink=spec))
+        sink = sinks.build(spec, context)
         assert not isinstance(sink, RequestSink)
         return sink
 
     def request_sink(self, plan: EntryPlan) -> RequestSink:
-        sink = self._build(plan)
-        assert isinstance(sink, RequestSink)
-        return sink
+        return request_sink(plan, self.control, SystemClock())
 
     def stop(self, window_secs: float) -> None:
         send(self.ours, Stop(deadline_ns=time.monotonic_ns() + int(window_secs * 1e9)))
@@ -51,6 +51,9 @@ class Station:
         os.close(self._alive)
         os.close(self._parent)
 
-    def _build(self, plan: EntryPlan) -> Sink | RequestSink:
-        clock = SystemClock()
-        return sinks.build(plan.sink, SinkContext(waiter=self.control, clock=clock, lock_descriptor=-1, plan=plan))
+
+def request_sink(plan: EntryPlan, waiter: Waiter, clock: Clock) -> RequestSink:
+    """Return the unopened sink of `plan`, which must be one that sends requests."""
+    sink = sinks.build(plan.sink, SinkContext(waiter=waiter, clock=clock, lock_descriptor=-1, plan=plan))
+    assert isinstance(sink, RequestSink)
+    return sink
