@@ -18,7 +18,7 @@ from worker.sinks.context import SinkContext
 from worker.sinks.endpoint import parse_endpoint
 from worker.sinks.http_headers import request_headers
 from worker.sinks.http_requests import HttpRequests
-from worker.sinks.loki_push import line_texts, push_body, stamp_texts
+from worker.sinks.loki_push import has_short_escapes, line_texts, push_body, stamp_texts
 
 _PUSH_PATH = "/loki/api/v1/push"
 
@@ -72,7 +72,10 @@ class LokiSink:
                 f" max_streams_per_push is {cap}. Reduce dynamic_labels cardinality, raise max_streams_per_push on the"
                 " sink, or split into per-value scenarios."
             )
-        return push_body((dict(labels), *streams[labels]) for labels in sorted(streams))
+        spelled_out = any(has_short_escapes(piece.payload) for piece in pieces) or any(
+            has_short_escapes(text) for labels in streams for pair in labels for text in pair
+        )
+        return push_body(((dict(labels), *streams[labels]) for labels in sorted(streams)), spelled_out=spelled_out)
 
     def send(self, request: bytes) -> str | None:
         """Push; return None when it was taken, or a log line when it was refused for good.

@@ -28,8 +28,13 @@ def line_texts(payload: bytes) -> list[str]:
     return lines
 
 
-def push_body(streams: Iterable[Stream]) -> bytes:
-    """Return the compact JSON of one push; labels are sorted by key, streams and entries stay in order."""
+def push_body(streams: Iterable[Stream], *, spelled_out: bool) -> bytes:
+    """Return the compact JSON of one push; labels are sorted by key, streams and entries stay in order.
+
+    Args:
+        streams: what to push.
+        spelled_out: whether U+0008 or U+000C may occur. JSON has short escapes for them, the contract the long ones.
+    """
     push: dict[str, Any] = {
         "streams": [
             {"stream": dict(sorted(labels.items())), "values": list(zip(stamps, lines, strict=True))}
@@ -37,8 +42,12 @@ def push_body(streams: Iterable[Stream]) -> bytes:
         ]
     }
     body = msgspec.json.encode(push)
-    # JSON has two spellings for two control characters; the contract has the long ones.
-    return _SHORT_ESCAPE.sub(_lengthened, body) if b"\\b" in body or b"\\f" in body else body
+    return _SHORT_ESCAPE.sub(_lengthened, body) if spelled_out else body
+
+
+def has_short_escapes(text: str | bytes) -> bool:
+    """Return whether `text` holds U+0008 or U+000C."""
+    return ("\b" in text or "\f" in text) if isinstance(text, str) else (b"\b" in text or b"\f" in text)
 
 
 def _lengthened(escape: re.Match[bytes]) -> bytes:

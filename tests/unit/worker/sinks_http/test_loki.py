@@ -55,7 +55,7 @@ def escaped(text: str) -> str:
 )
 def test_a_push_is_spelled_as_the_contract_has_it(labels: dict[str, str], entries: list[tuple[int, str]]) -> None:
     """Compact, keys ascending, every character escaped as listed and no other."""
-    body = push_body([(labels, [str(stamp) for stamp, _ in entries], [line for _, line in entries])])
+    body = push_body([(labels, [str(stamp) for stamp, _ in entries], [line for _, line in entries])], spelled_out=True)
     stream = ",".join(f'"{escaped(key)}":"{escaped(value)}"' for key, value in sorted(labels.items()))
     values = ",".join(f'["{stamp}","{escaped(line)}"]' for stamp, line in entries)
     assert body.decode() == f'{{"streams":[{{"stream":{{{stream}}},"values":[{values}]}}]}}'
@@ -63,7 +63,7 @@ def test_a_push_is_spelled_as_the_contract_has_it(labels: dict[str, str], entrie
 
 def test_escapes_that_look_alike_stay_apart() -> None:
     r"""A backslash before a b is text; a backspace is the six characters \u0008."""
-    body = push_body([({}, ["1", "2"], ["\\b\\f\\\\b", "\b\f\x0b\x1f\x7f"])])
+    body = push_body([({}, ["1", "2"], ["\\b\\f\\\\b", "\b\f\x0b\x1f\x7f"])], spelled_out=True)
     assert body.endswith(rb'["1","\\b\\f\\\\b"],["2","\u0008\u000c\u000b\u001f' + b'\x7f"]]}]}')
 
 
@@ -168,6 +168,18 @@ def test_more_streams_than_the_cap_are_not_sent() -> None:
         "loki sink: flush would produce 3 streams from 4 entries, but max_streams_per_push is 2. Reduce dynamic_labels"
         " cardinality, raise max_streams_per_push on the sink, or split into per-value scenarios."
     )
+
+
+@pytest.mark.parametrize("place", ["line", "label"])
+def test_the_long_escapes_are_used_wherever_the_character_stands(place: str) -> None:
+    """In a line and in a label alike."""
+    entry = plan(labels={"l": "\b" if place == "label" else "b"})
+    body = request_sink(entry, ManualWaiter(ManualClock()), ManualClock()).request(
+        [piece("\f" if place == "line" else "f")]
+    )
+    assert (rb"\u000c" in body, rb"\u0008" in body) == (place == "line", place == "label")
+    assert rb"\b" not in body
+    assert rb"\f" not in body
 
 
 def test_metrics_have_one_stream_and_the_wall_clock() -> None:
