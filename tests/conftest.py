@@ -5,11 +5,16 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support.live_server import LiveServer
 
 StartServer = Callable[..., LiveServer]
+
+# A busy machine makes any example slow now and then; what hangs is ended by the time limit of its test.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.load_profile("default")
 
 
 @pytest.hookimpl(wrapper=True)
