@@ -66,6 +66,12 @@ class Encoded:
         """Return int64[events]: the offset behind each event, for sinks that need event boundaries."""
         return self.line_ends()[self.lines_per_event - 1 :: self.lines_per_event]
 
+    def whole(self, sent_bytes: int) -> int:
+        """Return how many of the first `sent_bytes` belong to events that lie in them whole."""
+        ends = self.ends()
+        events = int(np.searchsorted(ends, sent_bytes, side="right"))
+        return int(ends[events - 1]) if events else 0
+
     def behind(self, events: int) -> "Encoded":
         """Return what is left without the first `events`."""
         if events == 0:

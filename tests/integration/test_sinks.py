@@ -156,6 +156,19 @@ def test_a_full_disk_costs_a_scenario_only_what_does_not_fit(small_disk: Path) -
     assert counters.errors == counters.total_sink_failures
 
 
+def test_an_event_of_several_lines_stands_whole_or_not_at_all(station: Station, small_disk: Path) -> None:
+    """Histograms and summaries have many lines a tick; a tick that does not fit leaves none of them."""
+    sink = station.sink(File(path=str(small_disk / "out")))
+    sink.open()
+    lines = [b"%07d" % number + b"y" * 92 + b"\n" for number in range(3000)]
+    with pytest.raises(SinkError) as caught:
+        sink.write(Encoded(payload=b"".join(lines), events=1000, lines_per_event=3))
+    assert 0 < caught.value.delivered_bytes < 300_000
+    assert caught.value.delivered_bytes % 300 == 0
+    assert len((small_disk / "out").read_bytes()) == caught.value.delivered_bytes
+    sink.close()
+
+
 # --- tcp
 
 
@@ -354,6 +367,18 @@ def test_udp_refuses_what_fits_no_datagram(station: Station, receiver: socket.so
     assert receiver.recv(100) == b"before\n"
     sink.write(encoded(b"x" * 65_506 + b"\n"))
     assert len(receiver.recv(70_000)) == 65_507
+    sink.close()
+
+
+def test_udp_sends_one_datagram_a_line(station: Station, receiver: socket.socket) -> None:
+    """Of an event with several lines, one that is refused takes the rest of its event with it, and no other."""
+    sink = station.sink(Udp(address=f"127.0.0.1:{receiver.getsockname()[1]}"))
+    sink.open()
+    lines = [b"a1\n", b"a2\n", b"b1\n", b"x" * 70_000 + b"\n"]
+    with pytest.raises(SinkError) as caught:
+        sink.write(Encoded(payload=b"".join(lines), events=2, lines_per_event=2))
+    assert (caught.value.delivered_bytes, caught.value.one_event) == (6, True)
+    assert [receiver.recv(100) for _ in range(3)] == lines[:3]
     sink.close()
 
 

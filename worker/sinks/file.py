@@ -46,7 +46,7 @@ class FileSink:
             SinkError: with the operating system's reason; the next write may succeed.
         """
         assert self._descriptor is not None  # noqa: S101 - opened before the first tick
-        write_events(self._descriptor, encoded.payload, self._waiter)
+        write_events(self._descriptor, encoded, self._waiter)
 
     def flush(self) -> None:
         """Do nothing: everything written is with the operating system."""

@@ -5,15 +5,17 @@ import stat
 from errno import EAGAIN
 
 from common.errors import SinkError, os_error_text
+from worker.batch import Encoded
 from worker.waiting import Waiter
 
 
-def write_events(descriptor: int, payload: bytes, waiter: Waiter) -> None:
-    """Write whole lines; what was cut short is taken back to the last whole line.
+def write_events(descriptor: int, encoded: Encoded, waiter: Waiter) -> None:
+    """Write all events; in a regular file, what was cut short is taken back to the last whole event.
 
     Raises:
-        SinkError: with the operating system's reason; in a regular file exactly `delivered_bytes` of `payload` stand.
+        SinkError: with the operating system's reason; exactly `delivered_bytes` of a regular file's payload stand.
     """
+    payload = encoded.payload
     written = 0
     try:
         while written < len(payload):
@@ -23,10 +25,9 @@ def write_events(descriptor: int, payload: bytes, waiter: Waiter) -> None:
                 if not waiter.until_writable(descriptor):
                     raise
     except OSError as exc:
-        whole = payload.rfind(b"\n", 0, written) + 1
+        whole = encoded.whole(written)
         if whole < written and stat.S_ISREG(os.fstat(descriptor).st_mode):
-            end = os.lseek(descriptor, whole - written, os.SEEK_CUR)
-            os.ftruncate(descriptor, end)
+            os.ftruncate(descriptor, os.lseek(descriptor, whole - written, os.SEEK_CUR))
         raise SinkError(os_error_text(exc), delivered_bytes=whole) from exc
 
 

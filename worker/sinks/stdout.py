@@ -21,6 +21,8 @@ from collections.abc import Callable
 from errno import ENXIO
 from typing import Final
 
+import numpy as np
+
 from common.errors import SinkError, SinkOpenError, os_error_text
 from common.specs import Stdout
 from worker.batch import Encoded
@@ -31,7 +33,6 @@ from worker.waiting import Waiter
 
 _STDOUT: Final = 1
 _NULL_DEVICE: Final = os.makedev(1, 3)
-_LINE_FEED: Final = ord("\n")
 
 
 class StdoutSink:
@@ -84,29 +85,13 @@ class StdoutSink:
         """
         if self._waiter.stdout_discards:
             return
-        payload = encoded.payload
         if self._send is None:
-            write_events(_STDOUT, payload, self._waiter)
+            write_events(_STDOUT, encoded, self._waiter)
             return
-        view = memoryview(payload)
-        sent = 0
         try:
-            while sent < len(payload):
-                with self._turn:
-                    while sent < len(payload):
-                        taken = self._send(view[sent : chunk_end(payload, sent)])
-                        sent += taken
-                        if taken:
-                            continue
-                        if sent == 0 or payload[sent - 1] == _LINE_FEED:
-                            break
-                        self._wait_for_room()
-                if sent < len(payload):
-                    self._wait_for_room()
+            self._send_chunks(self._send, encoded)
         except ConnectionError:
             self._waiter.report_stdout_closed()
-        except OSError as exc:
-            raise SinkError(os_error_text(exc), delivered_bytes=payload.rfind(b"\n", 0, sent) + 1) from exc
 
     def flush(self) -> None:
         """Do nothing: everything written is with the operating system."""
@@ -119,6 +104,29 @@ class StdoutSink:
         elif self._descriptor != _STDOUT:
             os.close(self._descriptor)
         self._descriptor = _STDOUT
+
+    def _send_chunks(self, send: Callable[[memoryview], int], encoded: Encoded) -> None:
+        view = memoryview(encoded.payload)
+        chunk_ends = chunk_ends_of(encoded)
+        done = start = sent = 0
+        try:
+            while done < len(chunk_ends):
+                with self._turn:
+                    while done < len(chunk_ends):
+                        taken = send(view[sent : chunk_ends[done]])
+                        sent += taken
+                        if sent == chunk_ends[done]:
+                            done, start = done + 1, sent
+                        elif not taken and sent == start:
+                            break
+                        elif not taken:
+                            self._wait_for_room()
+                if done < len(chunk_ends):
+                    self._wait_for_room()
+        except ConnectionError:
+            raise
+        except OSError as exc:
+            raise SinkError(os_error_text(exc), delivered_bytes=encoded.whole(sent)) from exc
 
     def _wait_for_room(self) -> None:
         if not self._waiter.until_writable(self._descriptor):
@@ -144,12 +152,21 @@ class StdoutSink:
             return 0
 
 
-def chunk_end(payload: bytes, start: int) -> int:
-    """Return where a chunk of whole lines from `start` ends: PIPE_BUF bytes at most, or one longer line."""
-    limit = start + select.PIPE_BUF
-    if limit >= len(payload):
-        return len(payload)
-    return payload.rfind(b"\n", start, limit) + 1 or payload.find(b"\n", limit) + 1
+def chunk_ends_of(encoded: Encoded) -> list[int]:
+    """Return where to cut a payload into chunks of whole lines: of PIPE_BUF bytes at most, or of one longer line."""
+    total = len(encoded.payload)
+    if total <= select.PIPE_BUF:
+        return [total]
+    line_ends = encoded.line_ends()
+    ends: list[int] = []
+    start = 0
+    while start < total:
+        last = int(np.searchsorted(line_ends, start + select.PIPE_BUF, side="right")) - 1
+        if last < 0 or line_ends[last] <= start:
+            last += 1
+        start = int(line_ends[last])
+        ends.append(start)
+    return ends
 
 
 def build(_spec: Stdout, context: SinkContext) -> StdoutSink:

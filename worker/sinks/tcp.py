@@ -65,8 +65,7 @@ class TcpSink:
         except OSError as exc:
             self.close()
             self._broken = f"TCP write to {self._address}: {reason(exc)}"
-            whole = encoded.payload.rfind(b"\n", 0, sent) + 1
-            raise SinkError(self._broken, retriable=True, delivered_bytes=whole) from exc
+            raise SinkError(self._broken, retriable=True, delivered_bytes=encoded.whole(sent)) from exc
 
     def flush(self) -> None:
         """Do nothing: everything written is with the operating system."""

@@ -15,22 +15,22 @@ from worker.batch import Encoded
 from worker.sinks.context import SinkContext
 from worker.sinks.memory import MemorySink
 from worker.sinks.resolve import resolve
-from worker.sinks.stdout import chunk_end
+from worker.sinks.stdout import chunk_ends_of
 
 lines = st.lists(st.binary(max_size=9000).map(lambda text: text.replace(b"\n", b"") + b"\n"), min_size=1, max_size=12)
 
 
 @given(lines)
-def test_chunks_end_on_lines_and_fit_a_pipe_where_a_line_does(parts: list[bytes]) -> None:
+def test_chunks_are_whole_lines_and_fit_a_pipe_where_a_line_does(parts: list[bytes]) -> None:
     """Chunks cover the payload in order; only a single line may be longer than a pipe takes at once."""
     payload = b"".join(parts)
     start = 0
-    while start < len(payload):
-        end = chunk_end(payload, start)
+    for end in chunk_ends_of(Encoded(payload=payload, events=len(parts))):
         chunk = payload[start:end]
         assert chunk.endswith(b"\n")
         assert len(chunk) <= 4096 or chunk.count(b"\n") == 1
         start = end
+    assert start == len(payload)
 
 
 @pytest.mark.parametrize("attempt", [0, 1, 5, 10_000])
