@@ -145,10 +145,7 @@ class Spool:
         if self._fits(limits, octets):
             return []
         dropped: list[tuple[Entry, str]] = []
-        newest = self.newest(key)
-        if newest is not None and newest.before is not None and newest.before.status == newest.status == status:
-            self._consider(newest.seq)  # superseded by the entry that is about to come
-        while not self._fits(limits, octets) and (entry := self._oldest_superseded(newest, status)):
+        while not self._fits(limits, octets) and (entry := self._oldest_superseded(key, status)):
             self.drop(entry)
             dropped.append((entry, "coalesced"))
         if limits.on_full == "drop_oldest" and octets <= limits.max_bytes:
@@ -170,7 +167,13 @@ class Spool:
     def _fits(self, limits: SpoolLimits, octets: int) -> bool:
         return len(self) < limits.max_entries and self.octets + octets <= limits.max_bytes
 
-    def _oldest_superseded(self, newest: Entry | None, status: str) -> Entry | None:
+    def _oldest_superseded(self, key: Key, status: str) -> Entry | None:
+        """Return the oldest entry that may be coalesced when an entry of `key` with `status` is about to come."""
+        newest = self.newest(key)
+        before = newest.before if newest is not None else None
+        followed = newest if before is not None and newest and before.status == newest.status == status else None
+        if followed is not None:
+            self._consider(followed.seq)
         busy = []
         found = None
         while self._heap and found is None:
@@ -178,8 +181,7 @@ class Spool:
             entry = self._order.get(seq)
             if entry is None or seq not in self._superseded:
                 continue
-            by_newcomer = entry is newest and entry.before is not None and entry.before.status == entry.status == status
-            if not (entry.is_superseded() or by_newcomer):
+            if not (entry.is_superseded() or entry is followed):
                 self._superseded.discard(seq)
             elif entry.busy:
                 busy.append(seq)

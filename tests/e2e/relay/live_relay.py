@@ -24,7 +24,7 @@ class Answer:
         self.octets = octets
         head, _, self.body = octets.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        self.status = int(lines[0].split()[1]) if lines[0] else 0
+        self.status = int(lines[0].split()[1]) if lines[0] else 0  # 0: closed without an answer
         self.start_line = lines[0]
         self.headers = dict(line.split(": ", 1) for line in lines[1:])
 

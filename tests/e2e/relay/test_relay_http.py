@@ -146,9 +146,10 @@ def test_head_has_the_headers_of_the_error_without_its_body(relay: LiveRelay) ->
 def test_the_request_id_is_echoed_in_upper_case(relay: LiveRelay) -> None:
     """A UUID comes back, even with an error; anything else is replaced."""
     given = "350463bc-7f83-4e2d-8b0d-d3e515fb220d"
-    assert request(relay.sock("agent"), "GET", "/", headers={"X-Request-Id": given}).headers[
-        "X-Request-Id"
-    ] == given.upper()
+    assert (
+        request(relay.sock("agent"), "GET", "/", headers={"X-Request-Id": given}).headers["X-Request-Id"]
+        == given.upper()
+    )
     assert request(relay.sock("agent"), "GET", "/", headers={"X-Request-Id": "7"}).headers["X-Request-Id"] != "7"
 
 

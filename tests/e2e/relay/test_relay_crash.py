@@ -1,0 +1,242 @@
+"""What survives: SIGKILL at any instant, a kill between commit and answer, a full disk, a damaged store."""
+
+import json
+import os
+import random
+import subprocess
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.relay.store import FILE_NAME
+from tests.e2e.relay.live_relay import LiveRelay, clients_config, connect, free_port, live, own, pure_config, read_all
+from tests.support.polling import wait_until
+
+KILLS = 50
+CHECKS = ", ".join(f'"c{number}": {{urn: "*"}}' for number in range(4))
+BACKOFF = "timeout: 2s, backoff: {initial: 10ms, max: 50ms}"
+
+
+def update(number: int, status: str = "ok") -> bytes:
+    return json.dumps({"status": status, "message": str(number), "metrics": []}).encode()
+
+
+class Agent(threading.Thread):
+    """Posts numbered updates of one check; repeats each, with its request id, until it is accepted."""
+
+    def __init__(self, relay: LiveRelay, check: str) -> None:
+        super().__init__(daemon=True)
+        self.accepted = 0
+        self.stopping = False
+        self._relay = relay
+        self._check = check
+
+    def run(self) -> None:
+        while not self.stopping:
+            number = self.accepted + 1
+            headers = {"X-Request-Id": str(uuid.uuid4())}
+            while not self._is_accepted(number, headers):
+                time.sleep(0.002)  # the relay is down: whether the update was stored is unknown
+            self.accepted = number
+            time.sleep(0.001)  # keeps the run below the bound of the history
+
+    def _is_accepted(self, number: int, headers: dict[str, str]) -> bool:
+        try:
+            answer = self._relay.post("agent", self._check, update(number, ("ok", "warn")[number % 2]), headers)
+        except OSError:
+            return False
+        return answer.status == 202
+
+
+def test_nothing_accepted_is_lost_over_fifty_kills(tmp_path: Path) -> None:
+    """SIGKILL under load at random instants: every accepted update arrives, in order per check, and counts once."""
+    port = free_port()
+    rng = random.Random(11)
+    (tmp_path / "child").mkdir()
+    upstream = f"upstream: {{url: 'http://127.0.0.1:{port}', {BACKOFF}}}\n"
+    config = clients_config(own(CHECKS, extra="max_connections: 64, "), rest=upstream)
+    child = LiveRelay(tmp_path / "child", config)
+    history = "  history: 10000\n"
+    with live(tmp_path / "parent", pure_config(port, relay=history)) as parent:
+        try:
+            child.start()
+            agents = [Agent(child, f"c{number}") for number in range(4)]
+            for agent in agents:
+                agent.start()
+            for _ in range(KILLS):
+                time.sleep(rng.uniform(0.0, 0.06))
+                child.kill()
+                child.start()
+            for agent in agents:
+                agent.stopping = True
+            for agent in agents:
+                agent.join(20)
+            wait_until(lambda: child.admin("GET", "/state").json()["spool"]["entries"] == 0, "all is forwarded", 60)
+            assert child.metric('sondad_relay_spool_dropped_total{reason="overflow"}') == "0"
+            assert sum(agent.accepted for agent in agents) > KILLS
+            for number, agent in enumerate(agents):
+                # Every update changes the status, so the history of a check holds each of them once.
+                arrived = [int(entry["message"]) for entry in parent.check("agent", f"c{number}")["history"]]
+                assert arrived == list(range(1, agent.accepted + 1))
+                assert child.check("agent", f"c{number}")["updates"] == agent.accepted
+        finally:
+            child.kill()
+
+
+KILL_AFTER_COMMIT = """
+import os, signal, sys
+from supervisor.relay import store
+write = store.Store.write
+def write_and_die(self, changes):
+    write(self, changes)
+    if changes.states:
+        os.kill(os.getpid(), signal.SIGKILL)
+store.Store.write = write_and_die
+from supervisor.relay.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_kill_between_commit_and_answer(tmp_path: Path) -> None:
+    """The client sees no answer and repeats its request with the same id: it is accepted and counts once."""
+    config = clients_config(own(CHECKS))
+    headers = {"X-Request-Id": "350463BC-7F83-4E2D-8B0D-D3E515FB220D"}
+    tmp_path.joinpath("relay").mkdir()
+    dying = LiveRelay(tmp_path / "relay", config, program=["-c", KILL_AFTER_COMMIT])
+    try:
+        dying.start()
+        body = update(1)
+        head = f"POST /checks/c0 HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        with connect(dying.sock("agent")) as sock:
+            sock.sendall(f"{head}X-Request-Id: {headers['X-Request-Id']}\r\n\r\n".encode() + body)
+            assert read_all(sock) == b""
+        assert dying.process is not None
+        assert dying.process.wait(10) == -9
+        # Sockets of the killed process are recognised as stale.
+        assert os.path.lexists(dying.sock("agent"))
+    finally:
+        dying.kill()
+    with live(tmp_path / "relay", config) as relay:
+        assert relay.check("agent", "c0")["message"] == "1"
+        assert relay.post("agent", "c0", body, headers).status == 202
+        assert relay.check("agent", "c0")["updates"] == 1
+        assert relay.check("agent", "c0")["transitions"] == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount a small file system here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_answers_503_and_recovers(tmp_path: Path, small_disk: Path) -> None:
+    """Nothing is half done: state and spool stay as they were, the relay lives, and with room it goes on."""
+    rest = "upstream: {url: 'unix:{root}/nobody.sock', backoff: {initial: 1h, max: 1h}}\n"
+    config = clients_config(own(CHECKS), rest=rest).replace("'{root}/state'", f"'{small_disk}'")
+    with live(tmp_path / "relay", config) as relay:
+        accepted = 0
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            try:
+                while file.write(b"\0" * 4096):
+                    pass
+            except OSError:
+                pass
+        while (answer := relay.post("agent", "c0", update(accepted + 1))).status == 202:
+            accepted += 1
+            assert accepted < 5000
+        assert (answer.status, answer.json()["code"]) == (503, "UnknownError")
+        assert answer.headers["Retry-After"] == "1"
+        assert relay.check("agent", "c0")["updates"] == accepted
+        assert relay.admin("GET", "/state").json()["spool"]["entries"] == accepted
+        assert relay.admin("GET", "/health").status == 503
+        ballast.unlink()
+        wait_until(lambda: relay.admin("GET", "/health").status == 200, "the store recovers by itself")
+        assert relay.post("agent", "c0", update(accepted + 1)).status == 202
+        relay.kill()
+        relay.start()
+        state = relay.check("agent", "c0")
+        assert (state["updates"], state["message"]) == (accepted + 1, str(accepted + 1))
+
+
+@pytest.mark.parametrize("damage", ["garbage", "inside", "truncated"])
+def test_a_damaged_store_is_moved_aside(tmp_path: Path, damage: str) -> None:
+    """The relay starts with a fresh store, keeps the damaged file, and stays degraded until that is acknowledged."""
+    config = clients_config(own(CHECKS))
+    root = tmp_path / "relay"
+    with live(root, config) as relay:
+        for number in range(50):
+            assert relay.post("agent", f"c{number % 4}", update(number)).status == 202
+    file = root / "state" / FILE_NAME
+    octets = file.read_bytes()
+    if damage == "garbage":
+        file.write_bytes(b"this is no database" * 100)
+    elif damage == "truncated":
+        file.write_bytes(octets[: len(octets) // 2 - 100])
+    else:
+        file.write_bytes(octets[:4096] + b"\xa5" * (len(octets) - 4096))
+    with live(root, config) as relay:
+        assert list(root.glob(f"state/{FILE_NAME}.corrupt-*"))
+        assert relay.admin("GET", "/ping").json()["status"] == "degraded"
+        assert relay.check("agent", "c0")["status"] is None
+        assert relay.post("agent", "c0", update(1)).status == 202
+        assert relay.admin("POST", "/state?action=ack").status == 202
+        assert relay.admin("GET", "/health").json() == {"status": "OK", "problems": []}
+
+
+def test_state_history_and_counters_survive_a_restart(tmp_path: Path) -> None:
+    """Latest state, transitions with their numbers, and the check counters continue where they were."""
+    config = clients_config(own(CHECKS), relay="history: 3")
+    with live(tmp_path / "relay", config) as relay:
+        for number, status in enumerate(("ok", "warn", "warn", "error", "ok", "warn"), 1):
+            assert relay.post("agent", "c0", update(number, status)).status == 202
+        before = relay.check("agent", "c0")
+        relay.kill()
+        relay.start()
+        after = relay.check("agent", "c0")
+        assert after == before
+        assert [entry["seq"] for entry in after["history"]] == [3, 4, 5]
+        assert [(entry["from"], entry["to"]) for entry in after["history"]] == [
+            ("warn", "error"),
+            ("error", "ok"),
+            ("ok", "warn"),
+        ]
+        assert after["transitions"] == 5
+        assert relay.metric('sondad_relay_check_updates_total{client="agent",check="c0",status="warn"}') == "3"
+        assert relay.metric('sondad_relay_check_updates_total{client="agent",check="c1",status="warn"}') == "0"
+
+
+def test_a_full_spool_rejects_or_drops(tmp_path: Path) -> None:
+    """At the bound `reject` answers 503 and changes nothing; after a switch to `drop_oldest` the newest gets in."""
+    rest = (
+        "spool: {max_entries: 3, on_full: reject}\n"
+        "upstream: {url: 'unix:{root}/nobody.sock', concurrency: 1, backoff: {initial: 1h, max: 1h}}\n"
+    )
+    with live(tmp_path / "relay", clients_config(own(CHECKS), rest=rest)) as relay:
+        for number, status in enumerate(("ok", "warn", "ok"), 1):
+            assert relay.post("agent", "c0", update(number, status)).status == 202
+        answer = relay.post("agent", "c0", update(4, "warn"))
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+        assert relay.check("agent", "c0")["updates"] == 3
+        relay.config.write_text(relay.config.read_text().replace("reject", "drop_oldest"))
+        assert relay.admin("POST", "/state?action=reload").status == 202
+        wait_until(lambda: relay.post("agent", "c0", update(4, "warn")).status == 202, "the newest gets in")
+        assert relay.admin("GET", "/state").json()["spool"]["dropped"]["overflow"] == 1
+        totals: dict[str, int] = defaultdict(int)
+        totals["entries"] = relay.admin("GET", "/state").json()["spool"]["entries"]
+        assert totals["entries"] == 3

@@ -1,0 +1,207 @@
+"""`read_report` against an independent model of the contract's decision table."""
+
+import json
+import math
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from supervisor.relay.answer import RefusedError
+from supervisor.relay.report import Report, read_report
+from supervisor.relay.request import Request
+
+SHAPE = "metrics must contain an object with name, type and value"
+JSON_HEADERS = {"content-type": ["application/json"]}
+
+
+def post(body: bytes, query: str = "", headers: dict[str, list[str]] | None = None) -> Report | RefusedError:
+    request = Request("POST", "/checks/x", JSON_HEADERS if headers is None else headers)
+    request.body = body
+    try:
+        return read_report(request, query)
+    except RefusedError as refused:
+        return refused
+
+
+class Refusal(Exception):
+    """The model's verdict."""
+
+
+def fits(kind: str, value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    match kind:
+        case "String":
+            return isinstance(value, str)
+        case "Boolean":
+            return isinstance(value, bool)
+        case "Float":
+            try:
+                return number and math.isfinite(float(value))
+            except OverflowError:
+                return False
+        case _:
+            if isinstance(value, float):
+                return math.isfinite(value) and value == int(value) and -(2**53) <= value <= 2**53
+            return number and -(2**63) <= value <= 2**63 - 1
+
+
+def model(body: Any, query: dict[str, str]) -> str:
+    """Return the status that the update reports; raises the contract's (code, message). Written from the table."""
+    if not isinstance(body, dict):
+        raise Refusal("InvalidArgument", "body must be a JSON object")
+    for name in ("status", "metrics", "message"):
+        if name in body and name in query:
+            raise Refusal("InvalidArgument", f"duplicate parameter: {name}")
+    merged = {**body, **query}
+    for name in ("status", "metrics"):
+        value = merged.get(name)
+        if value is None or (isinstance(value, (bool, int, float, str)) and not value):
+            raise Refusal("MissingParameter", f'"{name}" is a required parameter')
+    if merged["status"] not in ("ok", "warn", "error"):
+        raise Refusal("InvalidArgument", "status must be one of: ok,warn,error")
+    metrics = merged["metrics"] if isinstance(merged["metrics"], list) else [merged["metrics"]]
+    for metric in metrics:
+        whole = isinstance(metric, dict) and {"name", "type", "value"} <= set(metric)
+        if not whole or not isinstance(metric["name"], str) or not metric["name"]:
+            raise Refusal("InvalidArgument", SHAPE)
+        if metric["type"] not in ("String", "Integer", "Boolean", "Float"):
+            raise Refusal("InvalidArgument", SHAPE)
+    for metric in metrics:
+        if not fits(metric["type"], metric["value"]):
+            name = metric["name"][:128]
+            raise Refusal("InvalidArgument", f"value of metric {name} does not correspond to type {metric['type']}")
+    if merged.get("message") is not None and not isinstance(merged["message"], str):
+        raise Refusal("InvalidArgument", '"message" must be a string')
+    return str(merged["status"])
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-3, 3)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([0, -0.0, 2**53, 2.0**53, 2.0**53 + 2, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**30, 10**400])
+    | texts
+    | st.sampled_from(["ok", "warn", "error", "", "0", "5", "String", "Integer", "Boolean", "Float"])
+)
+anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
+metric = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.sampled_from(["urn:a", "urn:b", ""]) | anything,
+        "type": st.sampled_from(["String", "Integer", "Boolean", "Float"]) | anything,
+        "value": anything,
+        "data": anything,
+    },
+)
+good_metric = st.fixed_dictionaries(
+    {"name": st.just("urn:a"), "type": st.sampled_from(["String", "Integer", "Boolean", "Float"]), "value": scalars}
+)
+metrics_value = metric | good_metric | st.lists(metric | good_metric | anything, max_size=3) | anything
+bodies = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "status": st.sampled_from(["ok", "warn", "error"]) | anything,
+            "metrics": metrics_value,
+            "message": texts | anything,
+            "client": anything,
+        },
+    )
+    | anything
+)
+queries = st.dictionaries(st.sampled_from(["status", "metrics", "message", "zone"]), texts, max_size=2)
+
+
+@settings(max_examples=500, deadline=None)
+@given(bodies, queries)
+@example({"status": "ok", "metrics": []}, {})
+@example({"status": {}, "metrics": {}}, {})
+def test_every_body_is_decided_as_the_model_decides(body: Any, query: dict[str, str]) -> None:
+    """Accepted or refused with exactly the model's code and message, for any JSON and any query."""
+    result = post(json.dumps(body).encode(), urlencode(query))
+    try:
+        expected = model(body, query)
+    except Refusal as refusal:
+        assert isinstance(result, RefusedError)
+        assert (result.status, result.code, result.message) == (409, *refusal.args)
+    else:
+        assert isinstance(result, Report)
+        assert result.status == expected
+        merged = {**body, **query}
+        given_metrics = merged["metrics"] if isinstance(merged["metrics"], list) else [merged["metrics"]]
+        stored = json.loads(result.metrics)
+        assert stored == [{**one, "value": one["value"]} for one in given_metrics]
+        for one in stored:
+            kinds = {"String": str, "Integer": int, "Float": float, "Boolean": bool}
+            assert type(one["value"]) is kinds[one["type"]]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_no_bytes_are_an_internal_error(body: bytes) -> None:
+    """Any bytes are a report or a refusal with 400 or 409."""
+    result = post(body)
+    assert isinstance(result, Report) or result.status in (400, 409)
+
+
+NOT_JSON = [
+    b"{", b"[1,]", b"{} {}", b"01", b"+1", b".5", b"1.", b"NaN", b"Infinity", b"-Infinity", b"  ", b"\xef\xbb\xbf{}",
+    b'"\x01"', b'{"a":"\xff"}', b'{"a":"\\ud800"}', b"[" * 100_000, b'{"a":1e400,}', b'{"a":1e400,"b":NaN}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NOT_JSON, ids=lambda body: repr(body[:20]))
+def test_what_is_not_json(body: bytes) -> None:
+    """400 with the contract's text, also when a number that is too large comes first."""
+    result = post(body)
+    assert isinstance(result, RefusedError)
+    assert (result.status, result.code, result.message) == (400, "InvalidArgument", "body is not valid JSON")
+
+
+def test_nesting_of_64_levels_works() -> None:
+    """Depth is bounded by the decoder only, far beyond what is required."""
+    inner = b"[" * 64 + b"]" * 64
+    body = b'{"status":"ok","metrics":{"name":"urn:a","type":"Integer","value":1,"data":%s}}' % inner
+    assert isinstance(post(body), Report)
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"-1e400", b"9" * 5000])
+def test_numbers_beyond_every_type_are_409(number: bytes) -> None:
+    """Out of a double's range is JSON, but no value."""
+    result = post(b'{"status":"ok","metrics":{"name":"urn:a","type":"Float","value":%s}}' % number)
+    assert isinstance(result, RefusedError)
+    assert (result.status, result.code) == (409, "InvalidArgument")
+
+
+def test_underflow_is_zero_and_duplicate_members_take_the_last() -> None:
+    """Two rules of the number model and of objects."""
+    result = post(b'{"status":"warn","status":"ok","metrics":{"name":"a:b","type":"Float","value":1e-400}}')
+    assert isinstance(result, Report)
+    assert (result.status, result.metrics) == ("ok", '[{"name":"a:b","type":"Float","value":0.0}]')
+
+
+def test_a_repeated_query_name_is_never_valid() -> None:
+    """It holds a list; a `+` is a space; commas split nothing."""
+    result = post(b'{"metrics":[]}', "status=ok&status=ok")
+    assert isinstance(result, RefusedError)
+    assert result.message == "status must be one of: ok,warn,error"
+    report = post(b'{"metrics":[]}', "status=ok&message=a+b,c%20%C3%A9")
+    assert isinstance(report, Report)
+    assert report.message == "a b,c é"
+
+
+def test_equal_reports_have_equal_fingerprints() -> None:
+    """Member order and a single object instead of a list make no difference; content does."""
+    first = post(b'{"status":"ok","metrics":{"name":"a:b","type":"Integer","value":7.0}}')
+    second = post(b'{"metrics":[{"value":7,"type":"Integer","name":"a:b"}],"message":null,"status":"ok"}')
+    third = post(b'{"status":"ok","metrics":{"name":"a:b","type":"Integer","value":8}}')
+    assert isinstance(first, Report)
+    assert isinstance(second, Report)
+    assert isinstance(third, Report)
+    assert first.fingerprint() == second.fingerprint() != third.fingerprint()

@@ -1,0 +1,78 @@
+"""The request reader, without any socket."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.relay.answer import RefusedError
+from supervisor.relay.request import RequestReader
+
+Outcome = tuple[object, ...]
+
+WHOLE = [
+    b"POST /checks/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+    b"\r\nPOST /c HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3;a=b\r\nhel\r\n02 \r\nlo\r\n0\r\nX-T: 1\r\n\r\n",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n",
+    b"POST / HTTP/1.1\r\nX-Long: " + b"a" * 300 + b"\r\n\r\n",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"broken\r\n\r\n",
+]
+
+
+def read(*pieces: bytes) -> Outcome:
+    reader = RequestReader(200, 50)
+    try:
+        for piece in pieces:
+            if reader.complete:
+                break
+            reader.feed(piece)
+    except RefusedError as refused:
+        return ("refused", refused.status, refused.code, refused.message)
+    if reader.request is None:
+        return ("incomplete",)
+    request = reader.request
+    fault = request.body_fault.status if request.body_fault else None
+    return (reader.complete, request.method, request.target, request.headers, request.body, fault)
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(WHOLE), st.lists(st.integers(0, 400), max_size=8))
+def test_any_cut_of_the_bytes_reads_the_same(octets: bytes, cuts: list[int]) -> None:
+    """The outcome does not depend on how the bytes arrive."""
+    at = sorted({min(cut, len(octets)) for cut in cuts} | {0, len(octets)})
+    pieces = [octets[start:end] for start, end in zip(at, at[1:], strict=False)]
+    assert read(*pieces) == read(octets)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.binary(max_size=40) | st.sampled_from(WHOLE), max_size=6))
+def test_arbitrary_bytes_are_a_request_or_a_refusal(pieces: list[bytes]) -> None:
+    """Nothing else than a refusal comes out of garbage."""
+    read(*pieces)
+
+
+def test_the_limits_are_inclusive() -> None:
+    """A head and a body of exactly the limit are taken, one byte more is not."""
+    head = b"POST / HTTP/1.1\r\nContent-Length: 50\r\nX: "
+    fitting = head + b"a" * (200 - len(head) - 4) + b"\r\n\r\n"
+    assert len(fitting) == 200
+    assert read(fitting + b"b" * 50)[0] is True
+    assert read(fitting.replace(b"X: ", b"X: a"))[1] == 431
+    assert read(b"POST / HTTP/1.1\r\nContent-Length: 51\r\n\r\n")[5] == 413
+
+
+def test_continue_is_wanted_once_and_only_while_the_body_is_awaited() -> None:
+    """A body that is already on its way needs no invitation."""
+    reader = RequestReader(200, 50)
+    reader.feed(b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n")
+    assert (reader.wants_continue(), reader.wants_continue()) == (True, False)
+    reader = RequestReader(200, 50)
+    reader.feed(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\na")
+    assert reader.wants_continue() is False
+
+
+def test_bytes_after_the_request_are_noticed() -> None:
+    """They belong to a pipelined request, which is not served."""
+    reader = RequestReader(200, 50)
+    reader.feed(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+    assert (reader.complete, reader.excess) == (True, True)
