@@ -139,6 +139,7 @@ def test_a_signal_under_load_loses_nothing(start_server: StartServer, tmp_path: 
     seen = {row["name"]: server.stats(row["id"])["total_events"] for row in rows}
 
     assert server.stop(number, timeout_secs=6) == 0
+    assert "Traceback" not in server.log()
     for path in files:
         (joined,) = [line for line in server.log_lines("scenario task joined") if f"={path.name} " in f"{line} "]
         total = re.search(r"total_events=(\d+)", joined)
