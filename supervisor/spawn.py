@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, reduction, resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.popen_forkserver import Popen
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ SECRET_VARIABLES: Final = ("SONDA_API_KEY", "NOTIFY_SOCKET")
 _ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _UNTIL_HANDLED: Final = {signal.SIGINT, signal.SIGTERM}
 _EXIT_CODE_LOST: Final = 255
-_PIPE_PATIENCE: Final = struct.pack("ll", 0, 500_000)
+_PIPE_PATIENCE: Final = struct.pack("ll", 2, 0)
 """A struct timeval: how long the loop may be held up by one worker that stopped in the middle of a message."""
 
 
@@ -48,7 +48,7 @@ class WorkerProcess:
     """One worker process, as the main loop holds it.
 
     Args:
-        process: the started process.
+        process: how multiprocessing watches it.
         connection: our end of its control pipe.
         row: its row of the board.
 
@@ -58,10 +58,10 @@ class WorkerProcess:
         watched: descriptor that becomes readable when the process may have ended.
     """
 
-    def __init__(self, process: ForkServerProcess, connection: "Connection", row: int) -> None:
-        self.pid = int(process.pid or 0)
+    def __init__(self, process: Popen, connection: "Connection", row: int) -> None:
+        self.pid: int = process.pid
         self.row = row
-        self.watched = process.sentinel
+        self.watched: int = process.sentinel
         self._process = process
         self._connection = connection
         self._pidfd: int | None = None
@@ -97,10 +97,9 @@ class WorkerProcess:
         descriptor of the process itself, and the answer is no.
         """
         if self._pidfd is None:
-            if self._process.exitcode is None:
-                return False
-            if self._process.exitcode != _EXIT_CODE_LOST:
-                return True
+            exit_code = self._process.poll()
+            if exit_code != _EXIT_CODE_LOST:
+                return exit_code is not None
             try:
                 self._pidfd = os.pidfd_open(self.pid)
             except ProcessLookupError:
@@ -112,7 +111,8 @@ class WorkerProcess:
 
     def exit_reason(self) -> str | None:
         """Return why the process that has ended did so, in words; None for exit code 0."""
-        return exit_reason(_EXIT_CODE_LOST if self._process.exitcode is None else self._process.exitcode)
+        exit_code = self._process.poll()
+        return exit_reason(_EXIT_CODE_LOST if exit_code is None else exit_code)
 
     def kill(self) -> None:
         """Send SIGKILL; nothing happens when the process has gone."""
@@ -198,19 +198,18 @@ class Door:
         with theirs:
             _bound_waiting(ours)
             process = self._context.Process(
-                target=worker.main.run,
-                args=(theirs, _Inherited(self._board_descriptor), row),
-                name="sondad-worker",
-                daemon=True,
+                target=worker.main.run, args=(theirs, _Inherited(self._board_descriptor), row), name="sondad-worker"
             )
             try:
                 with _children_as_we_want_them():
                     _ensure_template()
-                    process.start()
+                    # Not process.start(): that polls every other child, which makes a thousandth worker ten times as
+                    # dear as the first, and makes the interpreter wait for all of them without limit at its exit.
+                    popen = Popen(process)
             except (OSError, EOFError) as exc:
                 ours.close()
                 raise LaunchError(f"cannot start a worker: {exc}") from exc
-        return WorkerProcess(process, ours, row)
+        return WorkerProcess(popen, ours, row)
 
 
 def _ensure_template() -> None:

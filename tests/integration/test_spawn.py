@@ -16,7 +16,7 @@ import pytest
 
 from common.board import Board
 from common.errors import WireError
-from common.messages import Ready, Stop
+from common.messages import Event, Ready, Stop
 from supervisor.control_plane import LaunchError
 from supervisor.spawn import Door, WorkerProcess, exit_reason
 from tests.support.polling import wait_until
@@ -51,16 +51,21 @@ def _readable(descriptor: int, timeout_secs: float = 10) -> bool:
     return bool(poll.poll(timeout_secs * 1000))
 
 
+def _event(worker: WorkerProcess) -> Event:
+    assert _readable(worker.fileno(), 30)
+    return worker.receive()
+
+
 def test_a_worker_reports_ready(worker: WorkerProcess) -> None:
     """A new worker has one thread, shares the template's memory and says so."""
-    assert worker.receive() == Ready(threads=1, preloaded=True)
+    assert _event(worker) == Ready(threads=1, preloaded=True)
     assert worker.row == 3
     assert not worker.has_ended()
 
 
 def test_a_stopped_worker_ends_without_a_reason(worker: WorkerProcess) -> None:
     """A spare that is told to stop leaves with exit code 0."""
-    worker.receive()
+    _event(worker)
     worker.send(Stop(deadline_ns=time.monotonic_ns() + 5_000_000_000))
     assert _readable(worker.watched)
     assert worker.has_ended()
@@ -69,7 +74,7 @@ def test_a_stopped_worker_ends_without_a_reason(worker: WorkerProcess) -> None:
 
 def test_a_killed_worker_is_told_from_others(worker: WorkerProcess) -> None:
     """SIGKILL shows as such, the pipe ends in one kind of error, and killing again does nothing."""
-    worker.receive()
+    _event(worker)
     os.kill(worker.pid, signal.SIGKILL)
     assert _readable(worker.watched)
     assert worker.has_ended()
@@ -88,7 +93,7 @@ def _send_until_full(worker: WorkerProcess) -> None:
 
 def test_a_worker_that_does_not_read_holds_nobody_up(worker: WorkerProcess) -> None:
     """Sending to a stopped process whose pipe is full fails after a while instead of blocking the loop for ever."""
-    worker.receive()
+    _event(worker)
     os.kill(worker.pid, signal.SIGSTOP)
     with pytest.raises(WireError):
         _send_until_full(worker)
@@ -96,7 +101,7 @@ def test_a_worker_that_does_not_read_holds_nobody_up(worker: WorkerProcess) -> N
 
 def test_workers_survive_their_template(door: Door, worker: WorkerProcess) -> None:
     """When the template dies its workers are not taken for dead, go on, and new ones come from a new template."""
-    worker.receive()
+    _event(worker)
     template = _template_pid()
     os.kill(template, signal.SIGKILL)
     watched = worker.watched
@@ -105,7 +110,7 @@ def test_workers_survive_their_template(door: Door, worker: WorkerProcess) -> No
     assert worker.watched != watched
 
     successor = wait_until(lambda: _started(door, 4), "a new template")
-    assert successor.receive() == Ready(threads=1, preloaded=True)
+    assert _event(successor) == Ready(threads=1, preloaded=True)
     assert _template_pid() != template
     successor.kill()
     wait_until(successor.has_ended, "the worker has gone")
@@ -128,10 +133,10 @@ def _started(door: Door, row: int) -> WorkerProcess | None:
 
 def test_a_worker_holds_only_what_it_needs(door: Door, worker: WorkerProcess, board: Board) -> None:
     """A worker has its pipe, the board and what its template gave it, and nothing of the other workers' pipes."""
-    worker.receive()
+    _event(worker)
     others = [door.start(row) for row in (4, 5)]
     for other in others:
-        other.receive()
+        _event(other)
     last = others[-1]
     sockets = {os.readlink(f"/proc/{last.pid}/fd/{name}") for name in os.listdir(f"/proc/{last.pid}/fd")}
     ours = {os.readlink(f"/proc/self/fd/{name.fileno()}") for name in (worker, *others)}
@@ -151,7 +156,7 @@ def test_closing_gives_every_descriptor_back(door: Door) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         worker = door.start(1)
-        worker.receive()
+        _event(worker)
         worker.kill()
         wait_until(worker.has_ended, "the worker has gone")
         worker.close()
@@ -191,13 +196,14 @@ def test_exit_reasons(code: int, reason: str | None) -> None:
 
 
 _SUPERVISOR = textwrap.dedent("""
-    import signal, sys
+    import select, signal, sys
     from common.board import Board
     from supervisor.spawn import Door
     board = Board(8)
     door = Door(board.descriptor)
     workers = [door.start(row) for row in range(3)]
     for worker in workers:
+        select.select([worker], [], [], 30)
         worker.receive()
     print(*(worker.pid for worker in workers), flush=True)
     signal.pause()
@@ -236,11 +242,13 @@ def test_workers_import_nothing_of_the_supervisor(tmp_path: Path) -> None:
     script = tmp_path / "main.py"
     script.write_text(
         textwrap.dedent("""
+            import select
             import falcon, waitress, yaml
             from common.board import Board
             from supervisor.spawn import Door
             board = Board(1)
             worker = Door(board.descriptor).start(0)
+            select.select([worker], [], [], 30)
             worker.receive()
             print(open(f"/proc/{worker.pid}/maps").read())
             worker.kill()
