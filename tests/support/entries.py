@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from common.plan import Cycle, LabelSpike, RotatingLabel
-from common.specs import Constant, GeneratorSpec, Sawtooth, Sequence, Sine, Spike, Step, Uniform
+from common.specs import Constant, Flap, GeneratorSpec, Sawtooth, Sequence, Sine, Spike, Step, Uniform
 
 CYCLE = Cycle(every_ns=2_000_000_000, for_ns=1_000_000_000)
 
@@ -25,6 +25,7 @@ generators: st.SearchStrategy[GeneratorSpec] = st.one_of(
         interval_secs=st.just(4),
     ),
     st.builds(Step, step_size=awkward_numbers, start=awkward_numbers, max=st.none() | awkward_numbers),
+    st.builds(Flap, up_value=awkward_numbers, down_value=awkward_numbers),
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(

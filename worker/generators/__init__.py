@@ -1,18 +1,31 @@
 """Generators: tick number to value, one kind a module, built through one table. Run in a worker; do no I/O.
 
 A generator is a pure function of tick and configuration, so every run can be replayed and any split into batches
-gives the same values.
+gives the same values. Histogram and summary also count: their ticks must be asked for in order, each once.
 """
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
-from common.plan import EntryPlan
-from common.specs import Constant, Sawtooth, Sequence, Sine, Spike, Step, Uniform
-from worker.generators import constant, sawtooth, sequence, sine, spike, step, uniform
+from common.plan import EntryPlan, Histogram, ReplayColumn, ReplayRows, Summary
+from common.specs import Constant, Flap, LogTemplate, Sawtooth, Sequence, Sine, Spike, Step, Uniform
+from worker.generators import (
+    constant,
+    csv_replay,
+    flap,
+    histogram,
+    log_replay,
+    log_template,
+    sawtooth,
+    sequence,
+    sine,
+    spike,
+    step,
+    summary,
+    uniform,
+)
 from worker.generators.jitter import JitteredGenerator
 from worker.generators.lookahead import LookaheadGenerator
 
@@ -20,8 +33,8 @@ from worker.generators.lookahead import LookaheadGenerator
 class Generator(Protocol):
     """Values of one entry."""
 
-    def values(self, first_tick: int, count: int) -> NDArray[np.float64]:
-        """Return float64[count]: the values of `count` consecutive ticks from `first_tick` on.
+    def values(self, first_tick: int, count: int) -> NDArray[Any]:
+        """Return a row for each of `count` consecutive ticks from `first_tick` on; `Batch.values` says what is in it.
 
         `count` is at most BATCH_EVENTS. The array may be a read-only view of the generator's own.
         """
@@ -36,13 +49,21 @@ BUILDERS: Final[dict[type, Callable[[Any, float], Generator]]] = {
     Sequence: sequence.build,
     Spike: spike.build,
     Step: step.build,
+    Flap: flap.build,
+    ReplayColumn: csv_replay.build,
+    LogTemplate: log_template.build,
+    ReplayRows: log_replay.build,
+    Histogram: histogram.build,
+    Summary: summary.build,
 }
 """What the plan holds to `build(spec, rate)`, the rate in events per second."""
 
 
 def build(plan: EntryPlan) -> Generator:
-    """Return the generator of `plan`, with its jitter."""
+    """Return the generator of `plan`, with its jitter if it is a metrics entry."""
     generator = BUILDERS[type(plan.generator)](plan.generator, plan.rate)
-    if plan.jitter != 0:
+    if isinstance(plan.generator, Histogram | Summary):
+        return generator
+    if plan.signal_type == "metrics" and plan.jitter != 0:
         generator = JitteredGenerator(generator, plan.jitter, plan.jitter_seed)
     return LookaheadGenerator(generator)

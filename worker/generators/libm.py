@@ -1,4 +1,4 @@
-"""Sines of columns, with the very bits of the C library.
+"""Sine, cosine and logarithm of columns, with the very bits of the C library.
 
 numpy promises no particular rounding of its own functions, and on some processors they differ from the C library's in
 the last bit. So they are compared with `math` when this module is first imported (once, in the process that workers
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Column = NDArray[np.float64]
 Vector = Callable[[Column], Column]
+
+_TRIALS = 50_000
 
 
 def by_math(scalar: Callable[[float], float]) -> Vector:
@@ -36,10 +38,14 @@ def _sin(angle: float) -> float:
     return math.sin(angle) if math.isfinite(angle) else math.nan
 
 
-def _angles() -> Column:
-    units = np.random.default_rng(20231).random((2, 50_000))
-    return np.concatenate((units[0] * 100.0 - 50.0, np.exp2(units[1] * 80.0 - 16.0)))
+_units = np.random.default_rng(20231).random(_TRIALS)
+_scales = np.exp2(np.linspace(-60.0, 0.0, _TRIALS))
 
+sin = exact(np.sin, _sin, np.concatenate((_units * 100.0 - 50.0, _units / _scales)))
+"""Sines of angles of any size; NaN for infinite ones."""
 
-sin = exact(np.sin, _sin, _angles())
-"""float64[n] to float64[n]; NaN for infinite angles."""
+cos = exact(np.cos, math.cos, _units * (2.0 * math.pi))
+"""Cosines of angles in [0, 2*pi]."""
+
+log = exact(np.log, math.log, np.concatenate((1.0 - _units, (1.0 - _units) * _scales)))
+"""Natural logarithms of numbers in (0, 1]."""

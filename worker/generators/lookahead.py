@@ -1,8 +1,7 @@
 """Values computed ahead, so that a scenario of single ticks pays for a column only now and then."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ class LookaheadGenerator:
         self._block = inner.values(0, _BLOCK_TICKS)
         self._block.setflags(write=False)
 
-    def values(self, first_tick: int, count: int) -> NDArray[np.float64]:
-        """Return float64[count], possibly read-only."""
+    def values(self, first_tick: int, count: int) -> NDArray[Any]:
+        """Return what `inner` does, possibly read-only."""
         start = first_tick - self._first_tick
         if 0 <= start <= _BLOCK_TICKS - count:
             return self._block[start : start + count]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.plan import EntryPlan
+from common.plan import Histogram, ReplayColumn, ReplayRows, Summary
 from common.specs import (
     Constant,
+    Flap,
     GeneratorSpec,
-    Memory,
-    PrometheusText,
+    LogTemplate,
     Sawtooth,
     Sequence,
     Sine,
@@ -21,28 +21,21 @@ from common.specs import (
     Step,
     Uniform,
 )
+from tests.support.plans import entry_plan
 from worker.batch import BATCH_EVENTS
 from worker.generators import BUILDERS, Generator, build
 
 LAST_TICK = 2**64 - 1
 
 
-def generator(spec: GeneratorSpec, rate: float = 1.0, **fields: Any) -> Generator:
-    plan = EntryPlan(
-        id=None,
-        name="x",
-        rate=rate,
-        duration_ns=None,
-        generator=spec,
-        labels={},
-        encoder=PrometheusText(),
-        sink=Memory(),
-        **fields,
-    )
-    return build(plan)
+MetricsPlan = GeneratorSpec | ReplayColumn
 
 
-def at(spec: GeneratorSpec, rate: float, tick: int, **fields: Any) -> float:
+def generator(spec: MetricsPlan, rate: float = 1.0, **fields: Any) -> Generator:
+    return build(entry_plan(generator=spec, rate=rate, **fields))
+
+
+def at(spec: MetricsPlan, rate: float, tick: int, **fields: Any) -> float:
     return float(generator(spec, rate, **fields).values(tick, 1)[0])
 
 
@@ -53,7 +46,7 @@ RAMP = Sawtooth(min=10, max=70, period_secs=5)
 SHORT_RAMP = Sawtooth(min=0, max=1, period_secs=0.7)
 STEP_WRAP = Step(step_size=4, start=10, max=25)
 
-GOLDEN: list[tuple[GeneratorSpec, float, dict[int, float]]] = [
+GOLDEN: list[tuple[MetricsPlan, float, dict[int, float]]] = [
     (
         SINE,
         2,
@@ -123,12 +116,15 @@ GOLDEN: list[tuple[GeneratorSpec, float, dict[int, float]]] = [
     ),
     (Sequence(values=(1, 2, 3)), 1, {2**32: 2, LAST_TICK: 1}),
     (Sequence(values=(1, 2, 3), repeat=False), 1, {0: 1, 1: 2, 2: 3, 3: 3, 2**32: 3, LAST_TICK: 3}),
+    (Flap(enum="neighbor_state", up_duration="2s", down_duration="2s"), 1, dict(enumerate([6, 6, 1, 1, 6, 6]))),
+    (Flap(up_duration="5s", down_duration="1s"), 0.5, dict(enumerate([1, 1, 1, 0, 1, 1, 1, 0]))),
+    (Flap(up_duration="1s", down_duration="60s"), 0.05, dict(enumerate([1, 0, 0, 0, 1, 0]))),
     (Constant(value=-0.0), 1, {0: -0.0, LAST_TICK: -0.0}),
 ]
 
 
 @pytest.mark.parametrize(("spec", "rate", "expected"), GOLDEN)
-def test_values_equal_the_contract_bit_for_bit(spec: GeneratorSpec, rate: float, expected: dict[int, float]) -> None:
+def test_values_equal_the_contract_bit_for_bit(spec: MetricsPlan, rate: float, expected: dict[int, float]) -> None:
     """Every figure of the contract is reproduced, tick by tick."""
     assert {tick: at(spec, rate, tick) for tick in expected} == expected
 
@@ -180,7 +176,7 @@ def test_equal_jitter_seeds_give_equal_noise() -> None:
     ],
 )
 def test_degenerate_parameters_give_ieee_results_without_warnings(
-    spec: GeneratorSpec, rate: float, expected: list[float]
+    spec: MetricsPlan, rate: float, expected: list[float]
 ) -> None:
     """NaN and infinities come out as IEEE 754 says; nothing is raised or warned."""
     np.testing.assert_array_equal(generator(spec, rate).values(0, 3), expected)
@@ -200,7 +196,7 @@ def mix(number: int) -> int:
     return number ^ (number >> 31)
 
 
-def reference(spec: GeneratorSpec, rate: float, tick: int) -> float:
+def reference(spec: MetricsPlan, rate: float, tick: int) -> float:
     """One value in plain Python, straight from the formulas."""
     match spec:
         case Constant():
@@ -215,6 +211,14 @@ def reference(spec: GeneratorSpec, rate: float, tick: int) -> float:
         case Sequence():
             length = len(spec.values)
             return spec.values[tick % length if spec.repeat else min(tick, length - 1)]
+        case ReplayColumn():
+            cells = np.frombuffer(spec.values, dtype="<f8").tolist()
+            return float(cells[tick % len(cells) if spec.repeat else min(tick, len(cells) - 1)])
+        case Flap(up_value=up, down_value=down):
+            up_ticks, down_ticks = spec.ticks(rate)
+            assert up is not None
+            assert down is not None
+            return up if tick % (up_ticks + down_ticks) < up_ticks else down
         case Spike():
             high = math.fmod(float(tick), spec.interval_secs * rate) < spec.duration_secs * rate
             return spec.baseline + spec.magnitude if high else spec.baseline
@@ -230,7 +234,7 @@ def reference(spec: GeneratorSpec, rate: float, tick: int) -> float:
 finite = st.floats(-1e9, 1e9)
 positive = st.floats(1e-3, 1e6)
 seeds = st.integers(0, LAST_TICK)
-specs: st.SearchStrategy[GeneratorSpec] = st.one_of(
+specs: st.SearchStrategy[MetricsPlan] = st.one_of(
     st.builds(Constant, value=finite),
     st.builds(Uniform, min=finite, max=finite, seed=seeds),
     st.builds(Sine, amplitude=finite, period_secs=positive, offset=finite),
@@ -238,6 +242,18 @@ specs: st.SearchStrategy[GeneratorSpec] = st.one_of(
     st.builds(Sequence, values=st.lists(finite, min_size=1, max_size=9).map(tuple), repeat=st.booleans()),
     st.builds(Spike, baseline=finite, magnitude=finite, duration_secs=positive, interval_secs=positive),
     st.builds(Step, step_size=finite, start=finite, max=st.none() | finite),
+    st.builds(
+        Flap,
+        up_duration=st.sampled_from(["1000s", "3h"]),
+        down_duration=st.sampled_from(["1s", "1ms", "100h"]),
+        up_value=finite,
+        down_value=finite,
+    ),
+    st.builds(
+        ReplayColumn,
+        values=st.lists(finite, min_size=1, max_size=9).map(lambda cells: np.array(cells).tobytes()),
+        repeat=st.booleans(),
+    ),
 )
 start_ticks = st.one_of(
     st.integers(0, 100_000),
@@ -248,11 +264,13 @@ start_ticks = st.one_of(
 
 def test_every_kind_is_covered_by_the_random_specifications() -> None:
     """A generator kind that is added to the table must be added to these properties."""
-    assert set(BUILDERS) == {Constant, Uniform, Sine, Sawtooth, Sequence, Spike, Step}
+    observed_and_logged = {Histogram, Summary, LogTemplate, ReplayRows}
+    metrics = {Constant, Uniform, Sine, Sawtooth, Sequence, Spike, Step, Flap, ReplayColumn}
+    assert set(BUILDERS) == metrics | observed_and_logged
 
 
 @given(spec=specs, rate=positive, first_tick=start_ticks)
-def test_columns_equal_the_scalar_formulas(spec: GeneratorSpec, rate: float, first_tick: int) -> None:
+def test_columns_equal_the_scalar_formulas(spec: MetricsPlan, rate: float, first_tick: int) -> None:
     """A column holds exactly what the formulas give one tick at a time, up to the last tick number."""
     column = generator(spec, rate).values(first_tick, 6).tolist()
     assert column == [reference(spec, rate, first_tick + place) for place in range(6)]
@@ -266,7 +284,7 @@ def test_columns_equal_the_scalar_formulas(spec: GeneratorSpec, rate: float, fir
     cuts=st.lists(st.integers(1, BATCH_EVENTS), min_size=1, max_size=6),
 )
 def test_values_do_not_depend_on_the_cut_into_batches(
-    spec: GeneratorSpec, rate: float, jitter: float, first_tick: int, cuts: list[int]
+    spec: MetricsPlan, rate: float, jitter: float, first_tick: int, cuts: list[int]
 ) -> None:
     """Any cut of a run of ticks gives the same values as asking for one tick at a time."""
     cut = generator(spec, rate, jitter=jitter, jitter_seed=3)
