@@ -72,6 +72,7 @@ class RequestReader:
         self._stage = _Stage.HEAD
         self._missing = 0
         self._scanned = 0
+        self._may_skip_line = True
         self._trailer_bytes = 0
         self._expects_continue = False
 
@@ -104,15 +105,18 @@ class RequestReader:
 
     def _read_head(self) -> bool:
         buffer = self._buffer
-        if self._scanned == 0 and buffer.startswith(b"\r\n"):  # RFC 9112, 2.2: one empty line before is tolerated
-            del buffer[:2]
+        if self._may_skip_line and len(buffer) >= 2:  # RFC 9112, 2.2: one empty line before is tolerated
+            self._may_skip_line = False
+            if buffer.startswith(b"\r\n"):
+                del buffer[:2]
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if (end + 4 if end >= 0 else len(buffer)) > self._max_head_bytes:
             raise RefusedError(431, "RequestTooLarge", f"request header exceeds {self._max_head_bytes} bytes")
         if end < 0:
             if _bare_line_end(buffer, max(0, self._scanned - 1)):
                 raise malformed("lines must end with CRLF")
-            self._scanned = len(buffer)
+            if not self._may_skip_line:
+                self._scanned = len(buffer)
             return False
         lines = buffer[:end].decode("latin-1").split("\r\n")
         del buffer[: end + 4]

@@ -87,7 +87,8 @@ def process(arguments: list[str], socket_path: str) -> Iterator[subprocess.Popen
     try:
         deadline = time.monotonic() + 60
         while not _answers(socket_path):
-            assert child.poll() is None and time.monotonic() < deadline, "the server did not start"
+            assert child.poll() is None, "the server did not start"
+            assert time.monotonic() < deadline, "the server does not listen"
             time.sleep(0.002)
         yield child
     finally:

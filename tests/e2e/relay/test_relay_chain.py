@@ -76,7 +76,8 @@ def test_updates_arrive_at_the_parent(tmp_path: Path) -> None:
     port = free_port()
     with live(tmp_path / "parent", pure_config(port)) as parent:
         with live(tmp_path / "child", child_config(f"http://127.0.0.1:{port}")) as child:
-            body = b'{"status":"warn","message":"h\xc3\xa9","metrics":{"name":"urn:a","type":"Float","value":7,"data":{"x":1}}}'
+            metric = b'{"name":"urn:a","type":"Float","value":7,"data":{"x":1}}'
+            body = b'{"status":"warn","message":"h\xc3\xa9","metrics":%s}' % metric
             assert child.post("agent", "c1", body).status == 202
             wait_until(lambda: drained(child), "the spool is empty")
             mine, theirs = child.check("agent", "c1"), parent.check("agent", "c1")

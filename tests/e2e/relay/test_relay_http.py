@@ -185,7 +185,7 @@ def test_a_slow_request_is_closed_without_an_answer(relay: LiveRelay) -> None:
 
 
 def test_two_thousand_idle_connections_do_not_hold_up_others(relay: LiveRelay) -> None:
-    """Idle connections beyond the limit wait in the kernel; the relay's other sockets go on serving, and it recovers."""
+    """Idle connections beyond the limit wait in the kernel; other sockets are served, and this one recovers."""
     with contextlib.ExitStack() as stack:
         refused = 0
         for _ in range(2000):

@@ -72,7 +72,7 @@ def post_as(path: str, uid: int, gid: int = 0, groups: tuple[int, ...] = (), the
 
 
 def test_another_user_is_refused_on_a_world_writable_socket(relay: LiveRelay) -> None:
-    """On a 0666 socket the stranger's request is answered 403, whatever it asks for, and only a counter remembers it."""
+    """On a 0666 socket the stranger's request is answered 403, and only a counter and a log line remember it."""
     assert os.stat(relay.sock("root")).st_mode & 0o777 == 0o666
     answer = post_as(relay.sock("root"), STRANGER)
     assert answer.startswith(b"HTTP/1.1 403 ")

@@ -241,6 +241,7 @@ def test_a_relay_that_dies_is_started_again(tmp_path: Path) -> None:
 
 def test_the_relay_imports_no_worker() -> None:
     """A sibling process: nothing of load generation is loaded, and no web framework either."""
-    code = "import sys, supervisor.relay.main; print([m for m in ('worker', 'falcon', 'waitress', 'numpy') if m in sys.modules])"
+    watched = "('worker', 'falcon', 'waitress', 'numpy')"
+    code = f"import sys, supervisor.relay.main; print([name for name in {watched} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
