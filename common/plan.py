@@ -4,11 +4,21 @@ Offsets and lengths are integer nanoseconds of the scenario clock, whole microse
 frozen, self-contained, sent to a worker as msgpack. Source: scenario format, section 18.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from common.specs import EncoderSpec, GeneratorSpec, OnSinkError, SinkSpec, SpikeStrategy
+from common.specs import (
+    DistributionSpec,
+    EncoderSpec,
+    GeneratorSpec,
+    LogTemplate,
+    OnSinkError,
+    SinkSpec,
+    SpikeStrategy,
+)
+
+SignalType = Literal["metrics", "logs", "histogram", "summary"]
 
 
 class PlanRecord(msgspec.Struct, frozen=True):
@@ -63,27 +73,114 @@ MAX_LABEL_SPIKES = 32
 """Spikes per entry: which of them are active at a tick travels as one bit each."""
 
 
+class ReplayColumn(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag="csv_replay"):
+    """One column of a file, read when it was posted: a value a tick, repeated or held at the last.
+
+    Attributes:
+        values: float64, little endian; an absent sample is NaN, and always lies in one of the entry's `gap_windows`.
+    """
+
+    values: bytes
+    repeat: bool
+
+
+class ReplayRows(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag="log_replay"):
+    """The rows of a file as log events, column by column; a row a tick, repeated or held at the last.
+
+    Attributes:
+        severities: one byte a row, the index in `SEVERITIES`.
+        messages: one a row.
+        fields: name to one value a row, where an empty text means that the row does not have the field.
+    """
+
+    severities: bytes
+    messages: tuple[str, ...]
+    fields: dict[str, tuple[str, ...]]
+    repeat: bool
+
+
+SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
+"""In ascending order."""
+
+
+class Histogram(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag="histogram"):
+    """Observations of every tick, counted in buckets.
+
+    Attributes:
+        buckets: upper bounds, finite, > 0 and ascending; the one of infinity is not listed.
+        mean_shift_per_sec: added to every observation, times the seconds since the start.
+    """
+
+    distribution: DistributionSpec
+    buckets: tuple[float, ...]
+    observations_per_tick: int
+    mean_shift_per_sec: float
+    seed: int
+
+
+class Summary(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag="summary"):
+    """Observations of every tick, summed up in quantiles, each in (0, 1) and ascending."""
+
+    distribution: DistributionSpec
+    quantiles: tuple[float, ...]
+    observations_per_tick: int
+    mean_shift_per_sec: float
+    seed: int
+
+
+GeneratorPlan = GeneratorSpec | ReplayColumn | LogTemplate | ReplayRows | Histogram | Summary
+"""What gives an entry its values (metrics), its events (logs) or its observations (histogram, summary)."""
+
+
+class GatePlan(PlanRecord, frozen=True, kw_only=True):
+    """Emit while the newest value of another entry is below or above a threshold.
+
+    Attributes:
+        scenario_name: the body whose entry is watched; None for an entry of the same body.
+        ref: id of the watched entry.
+        op: strict comparison of its value with `value`; equal and NaN are closed.
+        open_delay_ns: how long an opening must last before it counts.
+        close_delay_ns: how long a closing must last before it counts.
+        snap_to: value of the last sample of every series when the gate has closed, or None.
+        stale_marker: False suppresses the marker that a remote-write sink sends otherwise.
+        if_unresolved: what to do while the other body does not run.
+    """
+
+    scenario_name: str | None
+    ref: str
+    op: Literal["<", ">"]
+    value: float
+    open_delay_ns: int = 0
+    close_delay_ns: int = 0
+    snap_to: float | None = None
+    stale_marker: bool | None = None
+    if_unresolved: Literal["open", "closed", "pending"] = "pending"
+
+
 class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     """One entry, ready to run.
 
     Attributes:
-        name: metric name.
+        name: metric name; any text for logs.
         rate: events per second at the base rate, finite and > 0.
         duration_ns: length of the run from its own start; None runs until stopped.
         phase_offset_ns: wait between the body's common start instant and this entry's start.
         anchor_ns: wall-clock instant (ns since the epoch) that stands for the entry's start in stamps, or None for
             the real one; `shift_ns` is added to it.
+        generator: of the kind that `signal_type` needs.
         labels: static labels in ascending key order.
+        gate: when to emit, or None for always.
     """
 
     id: str | None
+    signal_type: SignalType = "metrics"
     name: str
     rate: float
     duration_ns: int | None
     phase_offset_ns: int = 0
     anchor_ns: int | None = None
     shift_ns: int = 0
-    generator: GeneratorSpec
+    generator: GeneratorPlan
     jitter: float = 0.0
     jitter_seed: int = 0
     labels: dict[str, str]
@@ -95,6 +192,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     encoder: EncoderSpec
     sink: SinkSpec
     on_sink_error: OnSinkError = "warn"
+    gate: GatePlan | None = None
 
 
 class PlannedEntry(PlanRecord, frozen=True, kw_only=True):
@@ -104,11 +202,13 @@ class PlannedEntry(PlanRecord, frozen=True, kw_only=True):
         plan: what the worker gets.
         config: the entry as clients see it in `GET /scenarios/{id}`, secrets masked.
         clock_group: the group the entry names; a label only, entries of one body always start together.
+        clock_group_auto: whether the group was named by the compiler, for entries that `after` connects.
     """
 
     plan: EntryPlan
     config: dict[str, Any]
     clock_group: str | None = None
+    clock_group_auto: bool = False
 
 
 class Plan(PlanRecord, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from common.units import duration_secs, round_half_away
+
 OnSinkError = Literal["warn", "fail"]
 SpikeStrategy = Literal["counter", "random"]
 
@@ -94,7 +96,52 @@ class Step(Spec, frozen=True, kw_only=True, tag_field="type", tag="step"):
     max: float | None = None
 
 
-GeneratorSpec = Constant | Uniform | Sine | Sawtooth | Sequence | Spike | Step
+class Flap(Spec, frozen=True, kw_only=True, tag_field="type", tag="flap"):
+    """Up for `up_duration`, then down for `down_duration`, in turn; `enum` names a pair of values."""
+
+    up_duration: str = "10s"
+    down_duration: str = "5s"
+    up_value: float | None = None
+    down_value: float | None = None
+    enum: Literal["boolean", "link_state", "oper_state", "admin_state", "neighbor_state"] | None = None
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The values up and down."""
+        if self.enum is not None:
+            return _FLAP_LEVELS[self.enum]
+        return (
+            1.0 if self.up_value is None else self.up_value,
+            0.0 if self.down_value is None else self.down_value,
+        )
+
+    def ticks(self, rate: float) -> tuple[int, int]:
+        """Return how many ticks it is up and down in turn at `rate` events per second; (0, 0) when there are none.
+
+        Raises:
+            DurationError: a text that is no duration.
+
+        Source: generators contract, section 4.2.
+        """
+        up, down = (_tick_count(duration_secs(text) * rate) for text in (self.up_duration, self.down_duration))
+        return (max(up, 1), max(down, 1)) if up or down else (0, 0)
+
+
+_FLAP_LEVELS = {
+    "boolean": (1.0, 0.0),
+    "link_state": (1.0, 0.0),
+    "oper_state": (1.0, 2.0),
+    "admin_state": (1.0, 2.0),
+    "neighbor_state": (6.0, 1.0),
+}
+_MAX_FLAP_TICKS = 2.0**62
+
+
+def _tick_count(ticks: float) -> int:
+    return round_half_away(min(ticks, _MAX_FLAP_TICKS)) if ticks > 0 else 0
+
+
+GeneratorSpec = Constant | Uniform | Sine | Sawtooth | Sequence | Spike | Step | Flap
 
 
 class Template(Spec, frozen=True, kw_only=True):

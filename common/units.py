@@ -100,6 +100,18 @@ def duration_us(text: str) -> int:
     return min(int(milliseconds * 1000.0), _MAX_MICROSECONDS)
 
 
+def duration_secs(text: str) -> float:
+    """Return a duration text in seconds: whole seconds plus the rest in nanoseconds over 10**9.
+
+    Raises:
+        DurationError: as `duration_us`.
+
+    Source: generators contract, section 1.7.
+    """
+    seconds, rest_us = divmod(duration_us(text), 1_000_000)
+    return float(seconds) + float(rest_us * 1000) / 1e9
+
+
 def nanoseconds(microseconds: int) -> int:
     """Return microseconds as nanoseconds, at most `LONGEST_NS`."""
     return min(microseconds * 1000, LONGEST_NS)

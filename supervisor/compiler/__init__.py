@@ -1,11 +1,11 @@
 """Text to plan: the compiler of version-2 scenario bodies.
 
 Runs in the supervisor, in whatever thread asks; nothing here starts a process, a thread or a connection. The disk is
-read for packs and replays only, and to follow the links of file paths. Read first: `document.py`, `decode.py`,
+read for packs and replays, and to follow the links of file paths. Read first: `document.py`, `decode.py`,
 `normalize.py`, `planning.py`::
 
-    bytes ─read_body─► nodes ─read_file─► Entry… ─normalize─► ─resolve_offsets─► Compiled    400 (some clauses: 422)
-                                                                    Compiled ─prepare─► Plan    422
+    bytes ─read_body─► nodes ─read_file─► entries ─normalize─► ─expand─► ─resolve_timing─► Compiled    400, some 422
+                                                                           Compiled ─prepare─► Plan    422
 
 Source: scenario format, section 1.
 """
@@ -19,13 +19,15 @@ from common.plan import Plan
 from supervisor.compiler.availability import check_available
 from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
 from supervisor.compiler.document import Body, read_body, read_file
+from supervisor.compiler.expand import expand
 from supervisor.compiler.language import Defaults, Entry, FlatFile
 from supervisor.compiler.normalize import normalize
-from supervisor.compiler.offsets import resolve_offsets
 from supervisor.compiler.planning import plan_body
+from supervisor.compiler.resolver import PackSources, Resolver
 from supervisor.compiler.structure import check_structure
+from supervisor.compiler.timing import resolve_timing
 
-__all__ = ["Body", "Compiled", "CompiledEntry", "Context", "compile_scenario", "prepare"]
+__all__ = ["Body", "Compiled", "CompiledEntry", "Context", "PackSources", "compile_scenario", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class Context:
     Attributes:
         environment: what `${NAME}` reads; `SONDA_API_KEY` counts as unset even when it is in it.
         allowed_paths: roots of the file paths that a scenario may name; empty allows every path.
+        packs: where packs may come from.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_paths: tuple[Path, ...] = ()
+    packs: PackSources = field(default_factory=PackSources)
 
 
 def compile_scenario(payload: bytes, form: Body, context: Context) -> Compiled:
@@ -57,12 +61,12 @@ def compile_scenario(payload: bytes, form: Body, context: Context) -> Compiled:
         written = file.scenarios
         scenario_name, defaults = file.scenario_name, file.defaults or Defaults()
     check_structure(written, scenario_name)
-    entries = normalize(written, defaults)
+    entries = expand(normalize(written, defaults), defaults.labels or {}, Resolver(context.packs))
+    timed = resolve_timing(entries, scenario_name)
     check_available(entries)
-    entries = resolve_offsets(entries)
     return Compiled(
         scenario_name=scenario_name,
-        entries=tuple(compiled_entry(index, entry) for index, entry in enumerate(entries)),
+        entries=tuple(compiled_entry(index, entry, clock_group_auto=auto) for index, (entry, auto) in enumerate(timed)),
     )
 
 

@@ -5,16 +5,16 @@ from typing import Final
 from common.specs import kind_of
 from common.units import clip
 from supervisor.compiler.faults import compile_fault
+from supervisor.compiler.kinds import LogCsvReplay
 from supervisor.compiler.language import Entry
 
 NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
-    "signal_type": frozenset({"logs", "histogram", "summary"}),
-    "generator": frozenset({"csv_replay", "flap", "saturation", "leak", "degradation", "steady", "spike_event"}),
+    "generator": frozenset({"csv_replay", "flap", "template", "log_replay", "histogram", "summary"}),
     "encoder": frozenset({"influx_lp", "syslog", "remote_write", "otlp"}),
     "sink": frozenset({"remote_write", "kafka", "otlp_grpc"}),
-    "field": frozenset({"pack", "after", "while", "delay"}),
+    "field": frozenset({"while", "delay"}),
 }
-"""Kinds per block, and clauses. The network-device kinds are refused where they are read (`kinds.py`)."""
+"""Kinds as a plan names them, and clauses. The network-device kinds are refused where they are read."""
 
 
 def check_available(entries: tuple[Entry, ...]) -> None:
@@ -22,17 +22,29 @@ def check_available(entries: tuple[Entry, ...]) -> None:
     for index, entry in enumerate(entries):
         missing = _first_missing(entry)
         if missing:
-            label = clip(entry.name or entry.id or entry.pack or "<unnamed>")
-            raise compile_fault("prepare", f"entry {index} ({label}): {missing} is not available in this release")
+            raise compile_fault(
+                "prepare", f"entry {index} ({clip(str(entry.name))}): {missing} is not available in this release"
+            )
 
 
 def _first_missing(entry: Entry) -> str | None:
-    if entry.signal_type in NOT_YET_RUNNABLE["signal_type"]:
-        return f"signal_type '{entry.signal_type}'"
-    for block in ("generator", "encoder", "sink"):
+    kind, shown = _generator(entry)
+    if kind in NOT_YET_RUNNABLE["generator"]:
+        return shown
+    for block in ("encoder", "sink"):
         written = getattr(entry, block)
         if written is not None and kind_of(written) in NOT_YET_RUNNABLE[block]:
             return f"{block} type '{kind_of(written)}'"
-    clauses = {"pack": entry.pack, "after": entry.after, "while": entry.while_, "delay": entry.delay}
+    clauses = {"while": entry.while_, "delay": entry.delay}
     used = (name for name, clause in clauses.items() if clause is not None and name in NOT_YET_RUNNABLE["field"])
     return next((f"'{name}'" for name in used), None)
+
+
+def _generator(entry: Entry) -> tuple[str, str]:
+    """Return what generates the entry's values, as a plan names it and as the user wrote it."""
+    if entry.generator is not None:
+        return kind_of(entry.generator), f"generator type '{kind_of(entry.generator)}'"
+    if entry.log_generator is not None:
+        kind = "log_replay" if isinstance(entry.log_generator, LogCsvReplay) else kind_of(entry.log_generator)
+        return kind, f"log_generator type '{kind_of(entry.log_generator)}'"
+    return entry.signal_type, f"signal_type '{entry.signal_type}'"

@@ -7,7 +7,9 @@ from typing import Final
 
 import msgspec
 
-from common.specs import DistributionSpec, EncoderSpec, OnSinkError, SinkSpec
+from common.errors import DecodeError
+from common.plan import SignalType
+from common.specs import DistributionSpec, EncoderSpec, LogTemplate, OnSinkError, SinkSpec
 from common.units import clip
 from supervisor.compiler.faults import compile_fault
 from supervisor.compiler.kinds import WrittenGenerator, WrittenLogGenerator
@@ -23,6 +25,7 @@ from supervisor.compiler.language import (
     MetricType,
     While,
 )
+from supervisor.compiler.log_events import MAX_EVENT_BYTES, longest_event_bytes
 
 
 class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +33,11 @@ class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         phase_offset: the wait before the start, rewritten to whole milliseconds.
+        clock_group_auto: whether the compiler chose the group.
         after: the clause that `phase_offset` was computed from.
     """
 
-    signal_type: str
+    signal_type: SignalType
     name: str
     rate: float
     duration: str | None
@@ -59,12 +63,20 @@ class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):
     cardinality_spikes: tuple[CardinalitySpike, ...] | None = None
     phase_offset: str | None = None
     clock_group: str | None = None
+    clock_group_auto: bool = False
     after: After | None = None
     while_: While | None = msgspec.field(name="while", default=None)
     delay: Delay | None = None
     on_sink_error: OnSinkError | None = None
     metric_type: MetricType | None = None
     help: str | None = None
+
+
+MAX_LABEL_BYTES: Final = 65_536
+"""Of name and labels of one entry, at their longest: the label text stands in every line."""
+
+_RESERVED_LABELS: Final = {"histogram": "le", "summary": "quantile"}
+_SHARED: Final = frozenset(Entry.__struct_fields__) & frozenset(CompiledEntry.__struct_fields__)
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,30 +91,26 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     entries: tuple[CompiledEntry, ...]
 
 
-MAX_LABEL_BYTES: Final = 65_536
-"""Of name and labels of one entry, at their longest: the label text stands in every line."""
-
-_SHARED: Final = frozenset(Entry.__struct_fields__) & frozenset(CompiledEntry.__struct_fields__)
-
-
-def compiled_entry(index: int, entry: Entry) -> CompiledEntry:
+def compiled_entry(index: int, entry: Entry, *, clock_group_auto: bool) -> CompiledEntry:
     """Return the record of an entry with everything inherited.
 
     Raises:
-        CompileError: 400 for labels beyond `MAX_LABEL_BYTES`.
+        CompileError: 400 for texts beyond their bounds, and for a rotating label that would overwrite one of the
+            signal's own.
     """
-    compiled = CompiledEntry(**{name: getattr(entry, name) for name in _SHARED})
-    size = _label_bytes(compiled)
-    if size > MAX_LABEL_BYTES:
-        raise compile_fault(
-            "prepare",
-            f"entry {index} ({clip(compiled.name)}): name and labels take {size} bytes, at most {MAX_LABEL_BYTES} "
-            "are accepted",
-        )
+    values = {name: getattr(entry, name) for name in _SHARED}
+    compiled = CompiledEntry(**values | {"labels": entry.labels or {}, "clock_group_auto": clock_group_auto})
+    try:
+        check_label_bytes(compiled)
+        _check_reserved(compiled)
+        _check_event_bytes(compiled)
+    except DecodeError as exc:
+        raise compile_fault("prepare", f"entry {index} ({clip(compiled.name)}): {exc}") from exc
     return compiled
 
 
-def _label_bytes(entry: CompiledEntry) -> int:
+def check_label_bytes(entry: CompiledEntry) -> None:
+    """Raise DecodeError when name and labels go beyond `MAX_LABEL_BYTES`."""
     texts = [entry.name, *entry.labels, *entry.labels.values()]
     for spike in entry.cardinality_spikes or ():
         texts += [spike.label, spike.prefix or spike.label]
@@ -112,4 +120,21 @@ def _label_bytes(entry: CompiledEntry) -> int:
             texts.append(max(label.values, key=len, default=""))
         else:
             texts.append(label.prefix if isinstance(label.prefix, str) else label.key)
-    return sum(len(text.encode()) for text in texts)
+    size = sum(len(text.encode()) for text in texts)
+    if size > MAX_LABEL_BYTES:
+        raise DecodeError(f"name and labels take {size} bytes, at most {MAX_LABEL_BYTES} are accepted")
+
+
+def _check_reserved(entry: CompiledEntry) -> None:
+    reserved = _RESERVED_LABELS.get(entry.signal_type)
+    rotating = [label.key for label in entry.dynamic_labels or ()]
+    rotating += [spike.label for spike in entry.cardinality_spikes or ()]
+    if reserved in rotating:
+        raise DecodeError(f"a rotating label may not be named '{reserved}', which {entry.signal_type} lines carry")
+
+
+def _check_event_bytes(entry: CompiledEntry) -> None:
+    if isinstance(entry.log_generator, LogTemplate):
+        size = longest_event_bytes(entry.log_generator)
+        if size > MAX_EVENT_BYTES:
+            raise DecodeError(f"a log event may take {size} bytes, at most {MAX_EVENT_BYTES} are accepted")

@@ -20,7 +20,7 @@ def client_config(entry: CompiledEntry, scenario_name: str | None) -> dict[str, 
     config: dict[str, Any] = {
         key: value
         for key, value in msgspec.to_builtins(entry).items()
-        if value is not None or key in _SHOWN_WITHOUT_VALUE
+        if key in _SHOWN_WITHOUT_VALUE or (value is not None and key != "clock_group_auto")
     }
     config["sink"] = _masked(config["sink"])
     if scenario_name is not None:

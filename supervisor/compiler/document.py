@@ -15,6 +15,7 @@ from supervisor.compiler.interpolate import Interpolation
 from supervisor.compiler.json_text import read_json
 from supervisor.compiler.language import FlatFile, ScenarioFile
 from supervisor.compiler.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.compiler.packfile import decode_pack
 from supervisor.compiler.scalars import integer_of, is_null
 from supervisor.compiler.yaml_text import read_yaml
 
@@ -60,6 +61,7 @@ def read_file(root: Mapping) -> ScenarioFile | FlatFile | None:
                 "parse",
                 "kind: composable cannot have a 'scenarios:' block; composable files are pack definitions",
             )
+        _check_pack(root)
         return None
     if scenarios is not None and not is_null(scenarios):
         if isinstance(scenarios, Sequence) and not scenarios.items:
@@ -71,6 +73,13 @@ def read_file(root: Mapping) -> ScenarioFile | FlatFile | None:
             "kind: runnable file has no scenarios; add a 'scenarios:' block or use single-signal shorthand",
         )
     return _decoded(_with_signal_type(root), FlatFile)
+
+
+def _check_pack(root: Mapping) -> None:
+    try:
+        decode_pack(root)
+    except DecodeError as exc:
+        raise compile_fault("parse", f"kind: composable body is not a valid pack definition: {exc}") from exc
 
 
 def _read_yaml(text: str, environment: Variables[str, str]) -> Node:

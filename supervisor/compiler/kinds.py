@@ -10,12 +10,19 @@ from msgspec import Meta
 
 from common.specs import (
     U64,
+    Constant,
     DistributionSpec,
     EncoderSpec,
-    GeneratorSpec,
+    Flap,
     LogTemplate,
+    Sawtooth,
+    Sequence,
+    Sine,
     SinkSpec,
     Spec,
+    Spike,
+    Step,
+    Uniform,
 )
 
 MAX_COLUMNS: Final = 512
@@ -38,16 +45,6 @@ class CsvReplay(Spec, frozen=True, kw_only=True, tag_field="type", tag="csv_repl
     repeat: bool = True
     timescale: float = 1.0
     default_metric_name: str | None = None
-
-
-class Flap(Spec, frozen=True, kw_only=True, tag_field="type", tag="flap"):
-    """Up for `up_duration`, then down for `down_duration`, in turn; `enum` names a pair of values."""
-
-    up_duration: str = "10s"
-    down_duration: str = "5s"
-    up_value: float | None = None
-    down_value: float | None = None
-    enum: Literal["boolean", "link_state", "oper_state", "admin_state", "neighbor_state"] | None = None
 
 
 class Saturation(Spec, frozen=True, kw_only=True, tag_field="type", tag="saturation"):
@@ -95,8 +92,8 @@ class SpikeEvent(Spec, frozen=True, kw_only=True, tag_field="type", tag="spike_e
     spike_interval: str = "30s"
 
 
-Alias = Flap | Saturation | Leak | Degradation | Steady | SpikeEvent
-WrittenGenerator = GeneratorSpec | CsvReplay | Alias
+Alias = Saturation | Leak | Degradation | Steady | SpikeEvent
+WrittenGenerator = Constant | Uniform | Sine | Sawtooth | Sequence | Spike | Step | CsvReplay | Flap | Alias
 
 
 class LogColumns(Spec, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from common.errors import DecodeError, DurationError
 from common.specs import File, HttpPush, Kafka, Loki, RemoteWriteSink, Retry, SinkSpec
-from common.units import clip, duration_or_zero_us, duration_us, quote
+from common.units import clip, duration_or_zero_us, duration_us
+from supervisor.compiler.paths import check_path
 
 _URL_NAMES = {HttpPush: "HTTP push", RemoteWriteSink: "remote write", Loki: "Loki"}
 _SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -40,24 +41,6 @@ def check_sink(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
             check_path(path, allowed_paths)
         case _:
             pass
-
-
-def check_path(path: str, allowed_paths: tuple[Path, ...]) -> None:
-    """Raise DecodeError when `path`, links followed, lies outside every allowed root."""
-    said = f"path {quote(clip(path))}"
-    if "\0" in path:
-        raise DecodeError(f"{said} holds a NUL character")
-    if not allowed_paths:
-        return
-    try:
-        resolved = Path(path).resolve()
-    except (OSError, RuntimeError) as exc:
-        raise DecodeError(f"{said} cannot be resolved: {exc}") from exc
-    if not any(resolved.is_relative_to(root) for root in allowed_paths):
-        roots = ", ".join(str(root) for root in allowed_paths)
-        raise DecodeError(
-            f"{said} is outside the allowed roots {roots}; start the daemon with --allow-path DIR to permit another"
-        )
 
 
 def _check_retry(retry: Retry) -> None:

@@ -1,4 +1,4 @@
-"""Windows as written to windows as run: gaps, one-shot silences, bursts, cardinality spikes.
+"""Lengths as written to lengths as run: duration, gaps, one-shot silences, bursts, cardinality spikes.
 
 Source: scenario format, sections 8.6 and 17; scheduling contract, section 4.
 """
@@ -17,12 +17,22 @@ class _Window(NamedTuple):
     for_us: int
 
 
-def plan_gaps(gaps: Gaps | None) -> Cycle | None:
-    """Return the silence at the tail of every cycle; None also for one shorter than a microsecond.
+def plan_duration(text: str | None) -> int | None:
+    """Return the length of a run in ns; None runs until stopped.
 
     Raises:
         DecodeError: with the contract's text, as all functions of this module.
     """
+    if text is None:
+        return None
+    try:
+        return nanoseconds(duration_us(text))
+    except DurationError as exc:
+        raise DecodeError(f"invalid duration {quote(clip(text))}: {exc}") from exc
+
+
+def plan_gaps(gaps: Gaps | None) -> Cycle | None:
+    """Return the silence at the tail of every cycle; None also for one shorter than a microsecond."""
     if gaps is None:
         return None
     window = _window("gaps", gaps.every, gaps.for_)

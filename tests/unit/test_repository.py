@@ -13,7 +13,7 @@ import yaml
 import common
 import supervisor
 import worker
-from common import specs
+from common import plan, specs
 from common.specs import Spec, kind_of
 from supervisor.compiler.availability import NOT_YET_RUNNABLE
 from worker import encoders, generators, sinks
@@ -29,7 +29,7 @@ TABLES: dict[str, dict[type[Spec], Builder]] = {
     "encoder": encoders.BUILDERS,
     "sink": sinks.BUILDERS,
 }
-UNIONS = {"generator": specs.GeneratorSpec, "encoder": specs.EncoderSpec, "sink": specs.SinkSpec}
+UNIONS = {"generator": plan.GeneratorPlan, "encoder": specs.EncoderSpec, "sink": specs.SinkSpec}
 KINDS = [
     (family, spec, builder)
     for family, table in TABLES.items()

@@ -1,0 +1,24 @@
+"""Which files a scenario may name. Source: HTTP contract, section 18 (`--allow-path`)."""
+
+from pathlib import Path
+
+from common.errors import DecodeError
+from common.units import clip, quote
+
+
+def check_path(path: str, allowed_paths: tuple[Path, ...]) -> None:
+    """Raise DecodeError when `path`, links followed, lies outside every allowed root."""
+    said = f"path {quote(clip(path))}"
+    if "\0" in path:
+        raise DecodeError(f"{said} holds a NUL character")
+    if not allowed_paths:
+        return
+    try:
+        resolved = Path(path).resolve()
+    except (OSError, RuntimeError) as exc:
+        raise DecodeError(f"{said} cannot be resolved: {exc}") from exc
+    if not any(resolved.is_relative_to(root) for root in allowed_paths):
+        roots = ", ".join(str(root) for root in allowed_paths)
+        raise DecodeError(
+            f"{said} is outside the allowed roots {roots}; start the daemon with --allow-path DIR to permit another"
+        )
