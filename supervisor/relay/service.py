@@ -74,7 +74,8 @@ class Relay:
         self._unacknowledged = self._store.moved_aside
         self._loop = Loop()
         self._counters = Counters()
-        self._http = Http(self._loop, Audit(self._loop, writer), self._counters, settings)
+        self._audit = Audit(self._loop, writer)
+        self._http = Http(self._loop, self._audit, self._counters, settings)
         self._workers = Workers(self._loop, "request", settings.threads)
         self._ledger = Ledger(self._store, self._loop, config)
         self._sender = Sender(config, self._loop, self._ledger, self._counters)
@@ -116,6 +117,7 @@ class Relay:
         logger.info("The relay %s serves (%s).", self._config.relay.id, self._health())
         self._loop.run()
         self._store.close()
+        self._audit.flush()
         logger.info("The relay stopped.")
         return 0
 

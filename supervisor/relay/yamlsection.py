@@ -43,7 +43,7 @@ class Section:
         self._values: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         if _is_null(node):
             return
-        if not isinstance(node, yaml.MappingNode):
+        if not isinstance(node, yaml.MappingNode) or node.tag != f"{_TAG}map":
             faults.add(node, path, f"expected a mapping, found {found(node)}")
             return
         for key_node, value_node in node.value:
@@ -123,7 +123,8 @@ def found(node: yaml.Node) -> str:
     """Return a short description of what stands at `node`."""
     if isinstance(node, yaml.ScalarNode):
         return f"{node.tag.removeprefix(_TAG)} {str(node.value)[:_MAX_SHOWN_CHARS]!r}"
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
+    plain = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
+    return plain if node.tag in (f"{_TAG}map", f"{_TAG}seq") else f"{plain} tagged {node.tag[:_MAX_SHOWN_CHARS]}"
 
 
 def text(node: yaml.Node) -> str:

@@ -1,0 +1,181 @@
+"""Reading the configuration file: defaults, bounds, and what is whose fault."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from supervisor.relay.clients import access
+from supervisor.relay.config import Config, TcpAddress, UnixAddress
+from supervisor.relay.config_reader import ConfigError, load
+
+
+def read(tmp_path: Path, text: str) -> Config:
+    file = tmp_path / "relay.yaml"
+    file.write_text(text)
+    return load(str(file))
+
+
+def faults(tmp_path: Path, text: str) -> list[str]:
+    """Return the faults without the file's name."""
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+    return [fault.removeprefix(f"{tmp_path}/relay.yaml:") for fault in caught.value.faults]
+
+
+def test_the_minimal_file_has_the_contracts_defaults(tmp_path: Path) -> None:
+    """Every default of the contract's table."""
+    config = read(tmp_path, "version: 1\nupstream: {url: 'http://10.1.0.9:8081/api/'}\n")
+    relay = config.relay
+    assert (relay.mode, relay.run_dir, relay.state_dir) == ("clients", "/run/sondad/relay", "/var/lib/sondad/relay")
+    assert (relay.api_versions, relay.server_name) == (("2011-06-30", "6.1.0"), "Joyent")
+    assert (relay.max_body_bytes, relay.max_header_bytes) == (65536, 16384)
+    assert (relay.request_timeout_secs, relay.drain_timeout_secs, relay.threads) == (10, 5, 8)
+    assert (relay.history, relay.reconcile_secs, relay.log_level, relay.audit_body) == (100, 60, "info", False)
+    assert relay.admin.path == "/run/sondad/relay/admin.sock"
+    assert relay.notify.allow_uids == {0, os.geteuid()}
+    assert relay.pure.listen == TcpAddress(host="127.0.0.1", port=8081)
+    assert (config.dedupe.window_secs, config.dedupe.max_entries) == (3600, 100_000)
+    spool = config.spool
+    assert (spool.max_entries, spool.max_bytes, spool.max_age_secs) == (100_000, 64 << 20, 86400)
+    assert (spool.on_full, spool.sync) == ("drop_oldest", "commit")
+    upstream = config.upstream
+    assert upstream is not None
+    assert (upstream.target.host, upstream.target.port, upstream.target.prefix) == ("10.1.0.9", 8081, "/api")
+    assert (upstream.timeout_secs, upstream.concurrency, upstream.jitter) == (10, 4, 0.5)
+    assert (upstream.backoff_initial_secs, upstream.backoff_max_secs) == (1, 30)
+    assert (upstream.forward, upstream.heartbeat_secs) == ("all", 300)
+
+
+def test_words_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
+    """`off` is a text, a date an API version, an integer key its decimal string."""
+    text = (
+        "version: 1\nrelay: {api_versions: [2011-06-30]}\nspool: {sync: off}\n"
+        "clients: {on: {uid: 1, checks: {77: {urn: 'a:b'}}}}\n"
+    )
+    config = read(tmp_path, text)
+    assert (config.spool.sync, config.relay.api_versions) == ("off", ("2011-06-30",))
+    assert list(config.clients["on"].checks) == ["77"]
+
+
+FILE_FAULTS = {
+    "": "1: document: expected a mapping",
+    "[1]": "1: document: expected a mapping, found a list",
+    "{": "1: document: not YAML",
+    "version: 1\n---\nversion: 1\n": "2: document: not YAML",
+    "relay: {}": "1: version: missing",
+    "version: 1.0": "1: version: expected an integer",
+    "version: 1\nversion: 1": "2: version: duplicate key",
+    "version: 1\nother: 1": "2: other: unknown key",
+    "version: 1\nrelay:\n  max_body: 1000": "3: relay.max_body: expected 1024 to",
+    "version: 1\nrelay:\n  max_body: 64 KiB": "3: relay.max_body: expected a size",
+    "version: 1\nrelay: {request_timeout: 10x}": "2: relay.request_timeout: expected a duration",
+    "version: 1\nrelay: {request_timeout: 1ms}": "2: relay.request_timeout: expected 0.1 to 300",
+    "version: 1\nrelay: {notify: {mode: 0600}}": "2: relay.notify.mode: expected an octal mode in quotes",
+    "version: 1\nrelay: {run_dir: run}": "2: relay.run_dir: expected an absolute path",
+    "version: 1\nrelay: {admin: {tcp: '0.0.0.0:4307'}}": "2: relay.admin.tcp: expected a loopback address",
+    "version: 1\nrelay: {pure: {listen: 'a:1'}}": "2: relay.pure: only allowed with mode: pure",
+    "version: 1\nrelay: {id: 'a b'}": "2: relay.id: expected",
+    "version: 1\nrelay: {audit_body: yes}": "2: relay.audit_body: expected true or false",
+    "version: 1\nupstream: {url: 'ftp://x'}": "2: upstream.url: expected http://",
+    "version: 1\nupstream: {url: 'http://u:p@x'}": "2: upstream.url: expected no user",
+    "version: 1\nupstream: {url: 'http://x', backoff: {jitter: 2}}": "2: upstream.backoff.jitter: expected 0 to 1",
+    "version: 1\nupstream: {url: 'http://x', token_file: /none}": "2: upstream.token_file: cannot read",
+    "version: 1\nclients: {'a:b': {uid: 1}}": "2: clients.a:b: client name",
+    "version: 1\nclients: {a: {uid: 1, color: red}}": "2: clients.a.color: unknown key",
+    "version: 1\nclients: {a: {uid: '1'}}": "2: clients.a.uid: expected an integer",
+    "version: 1\nclients: {a: {uid: 1, checks: {c: {ttl: soon}}}}": "2: clients.a.checks.c.ttl: expected a duration",
+    "version: 1\nrelay: &r {}\nspool: !!python/object:x {}": "3: spool: expected a mapping, found a mapping tagged",
+}
+
+
+@pytest.mark.parametrize("text", FILE_FAULTS)
+def test_faults_of_the_file(tmp_path: Path, text: str) -> None:
+    """The file is refused as a whole, with line and key path."""
+    found = faults(tmp_path, text)
+    assert any(fault.startswith(FILE_FAULTS[text]) for fault in found), found
+
+
+CLIENT_FAULTS = {
+    "a: {}": "identity: none given",
+    "a: {user: no-such-user}": "user: no such user: no-such-user",
+    "a: {uid: 1, user: root}": "user: given together with uid",
+    "a: {uid: 65534}": "overflow uid",
+    "a: {uid: 1, max_connections: 2000}": "max_connections: expected 1 to 1024",
+    "a: {uid: 1, children: [b]}": "children: only for kind: relay",
+    "a: {uid: 1, accept_unknown: true}": "accept_unknown: only for kind: relay",
+    "a: {uid: 1, socket: /" + "x" * 107 + "}": "path longer than 107 bytes",
+    "a: {uid: 1, checks: {c: {}}}": "urn is required",
+    "a: {uid: 1, checks: {c: {urn: [a, 'b:c']}}}": "expected a URN of 2 to 16 segments, found 'a'",
+    "a: {uid: 1, checks: {'a/b': {urn: 'b:c'}}}": "check name",
+    "a: {uid: 1, checks: {c: {urn: 'b:c', ttl: 40d}}}": "ttl: expected 1s to 30d",
+    "a: {uid: 1, socket: /run/sondad/relay/admin.sock}": "already used by relay.admin",
+}
+
+
+@pytest.mark.parametrize("text", CLIENT_FAULTS)
+def test_faults_of_one_client(tmp_path: Path, text: str) -> None:
+    """Only that client is at fault; the file is good and the other client is served."""
+    config = read(tmp_path, f"version: 1\nclients:\n  {text}\n  good: {{uid: 2}}\n")
+    fault = config.clients["a"].fault
+    assert fault is not None
+    assert CLIENT_FAULTS[text] in fault
+    assert config.clients["good"].fault is None
+
+
+def test_equal_identities_are_warned_about(tmp_path: Path) -> None:
+    """Both names are in the warning."""
+    config = read(tmp_path, "version: 1\nclients: {a: {uid: 1}, b: {uid: 1}, c: {uid: 1, unit: x}}\n")
+    assert config.warnings == ("clients a and b have identical identity attributes",)
+
+
+def test_access_follows_identity(tmp_path: Path) -> None:
+    """The contract's defaults for mode and owner, and what overrides them."""
+    text = (
+        "version: 1\nclients: {a: {uid: 5}, b: {gid: 6}, c: {unit: x}, "
+        'd: {uid: 5, mode: "0666"}, e: {unit: x, owner: 7, file_group: 8, mode: "0640"}}\n'
+    )
+    clients = read(tmp_path, text).clients
+    assert {name: access(client) for name, client in clients.items()} == {
+        "a": (0o600, 5, -1),
+        "b": (0o660, -1, 6),
+        "c": (0o666, -1, -1),
+        "d": (0o666, 5, -1),
+        "e": (0o640, 7, 8),
+    }
+
+
+def test_pure_mode_needs_no_identity(tmp_path: Path) -> None:
+    """Its peers are trusted; the listener may be a Unix socket."""
+    text = "version: 1\nrelay: {mode: pure, pure: {listen: 'unix:/run/x.sock', mode: \"0600\"}}\nclients: {a: {}}\n"
+    config = read(tmp_path, text)
+    assert config.clients["a"].fault is None
+    assert config.relay.pure.listen == UnixAddress(path="/run/x.sock", mode=0o600)
+
+
+words = st.sampled_from(
+    ["version", "relay", "clients", "upstream", "spool", "uid", "checks", "urn", "1", "a", "true", "~", "'x:y'", "10s"]
+)
+nodes = st.recursive(
+    words,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+        | st.lists(st.tuples(words, inner), max_size=4).map(
+            lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(words, nodes), max_size=4) | st.text(max_size=40))
+def test_any_text_is_a_configuration_or_a_list_of_faults(tmp_path: Path, content: object) -> None:
+    """No file makes the reader fail in another way."""
+    text = content if isinstance(content, str) else "".join(f"{key}: {value}\n" for key, value in content)  # type: ignore[union-attr]
+    (tmp_path / "relay.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with contextlib.suppress(ConfigError):
+        load(str(tmp_path / "relay.yaml"))
