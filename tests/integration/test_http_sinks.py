@@ -202,6 +202,27 @@ def test_a_refused_connection_says_so(station: Station) -> None:
     assert caught.value.retriable
 
 
+def test_a_receiver_without_tls_says_so(station: Station) -> None:
+    """An answer in plain text to the first words of TLS is told from other TLS failures."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        sink = opened(station, HttpPush(url=url))
+        with pytest.raises(SinkError) as caught:
+            sink.send(b"x")
+        sink.close()
+        thread.join(10)
+        assert str(caught.value) == f"HTTP push to '{url}' failed: the receiver does not speak TLS"
+
+
 def test_an_unknown_host_says_so(station: Station) -> None:
     """A name that no resolver has is a failure like any other."""
     sink = opened(station, HttpPush(url="http://no-such-host.invalid:1/"))

@@ -9,6 +9,8 @@ from typing import Final
 from common.errors import os_error_text
 
 _MAX_CHARS: Final = 300
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+"""What OpenSSL calls an answer in another protocol."""
 
 
 def cause_of(error: BaseException) -> str:
@@ -20,6 +22,8 @@ def cause_of(error: BaseException) -> str:
                     f"the certificate cannot be verified: {exc.verify_message}"
                     " (SSL_CERT_FILE in the daemon's environment names further certificates to trust)"
                 )
+            case ssl.SSLError() if exc.reason in _NO_TLS:
+                return "the receiver does not speak TLS"
             case ssl.SSLError():
                 return f"TLS failed: {exc.reason or exc}"
             case TimeoutError():

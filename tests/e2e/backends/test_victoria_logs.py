@@ -1,0 +1,51 @@
+"""A log store that speaks the Loki protocol takes what the loki sink pushes and gives every entry back."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.backends.victoria_logs import VictoriaLogs
+from tests.support.live_server import LiveServer
+from tests.support.polling import wait_until
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[VictoriaLogs]:
+    directory = tmp_path / "victoria-logs"
+    directory.mkdir()
+    store = VictoriaLogs(directory)
+    yield store
+    store.stop()
+
+
+def test_metrics_arrive_line_by_line(server: LiveServer, store: VictoriaLogs) -> None:
+    """In one stream with the static labels, each line with a nanosecond of its own, the last batch too."""
+    rate, secs = 4000, 2
+    scenario = {
+        "id": "up",
+        "signal_type": "metrics",
+        "name": "lines_total",
+        "rate": rate,
+        "duration": f"{secs}s",
+        "generator": {"type": "step", "step_size": 1},
+        "labels": {"job": "x y", "zone": "eu1"},
+        "dynamic_labels": [{"key": "host", "values": ['a"b', "c\\d", "ü"]}],
+        "encoder": {"type": "json_lines"},
+        "sink": {"type": "loki", "url": store.url, "batch_size": 700},
+    }
+    (row,) = server.launch({"version": 2, "scenarios": [scenario]})
+    stats = server.wait_for_state(row["id"], "finished", 20)
+    # On a busy machine ticks that are overdue at the end are not fired.
+    ticks = stats["total_events"]
+    assert ticks > rate
+    assert stats["errors"] == 0
+    wait_until(lambda: len(store.entries()) >= ticks, "all is stored", 20)
+    entries = store.entries()
+    assert {entry.stream for entry in entries} == {'{job="x y",zone="eu1"}'}
+    hosts = ['"a\\"b"', '"c\\\\d"', '"ü"']
+    for tick, entry in enumerate(entries):
+        assert re.search(r'"value":([0-9.]+)', entry.line)[1] == f"{tick}.0", entry.line
+        assert f'"host":{hosts[tick % 3]}' in entry.line
+    assert len({entry.time_ns for entry in entries}) == len(entries) == ticks

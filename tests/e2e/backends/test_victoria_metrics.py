@@ -1,0 +1,70 @@
+"""VictoriaMetrics takes what http_push sends and gives every sample back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.backends.victoria_metrics import VictoriaMetrics
+from tests.support.live_server import LiveServer
+from tests.support.polling import wait_until
+
+HOSTS = 5
+RATE = 5000
+SECS = 2
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[VictoriaMetrics]:
+    directory = tmp_path / "victoria-metrics"
+    directory.mkdir()
+    store = VictoriaMetrics(directory)
+    yield store
+    store.stop()
+
+
+def entry(**fields: Any) -> dict[str, Any]:
+    return {
+        "id": "up",
+        "signal_type": "metrics",
+        "name": "pushed_total",
+        "rate": RATE,
+        "duration": f"{SECS}s",
+        "generator": {"type": "step", "step_size": 1},
+        "labels": {"job": 'quoted "x"\\ and ü'},
+        "dynamic_labels": [{"key": "host", "prefix": "h", "cardinality": HOSTS}],
+        **fields,
+    }
+
+
+def test_prometheus_text_arrives_sample_by_sample(server: LiveServer, store: VictoriaMetrics) -> None:
+    """Every tick's value, label set and millisecond, however it was batched; the last batch too."""
+    sink = {"type": "http_push", "url": f"{store.url}/api/v1/import/prometheus", "batch_size": 100_000}
+    (row,) = server.launch({"version": 2, "scenarios": [entry(sink=sink)]})
+    stats = server.wait_for_state(row["id"], "finished", 20)
+    # On a busy machine ticks that are overdue at the end are not fired.
+    ticks = stats["total_events"]
+    assert ticks > RATE
+    assert stats["errors"] == 0
+    wait_until(lambda: sum(len(one["values"]) for one in store.series("pushed_total")) >= ticks, "all is stored")
+    series = store.series("pushed_total")
+    assert len(series) == HOSTS
+    for one in series:
+        host = int(one["metric"].pop("host").removeprefix("h"))
+        assert one["metric"] == {"__name__": "pushed_total", "job": 'quoted "x"\\ and ü'}
+        assert one["values"] == list(range(host, ticks, HOSTS))
+        first = one["timestamps"][0]
+        assert one["timestamps"] == [first + k for k in range(len(one["values"]))]
+
+
+def test_what_the_store_refuses_is_told(server: LiveServer, store: VictoriaMetrics) -> None:
+    """A wrong path is neither a delivery nor a failure of the scenario: the log has the reason."""
+    sink = {"type": "http_push", "url": f"{store.url}/no/such/path", "batch_size": 1}
+    (row,) = server.launch({"version": 2, "scenarios": [entry(sink=sink, rate=20, duration="500ms")]})
+    stats = server.wait_for_state(row["id"], "finished")
+    assert stats["total_events"] > 0
+    assert stats["errors"] == stats["total_sink_failures"] == 0
+    assert stats["last_successful_write_at"] is None
+    note = f"sonda: http_push sink: received HTTP 400 from '{store.url}/no/such/path'; discarding batch"
+    assert len(server.log_lines(note)) == 1

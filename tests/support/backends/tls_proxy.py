@@ -1,0 +1,78 @@
+"""A real nginx in front of a plain HTTP server: TLS with a certificate of a test authority."""
+
+import socket
+import subprocess
+from pathlib import Path
+
+from tests.support.backends import backend
+from tests.support.backends.running import RunningProgram, free_port
+
+CONFIGURATION = """
+daemon off;
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_max_body_size 64m;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {directory}/server.pem;
+        ssl_certificate_key {directory}/server.key;
+        location / {{ proxy_pass {upstream}; }}
+    }}
+}}
+"""
+
+
+class TlsProxy(RunningProgram):
+    """One nginx that ends TLS and passes requests on.
+
+    Args:
+        directory: its own.
+        upstream: URL of the server behind it.
+        names: what its certificate is good for, such as ``DNS:localhost``.
+
+    Attributes:
+        authority_path: PEM file of the certificate to trust.
+        port: where it listens on 127.0.0.1.
+    """
+
+    def __init__(self, directory: Path, upstream: str, names: str = "DNS:localhost,IP:127.0.0.1") -> None:
+        program = backend("nginx")
+        self.authority_path = directory / "authority.pem"
+        self.port = free_port()
+        _certify(directory, names)
+        configuration = directory / "nginx.conf"
+        configuration.write_text(CONFIGURATION.format(directory=directory, port=self.port, upstream=upstream))
+        super().__init__([program, "-c", str(configuration), "-e", "stderr"], directory, lambda _: self._listens())
+
+    def _listens(self) -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def _certify(directory: Path, names: str) -> None:
+    """Make an authority and a certificate signed by it."""
+    openssl = backend("openssl")
+
+    def run(*arguments: str) -> None:
+        subprocess.run([openssl, *arguments], cwd=directory, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    run(
+        *("req", "-x509", *key, "-keyout", "authority.key", "-out", "authority.pem", "-days", "2"),
+        *("-subj", "/CN=test authority", "-addext", "basicConstraints=critical,CA:TRUE"),
+    )
+    run("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=test server")
+    (directory / "extensions").write_text(f"subjectAltName={names}\n")
+    run(
+        *("x509", "-req", "-in", "server.csr", "-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial"),
+        *("-out", "server.pem", "-days", "2", "-extfile", "extensions"),
+    )
