@@ -30,6 +30,12 @@ def many(count: int) -> str:
     return "version: 2\ndefaults: {rate: 100, sink: {type: memory}}\nscenarios:\n" + entry * count
 
 
+def launch_in_time(server: LiveServer, body: str) -> str:
+    """POST a body of one entry until it is launched within a short time limit; returns the id."""
+    answer = wait_until(lambda: (found := server.post_yaml(body)).status_code == 201 and found, "a launch in time")
+    return str(answer.json()["id"])  # type: ignore[union-attr]
+
+
 def in_parallel(count: int, call: Callable[[requests.Session], requests.Response]) -> list[requests.Response]:
     """Do `call` in `count` threads at once, each on a connection of its own."""
     barrier = threading.Barrier(count)
@@ -151,21 +157,20 @@ def test_hung_control_calls_do_not_delay_what_observes(start_server: StartServer
 def test_a_delete_beyond_the_time_limit_is_408_and_still_happens(start_server: StartServer) -> None:
     """The scenario is gone at once, its name is free, and its worker is ended in the background."""
     server = start_server("--request-timeout", "1")
-    (row,) = server.launch(NAMED)
-    worker = server.worker(row["id"])
+    scenario_id = launch_in_time(server, NAMED)
+    worker = server.worker(scenario_id)
     worker.suspend()
-    answer = server.delete(f"/scenarios/{row['id']}")
+    answer = server.delete(f"/scenarios/{scenario_id}")
     assert (answer.status_code, answer.content) == (408, b"")
-    assert server.get(f"/scenarios/{row['id']}").status_code == 404
-    server.launch(NAMED)
+    assert server.get(f"/scenarios/{scenario_id}").status_code == 404
+    launch_in_time(server, NAMED)
     wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "the worker has gone")
 
 
 def test_a_launch_beyond_the_time_limit_is_408_and_leaves_nothing(start_server: StartServer) -> None:
     """When no worker gets ready in time nothing is launched, then or later, and the name is free again."""
     server = start_server("--request-timeout", "1")
-    server.launch(BODY)
-    before = [row["id"] for row in server.get("/scenarios").json()["scenarios"]]
+    before = launch_in_time(server, BODY)
     frozen = [process for process in server.descendants() if "resource_tracker" not in " ".join(process.cmdline())]
     for process in frozen:
         process.suspend()
@@ -174,11 +179,10 @@ def test_a_launch_beyond_the_time_limit_is_408_and_leaves_nothing(start_server: 
     for process in frozen:
         if process.is_running():
             process.resume()
-    assert [row["id"] for row in server.get("/scenarios").json()["scenarios"]] == before
-    (row,) = wait_until(lambda: server.post_yaml(NAMED).status_code == 201, "workers start again") and [
-        row for row in server.get("/scenarios").json()["scenarios"] if row["id"] not in before
-    ]
-    server.wait_for_events(row["id"])
+    assert [row["id"] for row in server.get("/scenarios").json()["scenarios"]] == [before]
+    scenario_id = launch_in_time(server, NAMED)
+    assert [row["id"] for row in server.get("/scenarios").json()["scenarios"]] == [before, scenario_id]
+    server.wait_for_events(scenario_id)
 
 
 def test_of_two_equal_names_at_once_exactly_one_wins(server: LiveServer) -> None:

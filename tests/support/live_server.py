@@ -14,8 +14,8 @@ import requests
 from tests.support.polling import wait_until
 
 COMMAND = str(Path(sys.executable).with_name("sonda-server"))
-START_SECS = 10
-STOP_SECS = 10
+START_SECS = 20
+STOP_SECS = 20
 REQUEST_SECS = 20
 
 Json = dict[str, Any]
@@ -141,7 +141,7 @@ class LiveServer:
             process.kill()
         self.process.wait(STOP_SECS)
 
-    def assert_nothing_left(self, timeout_secs: float = 5) -> None:
+    def assert_nothing_left(self, timeout_secs: float = 10) -> None:
         """Assert that no process and no shared memory remains of a daemon that has ended."""
         assert self.process.returncode is not None, "the daemon is still running"
         wait_until(lambda: not _session_members(self.pid), "no process is left", timeout_secs)
