@@ -16,11 +16,15 @@ def recorded_float(text: str) -> float:
     return digits * 10.0**power if power >= 0 else digits / 10.0**-power
 
 
+def recorded() -> list[dict[str, Any]]:
+    """Return all records: `entry`, less its sink, and its first `lines`."""
+    return [json.loads(line, parse_float=recorded_float) for line in GOLDEN_FILE.read_text().splitlines()]
+
+
 def recorded_metrics(*encoders: str) -> list[dict[str, Any]]:
-    """Return the records of metrics entries with one of `encoders`: `entry`, less its sink, and its first `lines`."""
-    records = [json.loads(line, parse_float=recorded_float) for line in GOLDEN_FILE.read_text().splitlines()]
+    """Return the records of metrics entries with one of `encoders`."""
     return [
         record
-        for record in records
+        for record in recorded()
         if record["entry"]["signal_type"] == "metrics" and record["entry"]["encoder"]["type"] in encoders
     ]

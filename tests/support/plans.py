@@ -4,8 +4,19 @@ from typing import Any
 
 import msgspec
 
-from common.plan import EntryPlan, RotatingLabel
-from common.specs import Constant, EncoderSpec, GeneratorSpec, Memory, PrometheusText
+from common.plan import EntryPlan, GeneratorPlan, Histogram, RotatingLabel, Summary
+from common.specs import (
+    Constant,
+    DistributionSpec,
+    EncoderSpec,
+    GeneratorSpec,
+    LogTemplate,
+    Memory,
+    PrometheusText,
+)
+
+DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+DEFAULT_QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 
 def entry_plan(**fields: Any) -> EntryPlan:
@@ -24,17 +35,35 @@ def entry_plan(**fields: Any) -> EntryPlan:
 
 
 def plan_of(entry: dict[str, Any]) -> EntryPlan:
-    """Return the plan of a metrics entry as users write it, its rotating labels included."""
+    """Return the plan of an entry as users write it, less its schedule."""
     return entry_plan(
+        signal_type=entry["signal_type"],
         name=entry["name"],
         rate=float(entry["rate"]),
-        generator=msgspec.convert(entry["generator"], GeneratorSpec, strict=False),
+        generator=_generator(entry),
         jitter=float(entry.get("jitter", 0.0)),
         jitter_seed=entry.get("jitter_seed", 0),
-        labels=entry.get("labels", {}),
+        labels=dict(sorted(entry.get("labels", {}).items())),
         dynamic_labels=tuple(_rotating(label) for label in entry.get("dynamic_labels", ())),
         encoder=msgspec.convert(entry["encoder"], EncoderSpec),
     )
+
+
+def _generator(entry: dict[str, Any]) -> GeneratorPlan:
+    match entry["signal_type"]:
+        case "metrics":
+            return msgspec.convert(entry["generator"], GeneratorSpec, strict=False)
+        case "logs":
+            return msgspec.convert(entry["log_generator"], LogTemplate)
+    drawn: dict[str, Any] = {
+        "distribution": msgspec.convert(entry["distribution"], DistributionSpec),
+        "observations_per_tick": entry.get("observations_per_tick", 100),
+        "mean_shift_per_sec": float(entry.get("mean_shift_per_sec", 0.0)),
+        "seed": entry.get("seed", 0),
+    }
+    if entry["signal_type"] == "histogram":
+        return Histogram(buckets=tuple(entry.get("buckets", DEFAULT_BUCKETS)), **drawn)
+    return Summary(quantiles=tuple(entry.get("quantiles", DEFAULT_QUANTILES)), **drawn)
 
 
 def _rotating(label: dict[str, Any]) -> RotatingLabel:

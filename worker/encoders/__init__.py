@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from common.plan import EntryPlan
-from common.specs import JsonLines, PrometheusText, Spec
+from common.specs import InfluxLp, JsonLines, PrometheusText, Spec, Syslog
 from worker.batch import Batch, Encoded
-from worker.encoders import json_lines, prometheus_text
+from worker.encoders import influx_lp, json_lines, prometheus_text, syslog
 
 
 class Encoder(Protocol):
@@ -23,7 +23,9 @@ class Encoder(Protocol):
 
 BUILDERS: Final[dict[type[Spec], Callable[[EntryPlan, Any], Encoder]]] = {
     PrometheusText: prometheus_text.build,
+    InfluxLp: influx_lp.build,
     JsonLines: json_lines.build,
+    Syslog: syslog.build,
 }
 """Specification type to `build(plan, spec)`."""
 

@@ -1,59 +1,54 @@
-"""`json_lines`: one compact JSON object a line. Source: encoder contract, section 8."""
+"""`json_lines` of metrics: one compact JSON object a line. Source: encoder contract, section 8."""
 
-import msgspec
-
-from common.labels import label_space
 from common.numbers import json_format
-from common.plan import EntryPlan
-from common.specs import JsonLines
+from common.plan import EntryPlan, ReplayRows
+from common.series import series_of
+from common.specs import JsonLines, LogTemplate
 from worker.batch import Batch, Encoded
-from worker.encoders.label_text import LabelSyntax, LabelText
-from worker.encoders.lines import lines, number_piece
+from worker.encoders.json_logs import JsonLogEncoder
+from worker.encoders.json_text import escape_json, label_syntax
+from worker.encoders.label_text import LabelText
+from worker.encoders.lines import LINE_FEED, Cells, Piece, joined, lines, number_piece
+from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import millisecond_runs, rfc3339
-
-
-def escape_json(text: str) -> str:
-    """Return `text` as it stands between the quotes of a JSON string."""
-    return msgspec.json.encode(text)[1:-1].decode()
 
 
 class JsonLinesEncoder:
     """`{"name":…,"value":…,"labels":{…},"timestamp":…}`."""
 
     def __init__(self, plan: EntryPlan, precision: int | None) -> None:
-        syntax = LabelSyntax(
-            opening=',"labels":{',
-            closing='},"timestamp":"',
-            empty=',"labels":{},"timestamp":"',
-            between=",",
-            key=lambda key: f'"{escape_json(key)}":"',
-            after_value='"',
-            escape=escape_json,
-        )
-        self._head = f'{{"name":"{escape_json(plan.name)}","value":'.encode()
-        self._labels = LabelText(label_space(plan), syntax)
+        series = series_of(plan)
+        syntax = label_syntax(before=',"labels":', after=',"timestamp":"')
+        self._heads = [f'{{"name":"{escape_json(one.name)}","value":'.encode() for one in series]
+        self._labels = SeriesText([LabelText(one.labels, syntax) for one in series])
         self._numbers = json_format(precision)
 
     def encode(self, batch: Batch) -> Encoded:
-        """Return one line a tick.
+        """Return a line for each series of each tick.
 
         Raises:
             EncoderError: a stamp lies before the epoch.
         """
+        lines_per_event = len(self._heads)
         runs = [
             lines(
-                stop - start,
-                self._head,
+                (stop - start) * lines_per_event,
+                self._names(stop - start),
                 number_piece(self._numbers, batch.values[start:stop]),
                 self._labels.piece(batch.first_tick + start, stop - start, batch.spike_mask),
                 stamp,
                 b'"}\n',
             )
-            for start, stop, stamp in millisecond_runs(batch.stamps_ns, rfc3339)
+            for start, stop, stamp in millisecond_runs(batch.stamps_ns, rfc3339, lines_per_event)
         ]
-        return Encoded(b"".join(runs), len(batch))
+        return joined(runs, len(batch), lines_per_event, LINE_FEED)
+
+    def _names(self, count: int) -> Piece:
+        return self._heads[0] if len(self._heads) == 1 else Cells(self._heads * count)
 
 
-def build(plan: EntryPlan, spec: JsonLines) -> JsonLinesEncoder:
-    """Return the encoder of `plan` under `spec`."""
+def build(plan: EntryPlan, spec: JsonLines) -> JsonLinesEncoder | JsonLogEncoder:
+    """Return the encoder of `plan` under `spec`; precision plays no part in logs."""
+    if isinstance(plan.generator, LogTemplate | ReplayRows):
+        return JsonLogEncoder(plan, plan.generator)
     return JsonLinesEncoder(plan, spec.precision)

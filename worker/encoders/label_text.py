@@ -16,15 +16,14 @@ import numpy as np
 
 from common.labels import LabelSpace, Rotation
 from common.mixing import mix
+from common.plan import EntryPlan
 from worker.batch import BATCH_EVENTS
-from worker.encoders.lines import Cells, Joined, Piece, lines
+from worker.encoders.lines import NOT_UTF8, Cells, Joined, Piece, lines
 
 _MAX_TABLE_TICKS: Final = 4096
 _MAX_TABLE_BYTES: Final = 4 * 1024 * 1024
 _MAX_SPIKE_SETS: Final = 64
 """Sets of active spikes whose texts are kept at a time."""
-_NOT_UTF8: Final = b"\xff"
-"""Ends every text of a rendered run, so that one join can be split again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +58,29 @@ class LabelText:
 
     def piece(self, first_tick: int, count: int, spike_mask: int) -> Piece:
         """Return the label text of `count` ticks with these spikes active: bytes when all have the same."""
+        text = self._text(spike_mask)
+        return text if isinstance(text, bytes) else text(first_tick, count)
+
+    def constant(self, spike_mask: int) -> bytes | None:
+        """Return the label text of every tick with these spikes active, or None when it rotates."""
+        text = self._text(spike_mask)
+        return text if isinstance(text, bytes) else None
+
+    def _text(self, spike_mask: int) -> "_Rotating | bytes":
         text = self._texts.get(spike_mask)
         if text is None:
             if len(self._texts) >= _MAX_SPIKE_SETS:
                 self._texts.clear()
             text = self._texts[spike_mask] = _text(self._space, self._syntax, spike_mask)
-        return text if isinstance(text, bytes) else text(first_tick, count)
+        return text
+
+
+def may_hold_line_feed(plan: EntryPlan) -> bool:
+    """Whether a label value of `plan` can contain one."""
+    texts = [*plan.labels.values(), *(spike.prefix for spike in plan.cardinality_spikes)]
+    for label in plan.dynamic_labels:
+        texts += [label.prefix, *(label.values or ())]
+    return any("\n" in text for text in texts)
 
 
 _Rotating = Callable[[int, int], Piece]
@@ -155,6 +171,6 @@ class _Rendered:
         if count == 1:
             return self.cell(first_tick)
         pieces = (piece if isinstance(piece, bytes) else piece(first_tick, count) for piece in self._pieces)
-        cells = lines(count, *pieces, _NOT_UTF8).split(_NOT_UTF8)
+        cells = lines(count, *pieces, NOT_UTF8).split(NOT_UTF8)
         cells.pop()
         return Cells(cells)

@@ -4,10 +4,17 @@ No step takes a Python-level loop over lines: with one column the constant rest 
 cells by one `replace` or `join`; with more, the pieces are laid out in one list with strided assignments and joined.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from common.numbers import NumberFormat
+from worker.batch import Encoded
+
+LINE_FEED = b"\n"
+NOT_UTF8 = b"\xff"
+"""Ends texts that may hold line feeds, until it is known where they end."""
 
 
 class Joined:
@@ -79,11 +86,21 @@ def _interleaved(count: int, heads: list[bytes], columns: list[Column], tail: by
     return b"".join(table)
 
 
+def joined(runs: Iterable[bytes], events: int, lines_per_event: int, line_end: bytes) -> Encoded:
+    """Return a batch from its runs of lines, which end with `line_end`: LINE_FEED, or NOT_UTF8 to be replaced by it."""
+    payload = b"".join(runs)
+    if line_end == LINE_FEED:
+        return Encoded(payload, events, lines_per_event)
+    ends = np.flatnonzero(np.frombuffer(payload, dtype=np.uint8) == NOT_UTF8[0]) + 1
+    return Encoded(payload.replace(NOT_UTF8, LINE_FEED), events, lines_per_event, ends)
+
+
 def number_piece(form: NumberFormat, values: NDArray[np.float64]) -> Piece:
-    """Return the numbers of a run: bytes when all have the same bits, else a column."""
-    if len(values) == 1:
-        return form.one(values.item())
-    bits = values.view(np.int64)
+    """Return the numbers of a run, row after row: bytes when all have the same bits, else a column."""
+    numbers = values.reshape(-1)
+    if len(numbers) == 1:
+        return form.one(numbers.item())
+    bits = numbers.view(np.int64)
     if bits[0] == bits[-1] and (bits == bits[0]).all():
-        return form.one(values.item(0))
-    return Joined(form.column(values))
+        return form.one(numbers.item(0))
+    return Joined(form.column(numbers))

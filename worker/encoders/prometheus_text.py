@@ -1,13 +1,15 @@
-"""`prometheus_text`: one line of Prometheus text exposition an event. Source: encoder contract, section 6."""
+"""`prometheus_text`: Prometheus text exposition, a line a series and tick. Source: encoder contract, section 6."""
 
 from common.exposition import escape_label_value
-from common.labels import label_space
 from common.numbers import text_format
 from common.plan import EntryPlan
+from common.series import Series, series_of
 from common.specs import PrometheusText
 from worker.batch import Batch, Encoded
 from worker.encoders.label_text import LabelSyntax, LabelText
-from worker.encoders.lines import lines, number_piece
+from worker.encoders.lines import LINE_FEED, joined, lines, number_piece
+from worker.encoders.refusal import RefusingEncoder, refuse_logs
+from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import decimal, millisecond_runs
 
 
@@ -15,38 +17,42 @@ class PrometheusTextEncoder:
     """`name{labels} value milliseconds`."""
 
     def __init__(self, plan: EntryPlan, precision: int | None) -> None:
-        syntax = LabelSyntax(
-            opening=f"{plan.name}{{",
-            closing="} ",
-            empty=f"{plan.name} ",
-            between=",",
-            key='{}="'.format,
-            after_value='"',
-            escape=escape_label_value,
-        )
-        self._series = LabelText(label_space(plan), syntax)
+        self._series = SeriesText([LabelText(series.labels, _syntax(series)) for series in series_of(plan)])
         self._numbers = text_format(precision)
 
     def encode(self, batch: Batch) -> Encoded:
-        """Return one line a tick.
+        """Return a line for each series of each tick.
 
         Raises:
             EncoderError: a stamp lies before the epoch.
         """
+        lines_per_event = self._series.lines_per_event
         runs = [
             lines(
-                stop - start,
+                (stop - start) * lines_per_event,
                 self._series.piece(batch.first_tick + start, stop - start, batch.spike_mask),
                 number_piece(self._numbers, batch.values[start:stop]),
                 b" ",
                 stamp,
-                b"\n",
+                LINE_FEED,
             )
-            for start, stop, stamp in millisecond_runs(batch.stamps_ns, decimal)
+            for start, stop, stamp in millisecond_runs(batch.stamps_ns, decimal, lines_per_event)
         ]
-        return Encoded(b"".join(runs), len(batch))
+        return joined(runs, len(batch), lines_per_event, LINE_FEED)
 
 
-def build(plan: EntryPlan, spec: PrometheusText) -> PrometheusTextEncoder:
+def _syntax(series: Series) -> LabelSyntax:
+    return LabelSyntax(
+        opening=f"{series.name}{{",
+        closing="} ",
+        empty=f"{series.name} ",
+        between=",",
+        key='{}="'.format,
+        after_value='"',
+        escape=escape_label_value,
+    )
+
+
+def build(plan: EntryPlan, spec: PrometheusText) -> PrometheusTextEncoder | RefusingEncoder:
     """Return the encoder of `plan` under `spec`."""
-    return PrometheusTextEncoder(plan, spec.precision)
+    return refuse_logs() if plan.signal_type == "logs" else PrometheusTextEncoder(plan, spec.precision)

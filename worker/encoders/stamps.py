@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import EncoderError
-from worker.encoders.lines import Cells, Piece
+from worker.encoders.lines import Cells, Joined, Piece
 
 Run = tuple[int, int, Piece]
 """Start and stop within the batch, and the timestamp of these ticks."""
@@ -25,12 +26,13 @@ _MIN_RUN_LINES: Final = 16
 """PERF: with fewer lines a run, cells for single lines are cheaper than one assembly a run."""
 
 
-def millisecond_runs(stamps_ns: NDArray[np.int64], text: Callable[[int], bytes]) -> list[Run]:
+def millisecond_runs(stamps_ns: NDArray[np.int64], text: Callable[[int], bytes], lines_per_event: int = 1) -> list[Run]:
     """Return the runs of a batch whose format prints milliseconds.
 
     Args:
         stamps_ns: int64[n], ns since the epoch, never decreasing.
         text: milliseconds since the epoch to what is printed.
+        lines_per_event: how many lines print the stamp of each event.
 
     Raises:
         EncoderError: a stamp lies before the epoch.
@@ -38,12 +40,12 @@ def millisecond_runs(stamps_ns: NDArray[np.int64], text: Callable[[int], bytes])
     count = len(stamps_ns)
     first_ms = stamps_ns.item(0) // _NS_PER_MS
     last_ms = stamps_ns.item(-1) // _NS_PER_MS
-    if first_ms < 0:
-        raise EncoderError("timestamp before Unix epoch")
+    _check_epoch(first_ms)
     if first_ms == last_ms:
         return [(0, count, text(first_ms))]
-    if count < _MIN_RUN_LINES * (last_ms - first_ms):
-        return [(0, count, Cells([text(stamp_ms) for stamp_ms in (stamps_ns // _NS_PER_MS).tolist()]))]
+    if count * lines_per_event < _MIN_RUN_LINES * (last_ms - first_ms):
+        stamps_ms = np.repeat(stamps_ns // _NS_PER_MS, lines_per_event)
+        return [(0, count, Cells([text(stamp_ms) for stamp_ms in stamps_ms.tolist()]))]
     edges = np.searchsorted(stamps_ns, np.arange(first_ms + 1, last_ms + 1) * _NS_PER_MS).tolist()
     starts = [0, *edges]
     stops = [*edges, count]
@@ -54,9 +56,26 @@ def millisecond_runs(stamps_ns: NDArray[np.int64], text: Callable[[int], bytes])
     ]
 
 
-def decimal(stamp_ms: int) -> bytes:
-    """Return `stamp_ms` in decimal."""
-    return b"%d" % stamp_ms
+def nanoseconds(stamps_ns: NDArray[np.int64], lines_per_event: int) -> Piece:
+    """Return the stamps of a batch in decimal nanoseconds, one a line.
+
+    Raises:
+        EncoderError: a stamp lies before the epoch.
+    """
+    _check_epoch(stamps_ns.item(0))
+    if len(stamps_ns) == 1:
+        return decimal(stamps_ns.item())
+    return Joined(msgspec.json.encode(np.repeat(stamps_ns, lines_per_event).tolist())[1:-1])
+
+
+def _check_epoch(first_stamp: int) -> None:
+    if first_stamp < 0:
+        raise EncoderError("timestamp before Unix epoch")
+
+
+def decimal(stamp: int) -> bytes:
+    """Return `stamp` in decimal."""
+    return b"%d" % stamp
 
 
 def rfc3339(stamp_ms: int) -> bytes:

@@ -6,21 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.golden import recorded_metrics
+from tests.support.golden import recorded
 from tests.support.plans import plan_of
 from worker import encoders, generators
 from worker.batch import Batch
 
-ENCODERS = ("prometheus_text", "json_lines")
 STAMP_NS = 1731587696789_000_000
-STAMPS = re.compile(r'1731587696789(?=$)|"2024-11-14T12:34:56\.789Z"', re.MULTILINE)
+STAMPS = re.compile(
+    r'1731587696789(000000)?(?=$)|"2024-11-14T12:34:56\.789Z"|(?<=>1 )2024-11-14T12:34:56\.789Z', re.MULTILINE
+)
 
 
 def known_entries() -> list[Any]:
-    return [
-        pytest.param(record["entry"], record["lines"], id=record["entry"]["id"])
-        for record in recorded_metrics(*ENCODERS)
-    ]
+    return [pytest.param(record["entry"], record["lines"], id=record["entry"]["id"]) for record in recorded()]
 
 
 @pytest.mark.parametrize(("entry", "lines"), known_entries())
