@@ -96,7 +96,7 @@ class AdminEndpoint:
             if isinstance(work, Answer):
                 exchange.reply(work)
             else:
-                self._workers.submit(work, lambda result: exchange.reply(_answer_of(result)))
+                self._workers.submit(work, lambda result: _finish(exchange, result))
 
     def _route(self, exchange: Exchange, request: Request) -> Answer | Callable[[], Answer]:
         if exchange.caller.denied is not None:
@@ -197,10 +197,11 @@ def _unavailable(error: BaseException) -> Answer:
     return RefusedError(503, "UnknownError", str(error), ("Retry-After", "1")).answer()
 
 
-def _answer_of(result: Answer | BaseException | None) -> Answer:
+def _finish(exchange: Exchange, result: Answer | BaseException | None) -> None:
     if isinstance(result, Answer):
-        return result
-    raise result if result is not None else TypeError("a reader without an answer")
+        exchange.reply(result)
+    else:
+        exchange.fail(result or TypeError("an answer is missing"))
 
 
 def _count(parameters: dict[str, str], name: str, default: int, maximum: int) -> int:

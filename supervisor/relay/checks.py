@@ -93,13 +93,15 @@ class CheckEndpoint:
         )
 
     def _continue(self, exchange: Exchange, origin: _Origin, result: Report | BaseException | None) -> None:
-        try:
-            if isinstance(result, Report):
+        if isinstance(result, RefusedError):
+            exchange.reply(result.answer())
+        elif isinstance(result, Report):
+            try:
                 self._submit(exchange, origin, result)
-            elif isinstance(result, BaseException):
-                raise result
-        except RefusedError as refused:
-            exchange.reply(refused.answer())
+            except RefusedError as refused:
+                exchange.reply(refused.answer())
+        else:
+            exchange.fail(result or TypeError("a report is missing"))
 
     def _admit(self, exchange: Exchange, request: Request) -> _Origin:
         """Steps 1 to 4: identity, path, method, version, rate."""

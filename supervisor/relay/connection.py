@@ -11,6 +11,7 @@ peer could lose the answer.
 
 import contextlib
 import enum
+import logging
 import socket
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from supervisor.relay.request import Request, RequestReader
 
 if TYPE_CHECKING:
     from supervisor.relay.listener import Listener
+
+logger = logging.getLogger(__name__)
 
 _RECV_BYTES: Final = 65536
 _LINGER_SECS: Final = 2.0
@@ -68,6 +71,11 @@ class Exchange:
     def reply(self, answer: Answer) -> None:
         """Send the answer; called exactly once, on the main thread."""
         self._reply(self, answer)
+
+    def fail(self, error: BaseException) -> None:
+        """Answer 500 because of a fault here; the log has the whole story, the answer none of it."""
+        logger.error("A request ended with an unexpected fault.", exc_info=error)
+        self.reply(RefusedError(500, "UnknownError", "unexpected fault, see the relay's log").answer())
 
 
 class Connection:
@@ -151,8 +159,11 @@ class Connection:
         exchange = Exchange(self._reader.request, self._caller, http.version_of(self._reader.request), self._reply)
         if refused is not None:
             exchange.reply(refused.answer())
-        else:
+            return
+        try:
             self._listener.serve(exchange)
+        except Exception as error:  # noqa: BLE001 - one request's fault is not the end of the relay
+            exchange.fail(error)
 
     def _reply(self, exchange: Exchange, answer: Answer) -> None:
         if self._stage is not _Stage.SERVING:

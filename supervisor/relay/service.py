@@ -275,7 +275,10 @@ class Relay:
         now, wall_secs = time.monotonic(), time.time()
         for key, state in self._ledger.states.items():
             ttl_secs = ttl_secs_of(self._config, key)
-            if ttl_secs is not None and not state.stale:
+            if ttl_secs is None:
+                if state.stale:
+                    self._ledger.states[key] = msgspec.structs.replace(state, stale=False)
+            elif not state.stale:
                 self._staleness.expect(key, now + state.updated_ms / 1000 + ttl_secs - wall_secs)
 
     def _tick(self) -> None:

@@ -1,6 +1,6 @@
 """Accepted updates per second and latency of the relay, beside a bare Falcon-on-waitress handler in the same run.
 
-Run as `python -m tests.bench.bench_relay [--seconds S]`. Prints, for 1, 8 and 64 connecting clients over one Unix
+Run as `python tests/bench/bench_relay.py [--seconds S]`. Prints, for 1, 8 and 64 connecting clients over one Unix
 socket, the rate and the p50 and p99 latency of the relay with `sync: commit` and `sync: off`, and of the bare handler,
 which parses the same body and answers 202; then the recovery time of a full spool and the memory with 1 000 clients.
 """
@@ -10,6 +10,7 @@ import contextlib
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -103,27 +104,54 @@ def _answers(path: str) -> bool:
 
 def bench_rates(seconds: float) -> None:
     """Print the table of rates and latencies."""
-    print(f"{'clients':>7}  {'server':<22} {'updates/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'ratio':>6}")
+    print(f"{'clients':>7}  {'server':<22} {'updates/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>7} {'ratio':>6}")
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         targets = {"falcon on waitress": f"{root}/bare.sock"}
-        stack.enter_context(process(["-c", BARE, targets["falcon on waitress"]], targets["falcon on waitress"]))
+        servers = {
+            "falcon on waitress": stack.enter_context(
+                process(["-c", BARE, targets["falcon on waitress"]], targets["falcon on waitress"])
+            )
+        }
         for sync in ("commit", "off"):
             folder = root / sync
             folder.mkdir()
             config = folder / "relay.yaml"
             config.write_text(CONFIG.format(root=folder, sync=sync, uid=0))
             targets[f"relay, sync: {sync}"] = f"{folder}/run/clients/agent.sock"
-            stack.enter_context(
-                process(["-m", "supervisor.relay", "--config", str(config)], targets[f"relay, sync: {sync}"])
-            )
+            arguments = ["-m", "supervisor.relay", "--config", str(config)]
+            servers[f"relay, sync: {sync}"] = stack.enter_context(process(arguments, targets[f"relay, sync: {sync}"]))
         for clients in (1, 8, 64):
             bare = 0.0
             for name, path in targets.items():
                 drive(path, clients, 0.3)
+                before = cpu_secs(servers[name].pid)
                 rate, p50, p99 = drive(path, clients, seconds)
+                cpu_us = (cpu_secs(servers[name].pid) - before) / (rate * seconds) * 1e6
                 bare = bare or rate
-                print(f"{clients:>7}  {name:<22} {rate:>10.0f} {p50:>8.3f} {p99:>8.3f} {rate / bare:>6.2f}")
+                print(
+                    f"{clients:>7}  {name:<22} {rate:>10.0f} {p50:>8.3f} {p99:>8.3f} {cpu_us:>7.0f} {rate / bare:>6.2f}"
+                )
+
+
+def bench_commit() -> None:
+    """Print what one synced SQLite commit takes here: the floor of a durable update that waits alone."""
+    with tempfile.TemporaryDirectory() as root, contextlib.closing(sqlite3.connect(f"{root}/x.db")) as db:
+        db.isolation_level = None
+        db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (x BLOB);")
+        times = []
+        for _ in range(300):
+            started = time.perf_counter()
+            db.execute("INSERT INTO t VALUES (?)", (BODY * 4,))
+            times.append(time.perf_counter() - started)
+    times.sort()
+    print(f"one synced commit alone: p50 {times[150] * 1e3:.3f} ms, p99 {times[297] * 1e3:.3f} ms")
+
+
+def cpu_secs(pid: int) -> float:
+    """Return the processor time a process has used."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def bench_recovery(entries: int) -> None:
@@ -167,6 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=3.0, help="duration of each measurement")
     arguments = parser.parse_args()
+    bench_commit()
     bench_rates(arguments.seconds)
     bench_recovery(100_000)
     bench_memory(1000)

@@ -3,6 +3,8 @@
 import json
 import random
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections import defaultdict
@@ -28,7 +30,8 @@ def child_config(url: str, rest: str = "", upstream: str = "") -> str:
 class ScriptedParent:
     """A server of the same API whose answers a test chooses; keeps what it received, in order."""
 
-    def __init__(self, answer: Callable[[int], bytes | None]) -> None:
+    def __init__(self, answer: Callable[[int], bytes | None], tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.received: list[tuple[str, str, dict[str, str]]] = []
         self.answer = answer
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -43,7 +46,12 @@ class ScriptedParent:
                 return
             threading.Thread(target=self._answer, args=(sock,), daemon=True).start()
 
-    def _answer(self, sock: socket.socket) -> None:
+    def _answer(self, plain: socket.socket) -> None:
+        try:
+            sock = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+        except OSError:
+            plain.close()
+            return
         with sock:
             octets = b""
             while b"\r\n\r\n" not in octets:
@@ -263,3 +271,29 @@ def test_racing_duplicates_are_applied_once(tmp_path: Path) -> None:
             thread.join()
         assert statuses == [202] * 16
         assert relay.check("agent", "c0")["updates"] == 1
+
+
+def test_https_is_verified_against_the_configured_authority(tmp_path: Path) -> None:
+    """A parent with a certificate of an unknown authority gets nothing; with `ca_file` it gets everything."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    parent = ScriptedParent(lambda _: reply(202), tls)
+    try:
+        config = child_config(f"https://localhost:{parent.port}")
+        with live(tmp_path / "child", config) as child:
+            assert child.post("agent", "c0", update(1)).status == 202
+            wait_until(
+                lambda: "CERTIFICATE_VERIFY_FAILED" in str(child.admin("GET", "/state").json()["upstream"]), "refused"
+            )
+            assert parent.received == []
+            trusted = config.replace("timeout: 1s", f"timeout: 5s, ca_file: '{certificate}'")
+            child.config.write_text(trusted.replace("{root}", str(child.root)))
+            assert child.admin("POST", "/state?action=reload").status == 202
+            wait_until(lambda: drained(child), "the update is forwarded")
+            order_is_kept(parent.received, {"c0": [1]})
+    finally:
+        parent.close()
