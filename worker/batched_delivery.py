@@ -7,8 +7,8 @@
               accepted, waiting                          ├─ retriable, attempts left ──► pause ──► the same request
                                                          └─ otherwise ──► one failure; the request is gone
 
-An event that is only buffered counts as an event at once. The event that makes the buffer due has the outcome of the
-request. Source: sinks contract, sections 3, 6 and 11.
+An event that is only buffered counts as an event at once. The event whose line makes the buffer due has the outcome of
+the request. Source: sinks contract, sections 3, 6 and 11.
 """
 
 from collections.abc import Callable
@@ -72,29 +72,31 @@ class BatchedDelivery:
     def deliver(self, batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
         """Buffer a batch, sending what becomes due; return which of its events count, as ranges [start, stop).
 
-        After the first failure under `on_sink_error: fail`, `fatal` is set and the rest is not tried.
+        An event of several lines counts when all of them were written; the line that fails takes the rest of its event
+        along. After the first failure under `on_sink_error: fail`, `fatal` is set and the rest is not tried.
         """
+        per_event = encoded.lines_per_event
         counted: list[tuple[int, int]] = []
-        start = 0
-        while start < encoded.events:
-            added = self._buffer.add(batch, encoded, start, self._clock.monotonic_ns(), self._clock.wall_ns())
-            waiting = added.stop - start - added.due
-            self._outcomes.accept(waiting, added.payload_bytes - added.last_bytes)
-            if added.due:
-                error = self._flush()
-                if error is None:
-                    self._outcomes.accept(1, added.last_bytes)
-                    waiting += 1
-                elif self._fails:
+        start = line = 0
+        while start < encoded.events and self.fatal is None:
+            line = self._buffer.add(batch, encoded, line, self._clock.monotonic_ns(), self._clock.wall_ns())
+            due = self._buffer.is_due
+            error = self._flush() if due else None
+            stop = (line if error is None else line - 1) // per_event
+            if stop > start:
+                begin, end = (self._buffer.offset(encoded, event * per_event) for event in (start, stop))
+                self._outcomes.accept(stop - start, end - begin)
+                counted.append((start, stop))
+            if error is not None:
+                if self._fails:
                     self.fatal = error
                 else:
                     self._outcomes.log_failure(error)
+                stop += 1
+                line = stop * per_event
+            if due:
                 self._progressed()
-            if waiting:
-                counted.append((start, start + waiting))
-            if self.fatal is not None:
-                break
-            start = added.stop
+            start = stop
         return counted
 
     def finish(self) -> None:

@@ -392,7 +392,7 @@ def test_a_loki_push_goes_to_the_push_path(station: Station, receiver: Receiver)
     sink = opened(station, Loki(url=f"{receiver.url}/"), labels={"rack": "r2", "app": "edge"})
     before_ns = time.time_ns()
     batch = Batch(0, np.zeros(2), np.zeros(2, dtype=np.int64))
-    sink.send(sink.request([Piece(batch, 0, 2, b"up\ndown\n", before_ns)]))
+    sink.send(sink.request([Piece(batch, 0, 2, b"up\ndown\n", None, before_ns)]))
     sink.close()
     (request,) = receiver.requests
     assert request.line == "POST //loki/api/v1/push HTTP/1.1"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -21,11 +22,19 @@ def stamp_texts(stamps_ns: NDArray[np.int64]) -> list[str]:
     return msgspec.json.encode(np.maximum(stamps_ns, 0).tolist()).decode()[1:-1].split(",")
 
 
-def line_texts(payload: bytes) -> list[str]:
-    """Return the lines of `payload` without their line feeds; what is no UTF-8 becomes U+FFFD."""
-    lines = payload.decode(errors="replace").split("\n")
-    lines.pop()
-    return lines
+def line_texts(payload: bytes, ends: NDArray[np.int64] | None = None) -> list[str]:
+    """Return the lines of `payload` without the line feeds behind them; what is no UTF-8 becomes U+FFFD.
+
+    Args:
+        payload: lines back to back.
+        ends: int64[n], the offset behind each line; None when every line ends with its only line feed.
+    """
+    if ends is None:
+        lines = payload.decode(errors="replace").split("\n")
+        lines.pop()
+        return lines
+    bounds = pairwise([0, *ends.tolist()])
+    return [payload[begin:end].rstrip(b"\n").decode(errors="replace") for begin, end in bounds]
 
 
 def push_body(streams: Iterable[Stream], *, spelled_out: bool) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -45,8 +46,7 @@ class RecordingSink:
 
     def request(self, pieces: Sequence[Piece]) -> bytes:
         for piece in pieces:
-            stamps = piece.batch.stamps_ns[piece.first : piece.first + piece.events]
-            assert len(stamps) == piece.events == piece.payload.count(b"\n")
+            assert piece.lines == piece.payload.count(b"\n")
         return b"".join(piece.payload for piece in pieces)
 
     def send(self, request: bytes) -> str | None:
@@ -90,10 +90,11 @@ class Stage:
             fails=self.fails,
         )
 
-    def deliver(self, *events: bytes) -> list[tuple[int, int]]:
-        stamps = np.arange(len(events), dtype=np.int64)
-        batch = Batch(0, np.zeros(len(events)), stamps)
-        return self.delivery.deliver(batch, Encoded(b"".join(events), len(events)))
+    def deliver(self, *lines: bytes, per_event: int = 1, known: bool = False) -> list[tuple[int, int]]:
+        events = len(lines) // per_event
+        batch = Batch(0, np.zeros(events), np.arange(events, dtype=np.int64))
+        ends = np.cumsum([len(line) for line in lines]) if known else None
+        return self.delivery.deliver(batch, Encoded(b"".join(lines), events, per_event, ends))
 
 
 class OneByOne:
@@ -111,16 +112,17 @@ class OneByOne:
         self.counters = Counters()
         self.over = False
 
-    def write(self, event: bytes) -> bool:
-        """Write one event; return whether it counts."""
-        self.buffer.append(event)
-        size = len(self.buffer) if self.rule.unit == "events" else sum(map(len, self.buffer))
-        aged = self.rule.max_age_ns > 0 and self.now_ns - self.flushed_ns >= self.rule.max_age_ns
-        if (size >= self.rule.limit or aged) and not self.flush():
-            self.over = self.fails
-            return False
+    def write(self, lines: Sequence[bytes]) -> bool:
+        """Write the lines of one event up to the first that fails; return whether the event counts."""
+        for line in lines:
+            self.buffer.append(line)
+            size = len(self.buffer) if self.rule.unit == "lines" else sum(map(len, self.buffer))
+            aged = self.rule.max_age_ns > 0 and self.now_ns - self.flushed_ns >= self.rule.max_age_ns
+            if (size >= self.rule.limit or aged) and not self.flush():
+                self.over = self.fails
+                return False
         self.counters.total_events += 1
-        self.counters.bytes_emitted += len(event)
+        self.counters.bytes_emitted += sum(map(len, lines))
         return True
 
     def flush(self) -> bool:
@@ -143,34 +145,43 @@ class OneByOne:
         return True
 
 
-event_texts = st.binary(min_size=0, max_size=12).map(lambda text: text.replace(b"\n", b"") + b"\n")
+line_texts = st.binary(min_size=0, max_size=12).map(lambda text: text.replace(b"\n", b"") + b"\n")
 rules = st.builds(
     Batching,
     limit=st.integers(0, 40),
-    unit=st.sampled_from(["bytes", "events"]),
+    unit=st.sampled_from(["bytes", "lines"]),
     max_age_ns=st.sampled_from([0, 3 * MS, 10 * MS]),
 )
 
 
 @given(
     rule=rules,
-    batches=st.lists(st.tuples(st.integers(0, 8 * MS), st.lists(event_texts, min_size=1, max_size=30)), max_size=12),
+    batches=st.lists(st.tuples(st.integers(0, 8 * MS), st.lists(line_texts, min_size=4, max_size=30)), max_size=12),
+    per_event=st.integers(1, 4),
+    known=st.booleans(),
     outcomes=st.lists(st.sampled_from(OUTCOMES), max_size=30),
     request_ns=st.sampled_from([0, MS, 4 * MS]),
     fails=st.booleans(),
 )
 def test_batches_are_written_as_if_one_by_one(
-    rule: Batching, batches: list[tuple[int, list[bytes]]], outcomes: list[Outcome], request_ns: int, fails: bool
+    rule: Batching,
+    batches: list[tuple[int, list[bytes]]],
+    per_event: int,
+    known: bool,
+    outcomes: list[Outcome],
+    request_ns: int,
+    fails: bool,
 ) -> None:
     """Whatever the sizes, ages, delays and failures: same bodies, same counters, same events that count."""
     stage = Stage(rule, outcomes, fails=fails)
     stage.sink.request_ns = request_ns
     stage.delivery.open()
     model = OneByOne(rule, outcomes, request_ns, fails, stage.clock.now_ns)
-    for wait_ns, events in batches:
+    for wait_ns, lines in batches:
+        events = [lines[i : i + per_event] for i in range(0, len(lines) - per_event + 1, per_event)]
         stage.clock.now_ns += wait_ns
         model.now_ns += wait_ns
-        ranges = stage.deliver(*events)
+        ranges = stage.deliver(*chain(*events), per_event=per_event, known=known)
         expected = []
         for index, event in enumerate(events):
             if model.write(event):
@@ -218,7 +229,7 @@ def test_age_counts_from_the_last_flush() -> None:
 
 def test_a_failed_request_loses_its_batch_and_no_other() -> None:
     """One failure however many events it held; the next batch goes out as ever."""
-    stage = Stage(Batching(2, "events", 0), ["failed"])
+    stage = Stage(Batching(2, "lines", 0), ["failed"])
     assert stage.deliver(b"a\n", b"b\n", b"c\n", b"d\n") == [(0, 1), (2, 4)]
     assert stage.sink.taken == [b"c\nd\n"]
     assert (stage.counters.total_events, stage.counters.errors, stage.counters.total_sink_failures) == (3, 1, 1)
@@ -230,7 +241,7 @@ def test_a_failed_request_loses_its_batch_and_no_other() -> None:
 def test_a_retry_sends_the_same_body_again() -> None:
     """Until it is taken, without a failure being counted."""
     stage = Stage(
-        Batching(2, "events", 0),
+        Batching(2, "lines", 0),
         ["failed", "failed", "taken"],
         Retry(max_attempts=2, initial_backoff="100ms", max_backoff="1s"),
     )
@@ -243,7 +254,7 @@ def test_a_retry_sends_the_same_body_again() -> None:
 def test_an_exhausted_retry_is_one_failure() -> None:
     """All attempts at a request together count once, and the log says each of them."""
     stage = Stage(
-        Batching(1, "events", 0), ["failed"] * 3, Retry(max_attempts=2, initial_backoff="1ms", max_backoff="1ms")
+        Batching(1, "lines", 0), ["failed"] * 3, Retry(max_attempts=2, initial_backoff="1ms", max_backoff="1ms")
     )
     assert stage.deliver(b"a\n") == []
     assert len(stage.sink.sent) == 3
@@ -256,7 +267,7 @@ def test_an_exhausted_retry_is_one_failure() -> None:
 
 def test_what_can_never_succeed_is_not_tried_again() -> None:
     """A terminal error ends the attempts at once."""
-    stage = Stage(Batching(1, "events", 0), ["broken"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms"))
+    stage = Stage(Batching(1, "lines", 0), ["broken"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms"))
     stage.deliver(b"a\n")
     assert len(stage.sink.sent) == 1
     assert stage.waiter.pauses == []
@@ -264,7 +275,7 @@ def test_what_can_never_succeed_is_not_tried_again() -> None:
 
 def test_no_retry_once_all_is_given_up() -> None:
     """When the time of a stop is over, the last failure stands."""
-    stage = Stage(Batching(1, "events", 0), ["failed"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms"))
+    stage = Stage(Batching(1, "lines", 0), ["failed"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms"))
     stage.waiter.give_up_ns = stage.clock.now_ns
     stage.deliver(b"a\n")
     assert len(stage.sink.sent) == 1
@@ -273,7 +284,7 @@ def test_no_retry_once_all_is_given_up() -> None:
 
 def test_the_rest_is_sent_at_the_end() -> None:
     """The final flush counts as a delivery, and the sink is closed behind it."""
-    stage = Stage(Batching(100, "events", 0))
+    stage = Stage(Batching(100, "lines", 0))
     stage.deliver(b"a\n", b"b\n")
     stage.clock.now_ns += 7
     stage.delivery.finish()
@@ -284,7 +295,7 @@ def test_the_rest_is_sent_at_the_end() -> None:
 
 def test_nothing_is_sent_at_the_end_when_nothing_waits() -> None:
     """An empty buffer needs no request, and counts nothing."""
-    stage = Stage(Batching(1, "events", 0))
+    stage = Stage(Batching(1, "lines", 0))
     stage.delivery.finish()
     assert stage.sink.sent == []
     assert stage.counters == Counters()
@@ -293,7 +304,7 @@ def test_nothing_is_sent_at_the_end_when_nothing_waits() -> None:
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_failed_last_flush_is_counted_and_said(fails: bool) -> None:
     """It is a failure like any other, and under `fail` the scenario's."""
-    stage = Stage(Batching(100, "events", 0), ["failed"], fails=fails)
+    stage = Stage(Batching(100, "lines", 0), ["failed"], fails=fails)
     stage.deliver(b"a\n")
     stage.delivery.finish()
     assert (stage.counters.total_events, stage.counters.errors) == (1, 1)
@@ -303,7 +314,7 @@ def test_a_failed_last_flush_is_counted_and_said(fails: bool) -> None:
 
 def test_a_failure_that_ends_the_scenario_leaves_the_buffer() -> None:
     """Under `fail` nothing more is written after the first failure, not even at the close."""
-    stage = Stage(Batching(1, "events", 0), ["failed"], fails=True)
+    stage = Stage(Batching(1, "lines", 0), ["failed"], fails=True)
     stage.deliver(b"a\n", b"b\n")
     assert str(stage.delivery.fatal) == "not now"
     stage.delivery.abandon()
@@ -313,7 +324,7 @@ def test_a_failure_that_ends_the_scenario_leaves_the_buffer() -> None:
 
 def test_refused_batches_are_said_once_a_minute_and_counted_nowhere() -> None:
     """A 4xx is neither a failure nor a delivery; the log tells how many there were."""
-    stage = Stage(Batching(1, "events", 0), ["refused"] * 4)
+    stage = Stage(Batching(1, "lines", 0), ["refused"] * 4)
     stage.deliver(b"a\n", b"b\n", b"c\n")
     assert stage.waiter.lines == ["refused for good"]
     stage.clock.now_ns += 60_000 * MS
@@ -324,14 +335,14 @@ def test_refused_batches_are_said_once_a_minute_and_counted_nowhere() -> None:
 
 def test_every_request_is_shown_when_it_ends() -> None:
     """Counters are published behind each request of a batch, not only behind the batch."""
-    stage = Stage(Batching(2, "events", 0))
+    stage = Stage(Batching(2, "lines", 0))
     stage.deliver(*[b"a\n"] * 6)
     assert stage.shown == [2, 4, 6]
 
 
 def test_a_sink_that_does_not_open_is_one_failure() -> None:
     """Its text is kept, and the scenario ends."""
-    stage = Stage(Batching(2, "events", 0))
+    stage = Stage(Batching(2, "lines", 0))
     stage.sink.opens = False
     with pytest.raises(SinkOpenError):
         stage.delivery.open()
@@ -342,7 +353,7 @@ def test_a_sink_that_does_not_open_is_one_failure() -> None:
 def test_memory_is_bounded_whatever_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A buffer that has grown to the bound is sent with the batch that filled it."""
     monkeypatch.setattr(batching, "MAX_BUFFERED_BYTES", 10)
-    for unit in ("bytes", "events"):
+    for unit in ("bytes", "lines"):
         stage = Stage(Batching(2**64 - 1, unit, 0))  # type: ignore[arg-type]
         stage.deliver(b"aaa\n", b"bbb\n")
         assert stage.sink.sent == []

@@ -32,7 +32,7 @@ def piece(*lines: str, first_tick: int = 0, first: int = 0, written_ns: int = 0,
     events = first + len(lines)
     stamps = np.arange(first_tick, first_tick + events, dtype=np.int64)
     batch = Batch(first_tick, np.zeros(events), stamps, spike_mask)
-    return Piece(batch, first, len(lines), "".join(f"{line}\n" for line in lines).encode(), written_ns)
+    return Piece(batch, first, len(lines), "".join(f"{line}\n" for line in lines).encode(), None, written_ns)
 
 
 def pushed(entry: EntryPlan, *pieces: Piece) -> list[dict[str, Any]]:
@@ -72,6 +72,13 @@ def test_lines_lose_their_feed_and_what_is_no_text(lines: list[bytes]) -> None:
     """Each line by itself: a broken character does not reach into the next."""
     payload = b"".join(line + b"\n" for line in lines)
     assert line_texts(payload) == [line.decode(errors="replace") for line in lines]
+
+
+@given(st.lists(st.binary(max_size=12), min_size=1, max_size=8))
+def test_lines_with_known_ends_may_hold_line_feeds(lines: list[bytes]) -> None:
+    """Only those at the end go, all of them."""
+    ends = np.cumsum([len(line) for line in lines])
+    assert line_texts(b"".join(lines), ends) == [line.rstrip(b"\n").decode(errors="replace") for line in lines]
 
 
 def test_carriage_returns_stay() -> None:
