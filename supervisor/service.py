@@ -143,10 +143,8 @@ class Service:
         logger.info("sonda-server listening", extra=fields(addr=self._address, workers=self._settings.workers))
         if self._manager.watchdog_period_secs is not None:
             self._loop.every(self._manager.watchdog_period_secs, self._manager.alive)
-        try:
-            self._loop.run(self._fleet.reconcile)
-        finally:
-            self._fleet.kill_all()
+        # Should this raise, the workers are left alone: they see our end, deliver what they have, and leave.
+        self._loop.run(self._fleet.reconcile)
         self._loop.refuse_posts()
         self._server.close(_HTTP_SECS)
         self._log_scenarios()

@@ -206,9 +206,12 @@ class Door:
                     # Not process.start(): that polls every other child, which makes a thousandth worker ten times as
                     # dear as the first, and makes the interpreter wait for all of them without limit at its exit.
                     popen = Popen(process)
-            except (OSError, EOFError) as exc:
+            except OSError as exc:
                 ours.close()
                 raise LaunchError(f"cannot start a worker: {exc}") from exc
+            except EOFError as exc:
+                ours.close()
+                raise LaunchError("cannot start a worker: the process that forks them has ended") from exc
         return WorkerProcess(popen, ours, row)
 
 

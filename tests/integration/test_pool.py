@@ -214,6 +214,19 @@ def test_a_worker_that_does_not_leave_is_killed(running: RunningFleet) -> None:
     assert result.total_events == scenario.counters().total_events >= 1
 
 
+def test_a_stop_goes_on_without_its_caller(running: RunningFleet) -> None:
+    """When the caller's time is over the scenario is gone already, and its worker is still stopped and reaped."""
+    (scenario,) = _launch(running, planned_entry())
+    pid = _pid_of(scenario)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(CallTimeoutError):
+        running.plane.stop(scenario.id, 0.05)
+    assert running.plane.scenarios() == []
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: not psutil.pid_exists(pid), "the worker has gone")
+    wait_until(lambda: running.pool.room() == 64, "its row is free")
+
+
 def test_a_stuck_sink_does_not_disturb_others(running: RunningFleet) -> None:
     """While one scenario's peer never reads, others are launched, counted and stopped as usual."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
