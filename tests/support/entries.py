@@ -2,8 +2,24 @@
 
 from hypothesis import strategies as st
 
-from common.plan import Cycle, LabelSpike, RotatingLabel
-from common.specs import Constant, Flap, GeneratorSpec, Sawtooth, Sequence, Sine, Spike, Step, Uniform
+from common.plan import SEVERITIES, Cycle, Histogram, LabelSpike, ReplayRows, RotatingLabel, Summary
+from common.specs import (
+    Constant,
+    DistributionSpec,
+    Exponential,
+    Flap,
+    GeneratorSpec,
+    LogTemplate,
+    Normal,
+    Sawtooth,
+    Sequence,
+    Sine,
+    Spike,
+    Step,
+    Template,
+    Uniform,
+    UniformDistribution,
+)
 
 CYCLE = Cycle(every_ns=2_000_000_000, for_ns=1_000_000_000)
 
@@ -61,3 +77,51 @@ label_spikes = st.lists(
     ),
     max_size=3,
 ).map(tuple)
+
+_distributions: st.SearchStrategy[DistributionSpec] = st.sampled_from(
+    [Exponential(rate=3.0), Normal(mean=0.2, stddev=0.05), UniformDistribution(min=0.0, max=2.0)]
+)
+histograms = st.builds(
+    Histogram,
+    distribution=_distributions,
+    buckets=st.sampled_from([(0.005, 0.5, 1.0, 1e22), (1e-7,)]),
+    observations_per_tick=st.sampled_from([1, 10]),
+    mean_shift_per_sec=st.just(0.0),
+    seed=st.integers(0, 2**64 - 1),
+)
+summaries = st.builds(
+    Summary,
+    distribution=_distributions,
+    quantiles=st.sampled_from([(0.5, 0.99), (0.25,)]),
+    observations_per_tick=st.sampled_from([1, 10]),
+    mean_shift_per_sec=st.just(0.0),
+    seed=st.integers(0, 2**64 - 1),
+)
+
+_pool_names = st.sampled_from(["ip", "user", "severity", "{", 'q"', "é"])
+_pools = st.lists(texts, max_size=4).map(tuple) | st.just(tuple(map(str, range(90))))
+_messages = st.lists(
+    st.sampled_from(["{ip}", "{user}", "{missing}", "{", "}", "{{}", '{"k":"{ip}"}', "{é}"]) | texts, max_size=5
+).map("".join)
+log_templates = st.builds(
+    LogTemplate,
+    templates=st.lists(
+        st.builds(Template, message=_messages, field_pools=st.dictionaries(_pool_names, _pools, max_size=3)),
+        max_size=4,
+    ).map(tuple),
+    severity_weights=st.none() | st.dictionaries(st.sampled_from(SEVERITIES), st.floats(0, 5), max_size=4),
+    seed=st.integers(0, 2**64 - 1),
+)
+
+
+@st.composite
+def replayed_rows(draw: st.DrawFn) -> ReplayRows:
+    """Rows of a log file, some fields empty."""
+    count = draw(st.integers(1, 6))
+    column = st.lists(texts, min_size=count, max_size=count).map(tuple)
+    return ReplayRows(
+        severities=bytes(draw(st.lists(st.integers(0, 5), min_size=count, max_size=count))),
+        messages=draw(column),
+        fields=draw(st.dictionaries(_pool_names, column, max_size=3)),
+        repeat=draw(st.booleans()),
+    )

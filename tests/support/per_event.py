@@ -2,11 +2,16 @@
 
 import json
 import math
+import re
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
+from typing import Any
 
-from common.plan import EntryPlan, LabelSpike, RotatingLabel
-from common.specs import JsonLines, PrometheusText
+import numpy as np
+from numpy.typing import NDArray
+
+from common.plan import SEVERITIES, EntryPlan, Histogram, LabelSpike, ReplayRows, RotatingLabel, Summary
+from common.specs import EncoderSpec, InfluxLp, JsonLines, LogTemplate, PrometheusText, Syslog
 
 _MASK = 2**64 - 1
 
@@ -19,9 +24,9 @@ def mix(number: int) -> int:
     return number ^ (number >> 31)
 
 
-def labels_of(plan: EntryPlan, tick: int, spike_mask: int) -> dict[str, str]:
-    """Return the merged labels of one tick in ascending key order."""
-    merged = dict(plan.labels)
+def labels_of(plan: EntryPlan, tick: int, spike_mask: int, own_label: dict[str, str] | None = None) -> dict[str, str]:
+    """Return the merged labels of one tick in ascending key order; `own_label` is that of a bucket or quantile."""
+    merged = plan.labels | (own_label or {})
     for label in plan.dynamic_labels:
         merged[label.key] = _rotating_value(label, tick)
     for bit, spike in enumerate(plan.cardinality_spikes):
@@ -89,23 +94,98 @@ def json_number(value: float, precision: int | None) -> str:
     return f"{digits}e+{int(exponent)}" if exponent else digits
 
 
-def encode_event(plan: EntryPlan, tick: int, value: float, stamp_ns: int, spike_mask: int = 0) -> bytes:
-    """Return the line of one event."""
-    labels = labels_of(plan, tick, spike_mask)
+def series_of(plan: EntryPlan) -> list[tuple[str, dict[str, str]]]:
+    """Return names of the series of one tick, each with the label that tells it apart."""
+    match plan.generator:
+        case Histogram(buckets=buckets):
+            bounds = [*(text_number(bound, None) for bound in buckets), "+Inf"]
+            series = [(f"{plan.name}_bucket", {"le": bound}) for bound in bounds]
+        case Summary(quantiles=quantiles):
+            series = [(plan.name, {"quantile": text_number(quantile, None)}) for quantile in quantiles]
+        case _:
+            return [(plan.name, {})]
+    return [*series, (f"{plan.name}_sum", {}), (f"{plan.name}_count", {})]
+
+
+def log_event(plan: EntryPlan, tick: int, choices: list[int]) -> tuple[str, str, dict[str, str]]:
+    """Return severity, message and fields of one log event."""
+    source = plan.generator
+    if isinstance(source, ReplayRows):
+        row = choices[0]
+        fields = {name: values[row] for name, values in sorted(source.fields.items()) if values[row]}
+        return SEVERITIES[source.severities[row]], source.messages[row], fields
+    assert isinstance(source, LogTemplate)
+    if not source.templates:
+        return "info", "", {}
+    template = source.templates[tick % len(source.templates)]
+    pools = sorted(template.field_pools.items())
+    fields = {name: pool[pick] if pool else "" for (name, pool), pick in zip(pools, choices[1:], strict=False)}
+    message = re.sub(r"\{([^}]*)\}", lambda match: fields.get(match[1], match[0]), template.message)
+    return SEVERITIES[choices[0]], message, fields
+
+
+def encode_event(plan: EntryPlan, tick: int, row: NDArray[Any], stamp_ns: int, spike_mask: int = 0) -> list[bytes]:
+    """Return the lines of one event; `row` is its row of the batch's values."""
+    cells = np.atleast_1d(row).tolist()
+    if plan.signal_type == "logs":
+        return [_log_line(plan, tick, cells, stamp_ns, labels_of(plan, tick, spike_mask)).encode()]
+    return [
+        _metric_line(plan.encoder, name, value, stamp_ns, labels_of(plan, tick, spike_mask, own_label)).encode()
+        for (name, own_label), value in zip(series_of(plan), cells, strict=True)
+    ]
+
+
+def _log_line(plan: EntryPlan, tick: int, choices: list[int], stamp_ns: int, labels: dict[str, str]) -> str:
+    severity, message, fields = log_event(plan, tick, choices)
     match plan.encoder:
+        case JsonLines():
+            event = {
+                "timestamp": _instant(stamp_ns),
+                "severity": severity,
+                "message": message,
+                "labels": labels,
+                "fields": fields,
+            }
+            return _json(event) + "\n"
+        case Syslog(hostname=hostname, app_name=app_name):
+            priority = {"trace": 15, "debug": 15, "info": 14, "warn": 12, "error": 11, "fatal": 8}[severity]
+            escaped = {key: _escaped(text, more="]") for key, text in labels.items()}
+            pairs = "".join(f' {key}="{text}"' for key, text in escaped.items())
+            data = f"[sonda{pairs}]" if pairs else "-"
+            return f"<{priority}>1 {_instant(stamp_ns)} {hostname} {app_name} - - {data} {message}\n"
+    raise AssertionError(plan.encoder)
+
+
+def _metric_line(encoder: EncoderSpec, name: str, value: float, stamp_ns: int, labels: dict[str, str]) -> str:
+    match encoder:
         case PrometheusText(precision=precision):
-            escaped = (
-                (key, text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
-                for key, text in labels.items()
-            )
-            block = ",".join(f'{key}="{text}"' for key, text in escaped)
-            series = f"{plan.name}{{{block}}}" if block else plan.name
-            return f"{series} {text_number(value, precision)} {stamp_ns // 1_000_000}\n".encode()
+            pairs = ((key, _escaped(text).replace("\n", "\\n")) for key, text in labels.items())
+            block = ",".join(f'{key}="{text}"' for key, text in pairs)
+            series = f"{name}{{{block}}}" if block else name
+            return f"{series} {text_number(value, precision)} {stamp_ns // 1_000_000}\n"
+        case InfluxLp(field_key=field_key, precision=precision):
+            tags = "".join(f",{_influx(key)}={_influx(text)}" for key, text in labels.items())
+            return f"{_influx(name)}{tags} {_influx(field_key)}={text_number(value, precision)} {stamp_ns}\n"
         case JsonLines(precision=precision):
-            shown = json.dumps(labels, ensure_ascii=False, separators=(",", ":"))
-            seconds, rest_ns = divmod(stamp_ns, 1_000_000_000)
-            instant = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             return (
-                f'{{"name":{json.dumps(plan.name, ensure_ascii=False)},"value":{json_number(value, precision)},'
-                f'"labels":{shown},"timestamp":"{instant}.{rest_ns // 1_000_000:03d}Z"}}\n'
-            ).encode()
+                f'{{"name":{_json(name)},"value":{json_number(value, precision)},'
+                f'"labels":{_json(labels)},"timestamp":"{_instant(stamp_ns)}"}}\n'
+            )
+    raise AssertionError(encoder)
+
+
+def _escaped(text: str, more: str = "") -> str:
+    return "".join(f"\\{character}" if character in f'"\\{more}' else character for character in text)
+
+
+def _influx(text: str) -> str:
+    return re.sub("([, =])", r"\\\1", text)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _instant(stamp_ns: int) -> str:
+    seconds, rest_ns = divmod(stamp_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest_ns // 1_000_000:03d}Z"

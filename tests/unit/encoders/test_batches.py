@@ -1,5 +1,6 @@
 """Encoders: a batch is exactly the concatenation of its events, whatever labels, stamps and cuts there are."""
 
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import EncoderError
-from common.plan import EntryPlan, RotatingLabel
-from common.specs import EncoderSpec, JsonLines, PrometheusText, Sawtooth, Step, Uniform
-from tests.support.entries import generators, label_spikes, rotating_labels, static_labels
+from common.plan import EntryPlan, Histogram, RotatingLabel
+from common.specs import (
+    EncoderSpec,
+    Exponential,
+    InfluxLp,
+    JsonLines,
+    LogTemplate,
+    PrometheusText,
+    Sawtooth,
+    Step,
+    Syslog,
+    Uniform,
+)
+from tests.support.entries import (
+    generators,
+    histograms,
+    label_spikes,
+    log_templates,
+    replayed_rows,
+    rotating_labels,
+    static_labels,
+    summaries,
+)
 from tests.support.per_event import encode_event
 from tests.support.plans import entry_plan
 from worker import encoders
@@ -20,19 +41,39 @@ from worker.batch import BATCH_EVENTS, Batch
 EPOCH_2024_NS = 1_731_587_696_789_123_456
 
 precisions = st.none() | st.integers(0, 17)
-encoder_specs: st.SearchStrategy[EncoderSpec] = st.one_of(
-    st.builds(PrometheusText, precision=precisions), st.builds(JsonLines, precision=precisions)
+metric_encoders: st.SearchStrategy[EncoderSpec] = st.one_of(
+    st.builds(PrometheusText, precision=precisions),
+    st.builds(JsonLines, precision=precisions),
+    st.builds(InfluxLp, field_key=st.sampled_from(["value", "a b,c=", "line\nfeed"]), precision=precisions),
 )
-plans = st.builds(
-    lambda **fields: entry_plan(rate=3.0, **fields),
-    name=st.sampled_from(["up", "node:load1", "_p"]),
-    generator=generators,
-    jitter=st.sampled_from([0.0, 0.0, 0.5]),
-    labels=static_labels,
-    dynamic_labels=rotating_labels,
-    cardinality_spikes=label_spikes,
-    encoder=encoder_specs,
+log_encoders: st.SearchStrategy[EncoderSpec] = st.one_of(
+    st.builds(JsonLines), st.builds(Syslog, hostname=st.sampled_from(["h", "two words", "line\nfeed"]))
 )
+KINDS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[EncoderSpec]]] = {
+    "metrics": (generators, metric_encoders),
+    "histogram": (histograms, metric_encoders),
+    "summary": (summaries, metric_encoders),
+    "logs": (log_templates | replayed_rows(), log_encoders),
+}
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> EntryPlan:
+    signal = draw(st.sampled_from(sorted(KINDS)))
+    generator, encoder = KINDS[signal]
+    return entry_plan(
+        signal_type=signal,
+        rate=3.0,
+        name=draw(st.sampled_from(["up", "node:load1", "_p"])),
+        generator=draw(generator),
+        jitter=draw(st.sampled_from([0.0, 0.0, 0.5])),
+        labels=draw(static_labels),
+        dynamic_labels=draw(rotating_labels),
+        cardinality_spikes=draw(label_spikes),
+        encoder=draw(encoder),
+    )
+
+
 periods_ns = st.sampled_from([0, 1, 90, 1_000, 70_000, 333_333, 1_000_000, 1_500_000, 10**9])
 
 
@@ -42,11 +83,11 @@ def stamps(count: int, period_ns: int) -> Any:
 
 def test_every_encoder_is_covered_by_the_random_plans() -> None:
     """An encoder that is added to the table must be added to these properties."""
-    assert set(encoders.BUILDERS) == {PrometheusText, JsonLines}
+    assert set(encoders.BUILDERS) == {PrometheusText, JsonLines, InfluxLp, Syslog}
 
 
 @given(
-    plan=plans,
+    plan=plans(),
     first_tick=st.integers(0, 5000) | st.integers(0, 2**64 - 3000),
     cuts=st.lists(st.integers(1, 90) | st.just(BATCH_EVENTS), min_size=1, max_size=4),
     period_ns=periods_ns,
@@ -77,7 +118,7 @@ def test_any_cut_into_batches_gives_the_same_bytes(
 
 
 @given(
-    plan=plans,
+    plan=plans(),
     first_tick=st.integers(0, 2**64 - 50),
     period_ns=periods_ns,
     spike_mask=st.integers(0, 7),
@@ -87,9 +128,12 @@ def test_lines_equal_the_per_event_reference(plan: EntryPlan, first_tick: int, p
     values = generation.build(plan).values(first_tick, 12)
     instants = stamps(12, period_ns)
     encoded = encoders.build(plan).encode(Batch(first_tick, values, instants, spike_mask))
-    assert encoded.payload == b"".join(
-        encode_event(plan, first_tick + k, values.item(k), instants.item(k), spike_mask) for k in range(12)
-    )
+    events = [encode_event(plan, first_tick + k, values[k], instants.item(k), spike_mask) for k in range(12)]
+    expected = [line for event in events for line in event]
+    starts = [0, *encoded.line_ends().tolist()]
+    assert [encoded.payload[start:end] for start, end in pairwise(starts)] == expected
+    assert encoded.payload == b"".join(expected)
+    assert encoded.ends().tolist() == list(accumulate(len(b"".join(event)) for event in events))
 
 
 @pytest.mark.parametrize("spec", [PrometheusText(), JsonLines()])
@@ -100,11 +144,11 @@ def test_stamps_change_on_the_millisecond(spec: EncoderSpec, period_ns: int) -> 
     values = generation.build(plan).values(0, BATCH_EVENTS)
     instants = 1_731_587_696_999_000_000 + np.arange(BATCH_EVENTS) * period_ns
     encoded = encoders.build(plan).encode(Batch(0, values, instants))
-    expected = [encode_event(plan, k, values.item(k), instants.item(k)) for k in range(BATCH_EVENTS)]
+    expected = [encode_event(plan, k, values[k], instants.item(k))[0] for k in range(BATCH_EVENTS)]
     assert encoded.payload.splitlines(keepends=True) == expected
 
 
-@pytest.mark.parametrize("spec", [PrometheusText(), JsonLines()])
+@pytest.mark.parametrize("spec", [PrometheusText(), JsonLines(), InfluxLp()])
 def test_stamps_before_the_epoch_are_refused(spec: EncoderSpec) -> None:
     """An event before 1970 has no text."""
     plan = entry_plan(encoder=spec)
@@ -159,12 +203,44 @@ def test_memory_does_not_grow_with_cardinality() -> None:
     ]
 
 
-def test_ends_are_the_ends_of_lines() -> None:
-    """`Encoded.ends` gives the offset behind each event."""
-    plan = entry_plan(generator=Sawtooth(min=0, max=1, period_secs=7), labels={"a": "new\nline"})
+COUNTED = Histogram(
+    distribution=Exponential(rate=3), buckets=(0.1, 1.0), observations_per_tick=2, mean_shift_per_sec=0.0, seed=1
+)
+
+
+@pytest.mark.parametrize(
+    ("signal", "generator"), [("metrics", Sawtooth(min=0, max=1, period_secs=7)), ("histogram", COUNTED)]
+)
+@pytest.mark.parametrize("value", ["plain", "new\nline"])
+def test_what_is_left_behind_some_events_keeps_its_ends(signal: str, generator: Any, value: str) -> None:
+    """Events can be taken off the front, also where lines hold line feeds, and where an event has several lines."""
+    plan = entry_plan(signal_type=signal, labels={"a": value}, generator=generator, encoder=InfluxLp())
     values = generation.build(plan).values(0, 40)
-    encoded = encoders.build(plan).encode(Batch(0, values, stamps(40, 400_000)))
-    ends = encoded.ends().tolist()
-    starts = [0, *ends[:-1]]
-    events = [encoded.payload[start:end] for start, end in zip(starts, ends, strict=True)]
-    assert events == [encode_event(plan, k, values.item(k), stamps(40, 400_000).item(k)) for k in range(40)]
+    instants = stamps(40, 400_000)
+    whole = encoders.build(plan).encode(Batch(0, values, instants))
+    for taken in (0, 1, 39):
+        rest = whole.behind(taken)
+        alone = encoders.build(plan).encode(Batch(taken, values[taken:], instants[taken:]))
+        assert (rest.payload, rest.events) == (alone.payload, alone.events)
+        assert rest.ends().tolist() == alone.ends().tolist()
+        assert rest.line_ends().tolist() == alone.line_ends().tolist()
+    nothing = whole.behind(40)
+    assert (nothing.payload, nothing.events, nothing.ends().tolist()) == (b"", 0, [])
+
+
+@pytest.mark.parametrize(
+    ("signal", "generator", "spec", "reason"),
+    [
+        ("logs", LogTemplate(templates=()), PrometheusText(), "log encoding not supported by this encoder"),
+        ("logs", LogTemplate(templates=()), InfluxLp(), "log encoding not supported by this encoder"),
+        ("metrics", Step(step_size=1), Syslog(), "metric encoding not supported by syslog encoder"),
+    ],
+)
+def test_a_signal_that_the_encoder_does_not_take_is_refused_at_the_first_event(
+    signal: str, generator: Any, spec: EncoderSpec, reason: str
+) -> None:
+    """The encoder is built, and refuses the first batch."""
+    plan = entry_plan(signal_type=signal, generator=generator, encoder=spec)
+    encoder = encoders.build(plan)
+    with pytest.raises(EncoderError, match=f"^{reason}$"):
+        encoder.encode(Batch(0, generation.build(plan).values(0, 1), stamps(1, 0)))
