@@ -40,16 +40,18 @@ def read_csv(path: str, budget_bytes: int) -> bytes:
     """
     said = f"generator error: cannot read file {quote(clip(path))}"
     try:
-        # A named pipe would block the opening until somebody writes.
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - by descriptor
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise DecodeError(f"{said}: it is not a regular file")
-            content = file.read(budget_bytes + 1)
+        # Without O_NONBLOCK a named pipe would block the opening until somebody writes.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            content = _read(descriptor, budget_bytes + 1)
+        finally:
+            os.close(descriptor)
     except OSError as exc:
         # That it cannot be read says it all when it is not there.
         reason = "" if exc.errno == errno.ENOENT else f": {os_error_text(exc)}"
         raise DecodeError(f"{said}{reason}") from exc
+    if content is None:
+        raise DecodeError(f"{said}: it is not a regular file")
     if len(content) > budget_bytes:
         raise DecodeError(
             f"{said}: the files of one body may have {MAX_CSV_BYTES} bytes together, and this one exceeds what is left"
@@ -63,8 +65,10 @@ def read_csv(path: str, budget_bytes: int) -> bytes:
     return content.removeprefix(b"\xef\xbb\xbf")
 
 
-def counted_lines(content: bytes) -> Iterator[tuple[int, str]]:
+def counted_lines(path: str, content: bytes) -> Iterator[tuple[int, str]]:
     """Yield the 1-based number and the text of every line that is neither blank nor a comment, untrimmed.
+
+    The path is for messages.
 
     Raises:
         DecodeError: a line is too long.
@@ -73,7 +77,8 @@ def counted_lines(content: bytes) -> Iterator[tuple[int, str]]:
         for number, line in enumerate(chunk.decode().split("\n"), first_line):
             if len(line) > MAX_LINE_CHARS:
                 raise DecodeError(
-                    f"generator error: line {number} of the file has more than {MAX_LINE_CHARS} characters"
+                    f"generator error: cannot read file {quote(clip(path))}: line {number} has more than "
+                    f"{MAX_LINE_CHARS} characters"
                 )
             trimmed = line.strip(WHITE_SPACE)
             if trimmed and not trimmed.startswith("#"):
@@ -128,6 +133,14 @@ def _careful_number(cell: str) -> float:
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     return float(text)
+
+
+def _read(descriptor: int, limit: int) -> bytes | None:
+    """Return the first `limit` bytes of a regular file; None for anything else."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(limit)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[int, bytes]]:

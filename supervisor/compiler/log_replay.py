@@ -118,7 +118,7 @@ def replay_rows(
             f"log_csv_replay: file {quote(clip(spec.file))} has {len(content)} bytes; at most {MAX_LOG_BYTES} may be "
             "replayed as log events"
         )
-    lines = counted_lines(content)
+    lines = counted_lines(spec.file, content)
     first = next(lines, None)
     if first is None:
         raise DecodeError(f"log_csv_replay: file {quote(clip(spec.file))} has no header line")

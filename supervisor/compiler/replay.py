@@ -122,7 +122,7 @@ def replay_columns(
     check_columns(spec)
     check_timescale("csv_replay", spec.timescale)
     content = budget.read(spec.file, allowed_paths)
-    lines = counted_lines(content)
+    lines = counted_lines(spec.file, content)
     first = next(lines, None)
     if first is None:
         raise DecodeError(f"csv_replay: file {quote(clip(spec.file))} has no non-comment, non-empty lines")
