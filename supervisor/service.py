@@ -111,6 +111,9 @@ class Service:
         self._settings = settings
         self._logs = logs
         self._stop_asked_at: float | None = None
+        self._loop = Loop()
+        # Signals wait in the loop until it runs, so from here on every one of them is a clean exit.
+        self._loop.catch_signals(self._on_signal)
         _raise_descriptor_limit()
         _log_settings(settings)
         self._listener = _listen(settings.host, settings.port)
@@ -120,8 +123,6 @@ class Service:
         self._manager = ServiceManager(os.environ)
         board = Board(BOARD_ROWS)
         door = Door(board.descriptor)
-        self._loop = Loop()
-        self._loop.catch_signals(self._on_signal)
         self._scenarios = ScenarioMap(settings.max_scenarios)
         cores = usable_cores()
         pool = Pool(door.start, rows=board.rows, spares_wanted=max(4, 2 * cores), starting_limit=settings.workers)
