@@ -26,8 +26,8 @@ def longest_event_bytes(spec: LogTemplate) -> int:
     return max((_longest(template) for template in spec.templates), default=0)
 
 
-def placeholders(message: str) -> list[tuple[str, str]]:
-    """Return the message as pieces (text, name that follows it); the last name is empty.
+def placeholders(message: str) -> tuple[list[tuple[str, str]], str]:
+    """Return the placeholders of a message, each as the text before it and its name, and the text behind the last.
 
     A name stands between `{` and the next `}`, verbatim.
     """
@@ -36,15 +36,13 @@ def placeholders(message: str) -> list[tuple[str, str]]:
     while (opening := message.find("{", done)) >= 0 and (closing := message.find("}", opening)) >= 0:
         pieces.append((message[done:opening], message[opening + 1 : closing]))
         done = closing + 1
-    return [*pieces, (message[done:], "")]
+    return pieces, message[done:]
 
 
 def _longest(template: Template) -> int:
     pools = {name: max((_size(value) for value in values), default=0) for name, values in template.field_pools.items()}
-    message = sum(
-        _size(text) + (pools[name] if name in pools else _size(name) + 2)
-        for text, name in placeholders(template.message)
-    )
+    pieces, tail = placeholders(template.message)
+    message = sum(_size(text) + pools.get(name, _size(name) + len("{}")) for text, name in pieces) + _size(tail)
     return message + sum(_size(name) + longest for name, longest in pools.items())
 
 
