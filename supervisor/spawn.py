@@ -219,19 +219,19 @@ def _ensure_template() -> None:
     # multiprocessing keeps the template's socket in a folder under /tmp, which SIGKILL of this process would leave
     # behind. A socket can also be reached through a descriptor of its file, so the file and the folder go at once;
     # the folder is made here because multiprocessing would miss its own at exit.
-    server: Any = forkserver._forkserver
     configuration: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     configuration.setdefault("tempdir", "/nonexistent")
     try:
         forkserver.ensure_running()
     except FileNotFoundError:
-        configuration["tempdir"] = tempfile.mkdtemp(prefix="sondad-")
+        folder = Path(tempfile.mkdtemp(prefix="sondad-"))
+        configuration["tempdir"] = str(folder)
         forkserver.ensure_running()
-    address = Path(server._forkserver_address)
-    if not address.is_relative_to("/proc"):
-        descriptor = os.open(address, os.O_PATH | os.O_CLOEXEC)
-        address.unlink()
-        address.parent.rmdir()
+        server: Any = forkserver._forkserver
+        socket_file = Path(server._forkserver_address)
+        descriptor = os.open(socket_file, os.O_PATH | os.O_CLOEXEC)
+        socket_file.unlink()
+        folder.rmdir()
         server._forkserver_address = f"/proc/self/fd/{descriptor}"
 
 
