@@ -6,15 +6,15 @@ Source: sinks contract, sections 4, 6, 10 and 12.
 import errno
 import os
 import socket
-import time
 from contextlib import suppress
 from typing import Final
 
 from common.errors import SinkError, SinkOpenError
 from common.specs import Tcp
 from worker.batch import Encoded
+from worker.sinks.connect import connect
 from worker.sinks.context import SinkContext
-from worker.sinks.resolve import CONNECT_SECS, reason, resolve
+from worker.sinks.resolve import reason
 from worker.waiting import Waiter
 
 _DRAIN_BYTES: Final = 65_536
@@ -40,7 +40,7 @@ class TcpSink:
             SinkOpenError: with the address and the reason of the last attempt.
         """
         try:
-            self._socket = self._connected()
+            self._socket = connect(self._address, self._waiter)
         except OSError as exc:
             raise SinkOpenError(f"TCP connect to {self._address}: {reason(exc)}") from exc
 
@@ -86,27 +86,9 @@ class TcpSink:
         if not self._reconnects:
             raise SinkError(self._broken)
         try:
-            self._socket = self._connected()
+            self._socket = connect(self._address, self._waiter)
         except OSError as exc:
             raise SinkError(f"TCP reconnect to {self._address}: {reason(exc)}", retriable=True) from exc
-
-    def _connected(self) -> socket.socket:
-        addresses = resolve(self._address, socket.SOCK_STREAM, self._waiter)
-        until = time.monotonic() + CONNECT_SECS
-        error = errno.EADDRNOTAVAIL
-        for tried, (family, kind, protocol, _, where) in enumerate(addresses):
-            # An address that does not answer must leave time for the others.
-            share = (until - time.monotonic()) / (len(addresses) - tried)
-            connection = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
-            error = connection.connect_ex(where)
-            if error == errno.EINPROGRESS:
-                answered = self._waiter.until_writable(connection.fileno(), share)
-                error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if answered else errno.ETIMEDOUT
-            if not error:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return connection
-            connection.close()
-        raise OSError(error, os.strerror(error))
 
 
 def build(spec: Tcp, context: SinkContext) -> TcpSink:
