@@ -19,6 +19,7 @@ the sample within its tick in the low 32 bits, and the active label spikes as on
 import mmap
 import os
 import struct
+import time
 from typing import Final
 
 import msgspec
@@ -46,6 +47,8 @@ _TEXT_OFFSET: Final = _CELL_BYTES
 _RESERVED_CELL: Final = 32
 _COMMITTED_CELL: Final = 33
 _READ_ATTEMPTS: Final = 200
+_RING_ATTEMPTS: Final = 20
+_RING_RETRY_SECS: Final = 0.0005
 
 
 class Counters(msgspec.Struct):
@@ -115,6 +118,7 @@ class Row:
         "_doubles",
         "_error_text",
         "_integers",
+        "_ring",
         "_series",
         "_shown_error",
         "_stamps_ns",
@@ -130,7 +134,8 @@ class Row:
         self._cells = view[:_CELL_BYTES].cast("Q")
         self._text = view[_TEXT_OFFSET : _TEXT_OFFSET + ERROR_TEXT_BYTES]
         ring = np.frombuffer(view, dtype=np.uint64, count=4 * RING_SLOTS, offset=_RING_OFFSET)
-        self._ticks, stamps, values, self._series = ring.reshape(4, RING_SLOTS)
+        self._ring = ring.reshape(4, RING_SLOTS)
+        self._ticks, stamps, values, self._series = self._ring
         self._stamps_ns = stamps.view(np.int64)
         self._values = values.view(np.float64)
         columns = view[_RING_OFFSET : _RING_OFFSET + 4 * _COLUMN_BYTES]
@@ -236,18 +241,24 @@ class Row:
 
     def recent(self, position: int) -> Recent:
         """Return the samples from `position` on that are still whole, at most the newest RECENT_SAMPLES."""
-        committed = self._cells[_COMMITTED_CELL]
-        wanted = max(position, committed - RECENT_SAMPLES)
-        slots = np.arange(wanted, committed) % RING_SLOTS
-        recent = Recent(
+        for _ in range(_RING_ATTEMPTS):
+            committed = self._cells[_COMMITTED_CELL]
+            # One block copy takes a tenth of picking slot by slot, and leaves the writer little time to overwrite them.
+            copied = self._ring.copy()
+            overwritten_below = self._cells[_RESERVED_CELL] - RING_SLOTS
+            if overwritten_below < committed:
+                break
+            # The writer is in the middle of replacing all of them, and may have lost its core there.
+            time.sleep(_RING_RETRY_SECS)
+        oldest = max(position, committed - RECENT_SAMPLES, overwritten_below)
+        ticks, stamps, values, series = copied[:, np.arange(oldest, committed) % RING_SLOTS]
+        return Recent(
             position=committed,
-            ticks=self._ticks[slots],
-            stamps_ns=self._stamps_ns[slots],
-            values=self._values[slots],
-            series=self._series[slots],
+            ticks=ticks,
+            stamps_ns=stamps.view(np.int64),
+            values=values.view(np.float64),
+            series=series,
         )
-        overwritten = max(self._cells[_RESERVED_CELL] - RING_SLOTS - wanted, 0)
-        return recent.without_oldest(overwritten) if overwritten else recent
 
 
 class Board:

@@ -235,6 +235,22 @@ def test_parallel_scrapes_share_the_samples_without_loss(server: LiveServer) -> 
     assert total == 2000
 
 
+def test_a_scenario_that_runs_flat_out_can_be_scraped(server: LiveServer) -> None:
+    """Each scrape is a run of consecutive samples, however fast they are overwritten, and later ones follow."""
+    (row,) = server.launch(
+        "version: 2\ndefaults: {rate: 1000000000, sink: {type: memory}}\n"
+        "scenarios: [{signal_type: metrics, name: up, generator: {type: step, step_size: 1}}]\n"
+    )
+    newest = -1.0
+    for _ in range(20):
+        target = f"/scenarios/{row['id']}/metrics?limit=1000"
+        lines = wait_until(lambda target=target: server.get(target).text.splitlines(), "samples")
+        values = [float(line.split()[1]) for line in lines]
+        assert values == [values[0] + place for place in range(len(values))]
+        assert values[0] > newest
+        newest = values[-1]
+
+
 def test_idle_and_half_open_connections_cost_nobody_else(server: LiveServer) -> None:
     """Hundreds of connections that send nothing, or half a request, do not keep others from being served."""
     with ExitStack() as stack:
