@@ -10,6 +10,7 @@ import yaml
 
 from tests.conftest import StartServer
 from tests.support.polling import wait_until
+from tests.support.receiver import Receiver
 
 ROOT = Path(__file__).parents[2]
 # The relay has its own configuration format.
@@ -18,10 +19,11 @@ SCENARIO_FILES = sorted(path for path in (ROOT / "examples").glob("*.yaml") if p
 
 @pytest.fixture
 def receivers() -> Iterator[dict[str, str]]:
-    """A TCP and a UDP peer that read all they get, as the variables that the examples name them by."""
+    """TCP, UDP and HTTP peers that read all they get, as the variables that the examples name them by."""
     with (
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        Receiver() as http,
     ):
         udp.bind(("127.0.0.1", 0))
 
@@ -40,6 +42,8 @@ def receivers() -> Iterator[dict[str, str]]:
         yield {
             "SONDAD_EXAMPLE_TCP": f"127.0.0.1:{tcp.getsockname()[1]}",
             "SONDAD_EXAMPLE_UDP": f"127.0.0.1:{udp.getsockname()[1]}",
+            "SONDAD_EXAMPLE_PUSH": http.url,
+            "SONDAD_EXAMPLE_LOKI": http.url,
         }
         tcp.shutdown(socket.SHUT_RDWR)
         thread.join(10)

@@ -32,7 +32,7 @@ class VictoriaLogs(RunningProgram):
         self._root = f"http://{address}"
         self.url = f"{self._root}/insert"
         command = [
-            _program(),
+            program(),
             f"-storageDataPath={directory / 'data'}",
             f"-httpListenAddr={address}",
             "-retentionPeriod=100y",
@@ -56,7 +56,8 @@ def _entry(row: dict[str, Any]) -> Entry:
     return Entry(time_ns, stored["_stream"], stored["_msg"], row)
 
 
-def _program() -> str:
+def program() -> str:
+    """Return the path of the server, which is built when it is not there; without Go the test is skipped."""
     if shutil.which("go") is None:
         pytest.skip("Go is not installed, which builds VictoriaLogs; Debian has no package of it")
     built = subprocess.run([BUILD_SCRIPT], stdout=subprocess.PIPE, text=True, timeout=BUILD_SECS, check=True)
