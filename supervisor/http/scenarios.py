@@ -13,11 +13,11 @@ from common.clock import Clock
 from common.errors import CompileError
 from common.logs import fields
 from common.plan import Plan
-from supervisor import preflight
 from supervisor.compiler import Body, Compiled, Context, compile_scenario, prepare
 from supervisor.control_plane import CallTimeoutError, CapacityError, ControlPlane, LaunchError, NameConflict, Scenario
 from supervisor.http.answers import Deleted, ScenarioList, detail, launch_answer, listed
 from supervisor.http.errors import UnknownScenario
+from supervisor.preflight import warnings as preflight_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class ScenarioCollection:
         """Compile the body and launch all of its entries, or none."""
         begun_ns = self._clock.monotonic_ns()
         plan = self._prepare(self._compile(req.bounded_stream.read(), _form(req.content_type)))
-        warnings = preflight.warnings(plan)
+        warnings = preflight_warnings(plan)
         for warning in warnings:
             logger.warning("%s: sink pre-flight warning", _ORIGIN, extra=fields(message=warning, origin=_ORIGIN))
         # Compiling is bounded by the body's size and cannot be interrupted; what it took is missing for the launch.
