@@ -291,7 +291,7 @@ class KafkaSasl(Spec, frozen=True, kw_only=True):
 
     mechanism: str
     username: str
-    password: str
+    password: Annotated[str, Meta(extra_json_schema={"writeOnly": True})]
 
 
 class Kafka(Spec, frozen=True, kw_only=True, tag_field="type", tag="kafka"):

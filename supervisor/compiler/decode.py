@@ -243,7 +243,7 @@ def _mapping(value: Any) -> Decoder:
 def _struct(structure: type[msgspec.Struct]) -> Decoder:
     fields = {info.encode_name: info for info in msgspec.structs.fields(structure)}
     decoders = {name: decoder(info.type) for name, info in fields.items()}
-    nullable = {name for name, info in fields.items() if not info.required and _may_be_null(info.type)}
+    nullable = {name for name, info in fields.items() if not info.required and may_be_null(info.type)}
     tag = structure.__struct_config__.tag_field
     check: Callable[[Any], None] | None = getattr(structure, "check", None)
 
@@ -278,7 +278,7 @@ def _struct(structure: type[msgspec.Struct]) -> Decoder:
     return decode_struct
 
 
-def _may_be_null(annotation: Any) -> bool:
+def may_be_null(annotation: Any) -> bool:
     """Say whether null stands for an absent value: it does not where the default is an empty list or map."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]

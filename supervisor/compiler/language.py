@@ -4,13 +4,13 @@ Everything here reads in the direct regime, except where an annotation says othe
 body from filling the machine. Source: scenario format, sections 5 to 8 and 12.1.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from common.errors import DecodeError, DurationError
-from common.plan import MAX_LABEL_SPIKES
+from common.plan import MAX_LABEL_SPIKES, SignalType
 from common.specs import U32, U64, OnSinkError, Spec, SpikeStrategy
 from common.units import clip, duration_or_zero_us
 from supervisor.compiler.kinds import (
@@ -104,7 +104,7 @@ class While(Spec, frozen=True, kw_only=True):
     """Emit while the value of `ref` is below or above `value`; `scenario_name` names another body's entry."""
 
     ref: str
-    op: str
+    op: Annotated[str, Meta(extra_json_schema={"enum": ["<", ">"]})]
     value: float
     scenario_name: str | None = None
     if_unresolved: Literal["open", "closed", "pending"] | None = None
@@ -192,7 +192,7 @@ class Entry(Spec, frozen=True, kw_only=True):
     """One item of `scenarios`."""
 
     id: str | None = None
-    signal_type: str
+    signal_type: Annotated[str, Meta(extra_json_schema={"enum": list(get_args(SignalType))})]
     name: str | None = None
     rate: float | None = None
     duration: str | None = None

@@ -111,7 +111,8 @@ def test_levels_of_a_flap() -> None:
             {"generator": {"type": "leak"}, "duration": "11m"},
             (
                 "leak: time_to_ceiling (10m) is shorter than scenario duration (11m); the sawtooth would reset "
-                "mid-run. Use 'saturation' instead for repeating fill-and-reset cycles, or increase time_to_ceiling to >= duration"
+                "mid-run. Use 'saturation' instead for repeating fill-and-reset cycles, or "
+                "increase time_to_ceiling to >= duration"
             ),
         ),
         (
