@@ -20,6 +20,7 @@ Column = NDArray[np.float64]
 
 _json = msgspec.json.Encoder().encode
 _POWERS_OF_TEN: Final = 10.0 ** np.arange(26)
+_MINUS_ZERO_BITS: Final = -(2**63)
 _LARGEST_BELOW_HALF: Final = 0.49999999999999994
 
 
@@ -44,26 +45,38 @@ class Text:
 
     def column(self, values: Column) -> bytes:
         """Return the texts of `values`, separated by commas."""
-        numbers = values.tolist()
-        points_to_drop = False
         with np.errstate(all="ignore"):
             scaled = values * 2.0**25
             dyadic = scaled == np.rint(scaled)
-            if dyadic.any():
-                integral = values == np.rint(values)
-                if integral.all() and np.abs(values).max() < 2.0**53 and not np.signbit(values[values == 0]).any():
-                    return _json(values.astype(np.int64).tolist())[1:-1]
-                points_to_drop = bool(integral.any())
-                _respell(numbers, values, _possible_ties(values, np.flatnonzero(dyadic & ~integral)))
+            numbers = _with_integers(values, dyadic) if dyadic.any() else values.tolist()
             texts = _json(numbers)
             if b"e" in texts or b"n" in texts:
                 magnitudes = np.abs(values)
-                positional = (magnitudes < 1e16) & (magnitudes >= 1e-4) | (magnitudes == 0)
-                _respell(numbers, values, np.flatnonzero(~positional))
+                _respell(numbers, values, np.flatnonzero(~((magnitudes >= 1e-4) | (magnitudes == 0))))
                 texts = _json(numbers)
-        if points_to_drop:
-            return texts[1:-1].replace(b".0,", b",").removesuffix(b".0")
         return texts[1:-1]
+
+
+def _with_integers(values: Column, dyadic: NDArray[np.bool_]) -> list[Any]:
+    """Return the values, the whole ones as integers, which JSON spells without `.0`.
+
+    Above 2^53 the shortest decimal is not the integer's own, and no integer is -0: those are respelled.
+    """
+    integral = values == np.rint(values)
+    whole = integral & (np.abs(values) < 2.0**53) & (values.view(np.int64) != _MINUS_ZERO_BITS)
+    whole_count, integral_count = np.count_nonzero(whole), np.count_nonzero(integral)
+    most, places = values, np.flatnonzero(whole)
+    few: NDArray[Any] = values.astype(np.int64)
+    if 2 * whole_count > len(values):
+        most, few, places = few, values, np.flatnonzero(~whole)
+    numbers: list[Any] = most.tolist()
+    for place, number in zip(places.tolist(), few[places].tolist(), strict=True):
+        numbers[place] = number
+    if integral_count > whole_count:
+        _respell(numbers, values, np.flatnonzero(integral & ~whole))
+    if np.count_nonzero(dyadic) > integral_count:
+        _respell(numbers, values, _possible_ties(values, np.flatnonzero(dyadic & ~integral)))
+    return numbers
 
 
 def _respell(numbers: list[Any], values: Column, places: NDArray[np.intp]) -> None:
@@ -73,7 +86,7 @@ def _respell(numbers: list[Any], values: Column, places: NDArray[np.intp]) -> No
 
 @lru_cache(maxsize=1024)
 def _raw(value: float) -> msgspec.Raw:
-    # The values are never zero, whose two signs the cache would confuse.
+    # Of the two zeros, which the cache would confuse, only -0 ever comes here.
     return msgspec.Raw(number_text(value).encode())
 
 
