@@ -3,10 +3,13 @@
 Source: HTTP contract, section 8; sinks contract, section 13.
 """
 
-from common.plan import Plan
+import math
+
+from common.plan import EntryPlan, Plan
 from common.specs import HttpPush, Kafka, Loki, OtlpGrpc, RemoteWriteSink, SinkSpec, Tcp, Udp, kind_of
 from common.urls import mask_userinfo
 
+_MAX_COUNTED_STREAMS = 1_000_000
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _ADVICE = (
@@ -16,14 +19,15 @@ _ADVICE = (
 
 
 def warnings(plan: Plan) -> list[str]:
-    """Return one text for every destination that is the daemon's own loopback, in entry order."""
-    return [
-        f"scenario entry '{entry.plan.name}' sink `{kind_of(entry.plan.sink)}` targets `{mask_userinfo(target)}` — "
-        f"{_ADVICE}"
-        for entry in plan.entries
-        for target in _targets(entry.plan.sink)
+    """Return the loopback warnings in entry order, then those about the number of Loki streams."""
+    entries = [entry.plan for entry in plan.entries]
+    loopbacks = [
+        f"scenario entry '{entry.name}' sink `{kind_of(entry.sink)}` targets `{mask_userinfo(target)}` — {_ADVICE}"
+        for entry in entries
+        for target in _targets(entry.sink)
         if host_of(target).lower() in _LOOPBACK
     ]
+    return loopbacks + [text for entry in entries if (text := _stream_warning(entry)) is not None]
 
 
 def host_of(target: str) -> str:
@@ -50,3 +54,21 @@ def _targets(sink: SinkSpec) -> list[str]:
             return [broker.strip() for broker in brokers.split(",") if broker.strip()]
         case _:
             return []
+
+
+def _stream_warning(entry: EntryPlan) -> str | None:
+    if entry.signal_type != "logs" or not isinstance(entry.sink, Loki) or not entry.dynamic_labels:
+        return None
+    streams = math.lcm(*(label.cardinality for label in entry.dynamic_labels))
+    cap = entry.sink.max_streams_per_push
+    if streams <= cap:
+        return None
+    count = (
+        f"up to {streams} distinct" if streams <= _MAX_COUNTED_STREAMS else f"more than {_MAX_COUNTED_STREAMS} distinct"
+    )
+    keys = ", ".join(label.key for label in entry.dynamic_labels)
+    return (
+        f"scenario entry '{entry.name}' will produce {count} Loki streams (dynamic_labels: {keys}), exceeding "
+        f"max_streams_per_push ({cap}). Either raise max_streams_per_push, reduce dynamic_labels cardinality, or reduce "
+        "batch_size so each flush stays under the cap."
+    )

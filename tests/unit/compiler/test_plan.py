@@ -273,6 +273,29 @@ def test_loopback_destinations_are_warned_about() -> None:
     assert [text.split("`")[3] for text in texts] == ["localhost:9", "LocalHost:9", "[::1]:9"]
 
 
+@pytest.mark.usefixtures("everything_runs")
+def test_many_loki_streams_are_warned_about() -> None:
+    """Rotating labels that make more streams than a push may have are announced, behind the loopback warnings."""
+
+    def logged(*cardinalities: int, **sink: Any) -> dict[str, Any]:
+        labels = [{"key": f"k{n}", "cardinality": one} for n, one in enumerate(cardinalities)]
+        loki = {"type": "loki", "url": "http://localhost:3100"} | sink
+        generator = {"type": "template", "templates": []}
+        return entry(signal_type="logs", generator=None, log_generator=generator, dynamic_labels=labels, sink=loki)
+
+    loopback, streams = warnings(plan_of(body(logged(10, 26))))
+    assert "targets `http://localhost:3100`" in loopback
+    assert streams == (
+        "scenario entry 'up' will produce up to 130 distinct Loki streams (dynamic_labels: k0, k1), exceeding "
+        "max_streams_per_push (128). Either raise max_streams_per_push, reduce dynamic_labels cardinality, or reduce "
+        "batch_size so each flush stays under the cap."
+    )
+    assert len(warnings(plan_of(body(logged(128))))) == 1
+    assert len(warnings(plan_of(body(logged(10, 26, max_streams_per_push=130))))) == 1
+    assert "more than 1000000 distinct" in warnings(plan_of(body(logged(1_000_001))))[1]
+    assert len(warnings(plan_of(body(entry(sink={"type": "loki", "url": "http://h"}))))) == 0
+
+
 def test_entries_of_the_peer_compile() -> None:
     """Every metrics entry of the golden file with an encoder that runs becomes a plan."""
     compiled = 0
