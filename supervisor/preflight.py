@@ -63,12 +63,11 @@ def _stream_warning(entry: EntryPlan) -> str | None:
     cap = entry.sink.max_streams_per_push
     if streams <= cap:
         return None
-    count = (
-        f"up to {streams} distinct" if streams <= _MAX_COUNTED_STREAMS else f"more than {_MAX_COUNTED_STREAMS} distinct"
-    )
+    exact = streams <= _MAX_COUNTED_STREAMS
+    count = f"up to {streams} distinct" if exact else f"more than {_MAX_COUNTED_STREAMS} distinct"
     keys = ", ".join(label.key for label in entry.dynamic_labels)
     return (
         f"scenario entry '{entry.name}' will produce {count} Loki streams (dynamic_labels: {keys}), exceeding "
-        f"max_streams_per_push ({cap}). Either raise max_streams_per_push, reduce dynamic_labels cardinality, or reduce "
-        "batch_size so each flush stays under the cap."
+        f"max_streams_per_push ({cap}). Either raise max_streams_per_push, reduce dynamic_labels cardinality, or "
+        "reduce batch_size so each flush stays under the cap."
     )
