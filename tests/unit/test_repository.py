@@ -93,9 +93,13 @@ def test_a_kind_has_an_example(family: str, spec: type[Spec], builder: Builder) 
 
 @every_kind
 def test_a_kind_is_documented(family: str, spec: type[Spec], builder: Builder) -> None:
-    """Users find each kind and each of its fields in the row of docs/scenarios.md that begins with its name."""
-    text = (ROOT / "docs" / "scenarios.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith(f"| `{kind_of(spec)}` ")]
+    """Users find each kind and each of its fields in a table row, under docs/, that begins with its name."""
+    rows = [
+        line
+        for page in sorted((ROOT / "docs").glob("*.md"))
+        for line in page.read_text().splitlines()
+        if line.startswith(f"| `{kind_of(spec)}` ")
+    ]
     assert rows
     for name in spec.__struct_encode_fields__:
         assert any(f"`{name}`" in row for row in rows), name
