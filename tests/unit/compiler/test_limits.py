@@ -1,0 +1,50 @@
+"""Every bound of the compiler stands in the table that users read."""
+
+from pathlib import Path
+
+import pytest
+
+from common import plan, specs
+from supervisor.compiler import (
+    catalog,
+    compiled,
+    csv_text,
+    interpolate,
+    language,
+    log_events,
+    log_replay,
+    nodes,
+    replay,
+    yaml_text,
+)
+
+TEXT = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text().partition("## Limits")[2]
+
+
+@pytest.mark.parametrize(
+    ("row", "limits"),
+    [
+        ("containers inside", [nodes.MAX_DEPTH]),
+        ("nodes that YAML aliases", [yaml_text.MAX_COPIED_NODES]),
+        ("characters that `${NAME}`", [interpolate.MAX_INSERTED_CHARS]),
+        ("entries of a body", [language.MAX_ENTRIES]),
+        ("labels of one map", [language.MAX_LABELS]),
+        ("name and labels of an entry", [compiled.MAX_LABEL_BYTES]),
+        ("`dynamic_labels`;", [language.MAX_DYNAMIC_LABELS, language.MAX_DYNAMIC_VALUES]),
+        ("`cardinality_spikes`", [plan.MAX_LABEL_SPIKES]),
+        ("`gap_windows`", [language.MAX_GAP_WINDOWS]),
+        ("values of a `sequence`", [specs.MAX_SEQUENCE_VALUES]),
+        ("`buckets`, `quantiles`", [language.MAX_BUCKETS, language.MAX_QUANTILES]),
+        ("log templates;", [specs.MAX_TEMPLATES, specs.MAX_POOLS, specs.MAX_POOL_VALUES]),
+        ("one log event", [log_events.MAX_EVENT_BYTES]),
+        ("bytes of all files", [csv_text.MAX_CSV_BYTES, log_replay.MAX_LOG_BYTES]),
+        ("cells of all replays", [replay.MAX_CELLS]),
+        ("characters of a line", [csv_text.MAX_LINE_CHARS]),
+        ("bytes of a pack", [catalog.MAX_FILE_BYTES]),
+    ],
+)
+def test_limits_are_documented(row: str, limits: list[int]) -> None:
+    """Each limit is in the row that names it."""
+    (line,) = (line for line in TEXT.splitlines() if line.startswith(f"| {row}"))
+    for limit in limits:
+        assert f"{limit:,}".replace(",", " ") in line
