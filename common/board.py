@@ -197,32 +197,38 @@ class Row:
         values: NDArray[np.float64],
         spike_mask: int = 0,
     ) -> None:
-        """Add the samples of consecutive ticks, one sample a tick; only the row's writer may call this.
+        """Add the samples of consecutive ticks; only the row's writer may call this.
 
         Args:
-            first_tick: tick number of the first sample.
+            first_tick: number of the first tick.
             stamps_ns: int64[n], ns since the epoch.
-            values: float64[n].
+            values: float64[n], a sample a tick, or float64[n, series].
             spike_mask: the label spikes active at all of these ticks, one bit each.
         """
-        total = len(values)
-        if total == 1:
-            self._append_sample(first_tick, int(stamps_ns[0]), float(values[0]), spike_mask)
+        if values.size == 1:
+            self._append_sample(first_tick, stamps_ns.item(), values.item(), spike_mask)
             return
-        skipped = max(total - RECENT_SAMPLES, 0)
-        start = self._committed + skipped
-        end = self._committed + total
+        skipped = max(len(values) - RECENT_SAMPLES, 0)
+        stamps_ns, shown = stamps_ns[skipped:], values[skipped:]
+        first_tick += skipped
+        ticks = np.arange(first_tick, first_tick + len(shown), dtype=np.uint64)
+        marks: NDArray[np.uint64] | int = spike_mask << 32
+        if shown.ndim == 2:
+            series = shown.shape[1]
+            ticks, stamps_ns = np.repeat(ticks, series), np.repeat(stamps_ns, series)
+            marks = np.tile(np.arange(series, dtype=np.uint64) | np.uint64(marks), len(shown))
+            shown = shown.reshape(-1)
+        end = self._committed + values.size
         self._cells[_RESERVED_CELL] = end
-        slot = start % RING_SLOTS
-        done = skipped
-        while done < total:
-            length = min(total - done, RING_SLOTS - slot)
-            span = slice(slot, slot + length)
-            tick = first_tick + done
-            self._ticks[span] = tick if length == 1 else np.arange(tick, tick + length, dtype=np.uint64)
-            self._stamps_ns[span] = stamps_ns[done : done + length]
-            self._values[span] = values[done : done + length]
-            self._series[span] = spike_mask << 32
+        done = max(len(shown) - RECENT_SAMPLES, 0)
+        slot = (end - len(shown) + done) % RING_SLOTS
+        while done < len(shown):
+            length = min(len(shown) - done, RING_SLOTS - slot)
+            span, part = slice(slot, slot + length), slice(done, done + length)
+            self._ticks[span] = ticks[part]
+            self._stamps_ns[span] = stamps_ns[part]
+            self._values[span] = shown[part]
+            self._series[span] = marks if isinstance(marks, int) else marks[part]
             done += length
             slot = 0
         self._committed = end

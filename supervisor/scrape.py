@@ -4,12 +4,19 @@ Source: HTTP contract, section 13; encoder contract, section 6.
 """
 
 import math
+from typing import Final
 
 from common.board import Recent
 from common.exposition import exposition, metadata_text, series_text
-from common.labels import Labels, label_space
+from common.labels import Labels
 from common.plan import EntryPlan, LabelSpike, PlannedEntry, RotatingLabel
+from common.series import series_of
 from common.specs import Step
+
+SeriesKey = tuple[str, Labels]
+"""Name and labels of a series."""
+
+_SERIES_MASK: Final = 2**32 - 1
 
 
 def events(plan: EntryPlan, recent: Recent, limit: int) -> bytes | None:
@@ -22,12 +29,12 @@ def events(plan: EntryPlan, recent: Recent, limit: int) -> bytes | None:
     if not total:
         return None
     shown = recent.without_oldest(max(total - limit, 0))
-    spelled: dict[Labels, str] = {}
+    spelled: dict[SeriesKey, str] = {}
     series = []
-    for labels in _labels(plan, shown):
-        text = spelled.get(labels)
+    for key in _series(plan, shown):
+        text = spelled.get(key)
         if text is None:
-            text = spelled[labels] = series_text(plan.name, labels)
+            text = spelled[key] = series_text(*key)
         series.append(text)
     return exposition(series, shown.values, shown.stamps_ns)
 
@@ -41,29 +48,36 @@ def snapshot(entry: PlannedEntry, newest: Recent) -> bytes:
         Empty when nothing was emitted; otherwise `# HELP` (where the entry has a text) and `# TYPE` come first.
     """
     plan = entry.plan
-    latest: dict[Labels, int] = {labels: place for place, labels in enumerate(_labels(plan, newest))}
+    latest: dict[SeriesKey, int] = {key: place for place, key in enumerate(_series(plan, newest))}
     if not latest:
         return b""
-    by_labels = sorted(latest.items())
-    metric_type = entry.config.get("metric_type", "counter" if isinstance(plan.generator, Step) else "gauge")
+    by_series = sorted(latest.items())
+    metric_type = entry.config.get("metric_type", _default_type(plan))
     lines = exposition(
-        [series_text(plan.name, labels) for labels, _ in by_labels],
-        newest.values[[place for _, place in by_labels]],
+        [series_text(*key) for key, _ in by_series],
+        newest.values[[place for _, place in by_series]],
     )
     return metadata_text(plan.name, metric_type, entry.config.get("help")) + lines
 
 
-def _labels(plan: EntryPlan, recent: Recent) -> list[Labels]:
-    """Return the labels of each sample; equal ones are computed once."""
-    space = label_space(plan)
+def _default_type(plan: EntryPlan) -> str:
+    if plan.signal_type != "metrics":
+        return plan.signal_type
+    return "counter" if isinstance(plan.generator, Step) else "gauge"
+
+
+def _series(plan: EntryPlan, recent: Recent) -> list[SeriesKey]:
+    """Return the series of each sample; equal ones are computed once."""
+    series = series_of(plan)
     rotating: tuple[RotatingLabel | LabelSpike, ...] = (*plan.dynamic_labels, *plan.cardinality_spikes)
     period = math.lcm(*(label.cardinality for label in rotating))
-    known: dict[tuple[int, int], Labels] = {}
+    known: dict[tuple[int, int], SeriesKey] = {}
     found = []
-    for tick, spike_mask in zip(recent.ticks.tolist(), (recent.series >> 32).tolist(), strict=True):
-        key = (tick % period, spike_mask)
-        labels = known.get(key)
-        if labels is None:
-            labels = known[key] = space.at(tick, spike_mask)
-        found.append(labels)
+    for tick, marks in zip(recent.ticks.tolist(), recent.series.tolist(), strict=True):
+        place = (tick % period, marks)
+        key = known.get(place)
+        if key is None:
+            one = series[marks & _SERIES_MASK]
+            key = known[place] = (one.name, one.labels.at(tick, marks >> 32))
+        found.append(key)
     return found

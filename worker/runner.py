@@ -68,6 +68,7 @@ class Runner:
         clock: Clock,
     ) -> None:
         self._plan = plan
+        self._shows_samples = plan.signal_type != "logs"
         self._generator = generator
         self._encoder = encoder
         self._board = board
@@ -164,9 +165,10 @@ class Runner:
         delivered = 0
         for first, stop in self._delivery.deliver(batch, encoded):
             delivered += stop - first
-            self._board.row.append_samples(
-                span.first_tick + first, stamps_ns[first:stop], values[first:stop], span.spike_mask
-            )
+            if self._shows_samples:
+                self._board.row.append_samples(
+                    span.first_tick + first, stamps_ns[first:stop], values[first:stop], span.spike_mask
+                )
         self._rate.count(delivered, now_ns)
         counters.current_rate = self._rate.events_per_sec
         counters.in_gap = False

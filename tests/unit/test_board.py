@@ -81,6 +81,29 @@ def test_samples_are_the_newest_however_they_were_appended(cuts: list[int], mask
     assert set(recent.series.tolist()) <= {mask << 32}
 
 
+@given(
+    cuts=st.lists(st.integers(1, 90), max_size=6),
+    series=st.sampled_from([2, 14, 999, 1000, 1001, 2050]),
+    mask=st.integers(0, 2**32 - 1),
+)
+def test_samples_of_several_series_are_the_newest_too(cuts: list[int], series: int, mask: int) -> None:
+    """A tick of several samples keeps their order, and each carries the index of its series."""
+    board = Board(1)
+    row = WorkerBoard(board.descriptor, 0).row
+    done = 0
+    for count in cuts:
+        numbers = np.arange(done * series, (done + count) * series, dtype=np.float64)
+        row.append_samples(done, np.arange(done, done + count) + 7, numbers.reshape(count, series), mask)
+        done += count
+    recent = board.row(0).recent(0)
+    kept = range(max(done * series - RECENT_SAMPLES, 0), done * series)
+    assert recent.position == done * series
+    assert recent.values.tolist() == list(kept)
+    assert recent.ticks.tolist() == [k // series for k in kept]
+    assert recent.stamps_ns.tolist() == [k // series + 7 for k in kept]
+    assert recent.series.tolist() == [k % series | mask << 32 for k in kept]
+
+
 def test_a_read_goes_on_where_the_last_one_ended() -> None:
     """Samples older than the position are not given again."""
     board = Board(1)
