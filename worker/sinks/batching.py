@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from worker.batch import Batch, Encoded
 
-MAX_BUFFERED_BYTES: Final = 64 * 1024 * 1024
-"""What is sent whatever `batch_size` says: a worker's memory is bounded, and no receiver takes more at once."""
+MAX_BUFFERED_BYTES: Final = 16 * 1024 * 1024
+"""What is sent whatever `batch_size` says, so that memory is bounded; receivers rarely take as much at once."""
 
 _NO_ENDS: Final = np.zeros(0, dtype=np.int64)
 

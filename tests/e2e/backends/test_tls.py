@@ -36,13 +36,13 @@ def start_proxy(tmp_path: Path, receiver: Receiver) -> Iterator[StartProxy]:
         proxy.stop()
 
 
-def pushed(server: LiveServer, sink: dict[str, Any]) -> dict[str, Any]:
+def pushed(server: LiveServer, sink: dict[str, Any], rate: int = 400) -> dict[str, Any]:
     """Run a scenario of a second to its end and return its stats."""
     scenario = {
         "id": "up",
         "signal_type": "metrics",
         "name": "up",
-        "rate": 400,
+        "rate": rate,
         "duration": "1s",
         "generator": {"type": "step", "step_size": 1},
         "encoder": {"type": "prometheus_text"},
@@ -62,6 +62,20 @@ def test_an_own_authority_is_trusted_by_its_path(
     stats = pushed(server, {"type": "http_push", "url": f"https://{host}:{proxy.port}/x", "batch_size": 1000})
     assert stats["total_events"] > 0
     assert stats["errors"] == 0
+    values = [line.split()[1] for line in b"".join(receiver.kept).decode().splitlines()]
+    assert values == [str(tick) for tick in range(stats["total_events"])]
+
+
+def test_bodies_of_many_records_arrive_whole(
+    start_server: StartServer, start_proxy: StartProxy, receiver: Receiver
+) -> None:
+    """A mebibyte is more than TLS or a socket takes at a time."""
+    proxy = start_proxy()
+    server = start_server(environment={"SSL_CERT_FILE": str(proxy.authority_path)})
+    sink = {"type": "http_push", "url": f"https://localhost:{proxy.port}", "batch_size": 1 << 20}
+    stats = pushed(server, sink, rate=200_000)
+    assert stats["errors"] == 0
+    assert len(receiver.kept[0]) >= 1 << 20
     values = [line.split()[1] for line in b"".join(receiver.kept).decode().splitlines()]
     assert values == [str(tick) for tick in range(stats["total_events"])]
 
