@@ -15,7 +15,9 @@ error_log stderr;
 events {{ worker_connections 64; }}
 http {{
     access_log off;
-    client_max_body_size 64m;
+    # In memory: a body on disk would need a directory that nginx may write to as another user.
+    client_max_body_size 16m;
+    client_body_buffer_size 16m;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;
