@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psutil
-from served import Served, entry
+from served import MeasurementError, Served, entry
 from yardsticks import per_event_loop, raw_write
 
 OURS = f"{os.path.dirname(sys.executable)}/sonda-server --allow-path /dev"
@@ -247,8 +247,11 @@ def main() -> None:
     print(f"{'figure':44} {'measured':44} {'to reach':28} beside")
     for part in options.only.split(","):
         with Served(OURS) as ours, Served(peer_binary) if peer_binary else contextlib.nullcontext() as peer:
-            for figure in PARTS[part](ours, peer, options.secs):
-                print(f"{figure.name:44} {figure.text:44} {figure.reach:28} {figure.beside}", flush=True)
+            try:
+                for figure in PARTS[part](ours, peer, options.secs):
+                    print(f"{figure.name:44} {figure.text:44} {figure.reach:28} {figure.beside}", flush=True)
+            except MeasurementError as exc:
+                print(f"{part}: not measured to its end: {exc}", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ import psutil
 LABELS = {"instance": "host-01:9100", "job": "node", "region": "eu-west-1"}
 
 
+class MeasurementError(Exception):
+    """A server that did not do what the measurement needs."""
+
+
 class Served:
     """A running server, its HTTP API and what its processes use.
 
@@ -50,13 +54,13 @@ class Served:
         self._process.stdout.close()
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Return the decoded answer; anything but a 2xx ends the run."""
+        """Return the decoded answer; anything but a 2xx ends the measurement."""
         payload = None if body is None else json.dumps(body).encode()
         self._connection.request(method, path, payload, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         text = answer.read()
         if not 200 <= answer.status < 300:
-            raise SystemExit(f"{method} {path}: {answer.status} {text[:300]!r}")
+            raise MeasurementError(f"{method} {path}: {answer.status} {text[:300]!r}")
         return json.loads(text)
 
     def post(self, *entries: dict[str, Any]) -> list[str]:
@@ -75,7 +79,7 @@ class Served:
         deadline = time.monotonic() + limit_secs
         while any(self.stats(scenario)["state"] != "finished" for scenario in scenarios):
             if time.monotonic() > deadline:
-                raise SystemExit("a scenario did not finish in time")
+                raise MeasurementError("a scenario did not finish in time")
             time.sleep(0.05)
 
     def processes(self) -> list[psutil.Process]:
