@@ -106,6 +106,11 @@ class Control:
         """Handle what has arrived, without waiting."""
         self._select((), (), 0)
 
+    def stop_asked(self) -> bool:
+        """Whether the scenario is stopping, by what has arrived until now."""
+        self.look()
+        return self.stopping
+
     def wait_until(self, deadline_ns: int) -> None:
         """Return at `deadline_ns`, never before, or as soon as the scenario is stopping."""
         while self._give_up_ns is None:

@@ -72,7 +72,7 @@ def _run_entry(command: Run, control: Control, board: WorkerBoard, board_descrip
         context = SinkContext(waiter=control, clock=clock, lock_descriptor=board_descriptor, plan=plan)
         runner = Runner(
             plan,
-            worker.generators.build(plan),
+            worker.generators.build(plan, control.stop_asked),
             worker.encoders.build(plan),
             worker.sinks.build(plan.sink, context),
             board,

@@ -17,11 +17,12 @@ from common.errors import EncoderError
 from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
-from worker.batch import BATCH_EVENTS, Batch
+from worker.batch import Batch
 from worker.batched_delivery import BatchedDelivery
 from worker.delivery import Delivery
 from worker.encoders import Encoder
-from worker.generators import Generator
+from worker.generators import Generator, most_ticks
+from worker.generators.observations import Interrupted
 from worker.outcomes import Outcomes
 from worker.rate import RateWindow
 from worker.retrying import Retrying
@@ -77,7 +78,7 @@ class Runner:
         self._counters = Counters()
         self._delivery = self._delivery_to(sink)
         self._rate = RateWindow()
-        self._limit = BATCH_EVENTS
+        self._most_ticks = self._limit = most_ticks(plan)
 
     def _delivery_to(self, sink: Sink | RequestSink) -> Delivery | BatchedDelivery:
         retrying = Retrying(getattr(self._plan.sink, "retry", None), self._waiter)
@@ -137,7 +138,10 @@ class Runner:
                 look_ns = now_ns + _LOOK_INTERVAL_NS
             span = schedule.take(now_ns - start_ns, grace_ns, self._limit)
             if span is not None:
-                self._fire(span, now_ns)
+                try:
+                    self._fire(span, now_ns)
+                except Interrupted:
+                    break
                 continue
             if now_ns >= end_ns:
                 return "duration"
@@ -161,7 +165,7 @@ class Runner:
         except EncoderError:
             counters.errors += 1
             raise
-        self._limit = min(BATCH_EVENTS, max(events * _BATCH_BYTES // len(encoded.payload), 1))
+        self._limit = min(self._most_ticks, max(events * _BATCH_BYTES // len(encoded.payload), 1))
         delivered = 0
         for first, stop in self._delivery.deliver(batch, encoded):
             delivered += stop - first

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from common.plan import EntryPlan, Histogram, ReplayColumn, ReplayRows, Summary
 from common.specs import Constant, Flap, LogTemplate, Sawtooth, Sequence, Sine, Spike, Step, Uniform
+from worker.batch import BATCH_EVENTS
 from worker.generators import (
     constant,
     csv_replay,
@@ -28,6 +29,7 @@ from worker.generators import (
 )
 from worker.generators.jitter import JitteredGenerator
 from worker.generators.lookahead import LookaheadGenerator
+from worker.generators.observations import Observations
 
 
 class Generator(Protocol):
@@ -53,17 +55,42 @@ BUILDERS: Final[dict[type, Callable[[Any, float], Generator]]] = {
     ReplayColumn: csv_replay.build,
     LogTemplate: log_template.build,
     ReplayRows: log_replay.build,
-    Histogram: histogram.build,
-    Summary: summary.build,
 }
 """What the plan holds to `build(spec, rate)`, the rate in events per second."""
 
+OBSERVERS: Final[dict[type, Callable[[Any, Observations], Generator]]] = {
+    Histogram: histogram.build,
+    Summary: summary.build,
+}
+"""What the plan holds to `build(spec, observations)`."""
 
-def build(plan: EntryPlan) -> Generator:
-    """Return the generator of `plan`, with its jitter if it is a metrics entry."""
-    generator = BUILDERS[type(plan.generator)](plan.generator, plan.rate)
+
+_MOST_DRAWS: Final = 1_000_000
+
+
+def _never() -> bool:
+    return False
+
+
+def build(plan: EntryPlan, interrupted: Callable[[], bool] = _never) -> Generator:
+    """Return the generator of `plan`, with its jitter if it is a metrics entry.
+
+    Args:
+        plan: the entry.
+        interrupted: asked now and then by a generator whose ticks may take long; when true, `values` raises
+            `Interrupted`.
+    """
     if isinstance(plan.generator, Histogram | Summary):
-        return generator
+        observations = Observations(plan.generator, plan.rate, interrupted)
+        return OBSERVERS[type(plan.generator)](plan.generator, observations)
+    generator = BUILDERS[type(plan.generator)](plan.generator, plan.rate)
     if plan.signal_type == "metrics" and plan.jitter != 0:
         generator = JitteredGenerator(generator, plan.jitter, plan.jitter_seed)
     return LookaheadGenerator(generator)
+
+
+def most_ticks(plan: EntryPlan) -> int:
+    """Return how many ticks of `plan` may be asked for at a time, so that one call takes some milliseconds."""
+    if isinstance(plan.generator, Histogram | Summary):
+        return max(min(BATCH_EVENTS, _MOST_DRAWS // plan.generator.observations_per_tick), 1)
+    return BATCH_EVENTS

@@ -47,6 +47,6 @@ class HistogramGenerator:
         return values
 
 
-def build(spec: Histogram, rate: float) -> HistogramGenerator:
-    """Return the generator of `spec` at `rate` ticks per second."""
-    return HistogramGenerator(spec.buckets, Observations(spec, rate))
+def build(spec: Histogram, observations: Observations) -> HistogramGenerator:
+    """Return the generator of `spec` over its observations."""
+    return HistogramGenerator(spec.buckets, observations)

@@ -7,7 +7,7 @@ Source: generator contract, sections 5.2 and 5.3.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,6 +24,10 @@ _EPSILON: Final = 2.0**-52
 _MASK: Final = 2**64 - 1
 _SLICE_DRAWS: Final = 16_384
 """PERF: how many draws are made at a time; the columns of one slice stay in the processor's cache."""
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing has gone wrong
+    """The scenario is stopping, and what was drawn of a tick is given up."""
 
 
 class Slice(NamedTuple):
@@ -45,16 +49,22 @@ class Observations:
     Args:
         spec: distribution, observations a tick, shift and seed.
         rate: ticks per second, which turns tick numbers into seconds for the shift.
+        interrupted: asked before every slice: a tick may have billions of observations.
     """
 
-    def __init__(self, spec: Histogram | Summary, rate: float) -> None:
+    def __init__(self, spec: Histogram | Summary, rate: float, interrupted: Callable[[], bool]) -> None:
         self._spec = spec
         self._rate = rate
+        self._interrupted = interrupted
         self._observed_ticks = 0
         self._places = np.arange(min(spec.observations_per_tick, _SLICE_DRAWS), dtype=np.uint64)
 
     def slices(self, first_tick: int, count: int) -> Iterator[Slice]:
-        """Yield the observations of the next `count` ticks, whose numbers begin with `first_tick`."""
+        """Yield the observations of the next `count` ticks, whose numbers begin with `first_tick`.
+
+        Raises:
+            Interrupted: there will be no further ticks.
+        """
         per_tick = self._spec.observations_per_tick
         observed = ticks((self._spec.seed * _SEED_FACTOR + self._observed_ticks) & _MASK, count)
         bases = observed * _TICK_FACTOR
@@ -64,6 +74,8 @@ class Observations:
         for start in range(0, count, step):
             stop = min(start + step, count)
             for place in range(0, per_tick, _SLICE_DRAWS):
+                if self._interrupted():
+                    raise Interrupted
                 places = self._places[: per_tick - place] + np.uint64(place)
                 inputs = np.add.outer(bases[start:stop], places).ravel()
                 draws = self._draws(inputs, np.repeat(shifts[start:stop], len(places)))

@@ -49,6 +49,6 @@ class SummaryGenerator:
         return values
 
 
-def build(spec: Summary, rate: float) -> SummaryGenerator:
-    """Return the generator of `spec` at `rate` ticks per second."""
-    return SummaryGenerator(spec.quantiles, spec.observations_per_tick, Observations(spec, rate))
+def build(spec: Summary, observations: Observations) -> SummaryGenerator:
+    """Return the generator of `spec` over its observations."""
+    return SummaryGenerator(spec.quantiles, spec.observations_per_tick, observations)

@@ -11,8 +11,8 @@ from common.plan import Histogram, Summary
 from common.specs import DistributionSpec, Exponential, Normal, UniformDistribution
 from tests.support.per_event import mix
 from tests.support.plans import entry_plan
-from worker.generators import Generator, build
-from worker.generators.observations import _SLICE_DRAWS, Observations
+from worker.generators import Generator, build, most_ticks
+from worker.generators.observations import _SLICE_DRAWS, Interrupted, Observations
 
 DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MASK = 2**64 - 1
@@ -56,7 +56,7 @@ def generator(spec: Histogram | Summary, rate: float = 1.0) -> Generator:
 
 
 def draws(distribution: DistributionSpec, seed: int, tick: int, count: int) -> list[float]:
-    observations = Observations(histogram(distribution, count, seed), 1.0)
+    observations = Observations(histogram(distribution, count, seed), 1.0, lambda: False)
     slices = [part for part in observations.slices(0, tick + 1) if part.stop > tick]
     return slices[0].draws[tick - slices[0].start].tolist()
 
@@ -248,3 +248,24 @@ def test_values_at_or_below_zero_count_everywhere() -> None:
     """A shift far below zero puts every observation into every bucket."""
     rows = generator(histogram(Normal(mean=0, stddev=1), 10, 1, shift=-1e6)).values(1, 1)
     assert rows[0, :-2].tolist() == [10.0] * 12
+
+
+def test_a_stop_interrupts_a_tick_of_many_observations() -> None:
+    """The question is asked before every slice, so a tick of billions of observations ends soon after a stop."""
+    asked: list[bool] = []
+
+    def interrupted() -> bool:
+        asked.append(len(asked) == 2)
+        return asked[-1]
+
+    plan = entry_plan(signal_type="histogram", generator=histogram(Exponential(rate=1), 2**32 - 1, 1))
+    with pytest.raises(Interrupted):
+        build(plan, interrupted).values(0, 1)
+    assert asked == [False, False, True]
+
+
+@pytest.mark.parametrize(("observations", "ticks"), [(1, 1024), (100, 1024), (10_000, 100), (2**32 - 1, 1)])
+def test_ticks_of_many_observations_are_asked_for_in_small_numbers(observations: int, ticks: int) -> None:
+    """However many observations a tick has, one call draws about a million."""
+    spec = summary(Exponential(rate=1), observations, 1)
+    assert most_ticks(entry_plan(signal_type="summary", generator=spec)) == ticks
