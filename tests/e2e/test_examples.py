@@ -57,7 +57,7 @@ def test_an_example_runs(start_server: StartServer, tmp_path: Path, receivers: d
     rows = server.launch(path.read_text())
     assert len(rows) == len(document["scenarios"])
     for entry, row in zip(document["scenarios"], rows, strict=True):
-        if "phase_offset" not in entry or entry["phase_offset"] == "0s":
+        if "after" not in entry and entry.get("phase_offset", "0s") == "0s":
             wait_until(lambda row=row: server.stats(row["id"])["uptime_secs"] > 1, "a second has passed")
             rate = entry.get("rate") or document["defaults"]["rate"]
             stats = server.wait_for_events(row["id"], max(1, min(int(rate), 1000) // 2))
