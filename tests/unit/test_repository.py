@@ -136,6 +136,15 @@ def test_packages_say_what_they_are(package: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page names a file of the repository."""
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize(
     "unwanted",
     [
         re.compile(r"NotImplemented[E]rror|#\s*(?:TO[D]O|FIX[M]E|XX[X]|st[u]b)\b"),
