@@ -21,8 +21,10 @@ from worker.batch import Batch
 from worker.batched_delivery import BatchedDelivery
 from worker.delivery import Delivery
 from worker.encoders import Encoder
+from worker.gate import Gate
 from worker.generators import Generator, most_ticks
 from worker.generators.observations import Interrupted
+from worker.links import Links
 from worker.outcomes import Outcomes
 from worker.rate import RateWindow
 from worker.retrying import Retrying
@@ -30,13 +32,16 @@ from worker.schedule import NEVER_NS, Schedule, Span
 from worker.sinks import RequestSink, Sink
 from worker.waiting import Waiter
 
-Reason = Literal["duration", "stopped"]
+Reason = Literal["duration", "stopped", "upstream"]
 
 _WAKE_SPACING_NS: Final = 250_000
 """Ticks closer together than this share a wake-up; up to 4 000 a second every tick has its own."""
 
 _ON_TIME_NS: Final = 100_000_000
 """How late a wake-up may be on a busy machine before its ticks count as overdue."""
+
+_WATCHED_SLACK_NS: Final = 20_000_000
+"""How late a tick that others wait for may be by design, out of the 50 ms in which an edge has to take effect."""
 
 _LOOK_INTERVAL_NS: Final = 5_000_000
 """How often a run that never waits looks for commands."""
@@ -54,6 +59,7 @@ class Runner:
         encoder: its wire format.
         sink: its destination, not open yet.
         board: where the entry shows itself.
+        links: who watches the entry, and whom its gate watches.
         waiter: all waiting.
         clock: both clocks.
     """
@@ -65,6 +71,7 @@ class Runner:
         encoder: Encoder,
         sink: Sink | RequestSink,
         board: WorkerBoard,
+        links: Links,
         waiter: Waiter,
         clock: Clock,
     ) -> None:
@@ -73,12 +80,17 @@ class Runner:
         self._generator = generator
         self._encoder = encoder
         self._board = board
+        self._links = links
         self._waiter = waiter
         self._clock = clock
         self._counters = Counters()
         self._delivery = self._delivery_to(sink)
         self._rate = RateWindow()
-        self._most_ticks = self._limit = most_ticks(plan)
+        self._gate = None if plan.gate is None else Gate(plan.gate)
+        self._is_watchable = plan.signal_type == "metrics"
+        self._most_ticks = most_ticks(plan)
+        # The first tick goes alone: it shows how long an event is.
+        self._limit = 1
 
     def _delivery_to(self, sink: Sink | RequestSink) -> Delivery | BatchedDelivery:
         retrying = Retrying(getattr(self._plan.sink, "retry", None), self._waiter)
@@ -104,15 +116,20 @@ class Runner:
         start_ns = start.start_ns + self._plan.phase_offset_ns
         if self._plan.phase_offset_ns:
             self._enter(State.PENDING)
-            self._waiter.wait_until(start_ns)
+            while not self._waiter.stopping and self._clock.monotonic_ns() < start_ns:
+                self._waiter.wait_until(start_ns)
             if self._waiter.stopping:
                 return "stopped"
-        self._enter(State.RUNNING)
         wall_ns = start.wall_ns + self._plan.phase_offset_ns
         anchor_ns = (wall_ns if self._plan.anchor_ns is None else self._plan.anchor_ns) + self._plan.shift_ns
+        schedule = Schedule(self._plan, anchor_ns)
+        if self._gate is None:
+            self._enter(State.RUNNING)
+        else:
+            self._heed(self._gate, schedule, start_ns, start_ns)
         self._delivery.open()
         try:
-            reason = self._emit(Schedule(self._plan, anchor_ns), start_ns)
+            reason = self._emit(schedule, start_ns)
         except BaseException:
             self._delivery.abandon()
             raise
@@ -127,7 +144,7 @@ class Runner:
         A wake-up is never early. It is late by design by the board's slack, so that ticks of several milliseconds
         share one, and keeps its distance from the wake-up before; stamps are the scheduled instants all the same.
         """
-        waiter, clock, board = self._waiter, self._clock, self._board
+        waiter, clock, board, gate = self._waiter, self._clock, self._board, self._gate
         end_ns = NEVER_NS if schedule.end_ns is None else start_ns + schedule.end_ns
         grace_ns = _ON_TIME_NS
         wake_ns = look_ns = 0
@@ -136,6 +153,15 @@ class Runner:
             if now_ns >= look_ns:
                 waiter.look()
                 look_ns = now_ns + _LOOK_INTERVAL_NS
+            if gate is not None:
+                self._heed(gate, schedule, now_ns, start_ns)
+                if gate.state is State.FINISHED:
+                    return "upstream"
+                if not gate.emitting:
+                    if now_ns >= end_ns:
+                        return "duration"
+                    waiter.wait_until(min(gate.deadline_ns, end_ns))
+                    continue
             span = schedule.take(now_ns - start_ns, grace_ns, self._limit)
             if span is not None:
                 try:
@@ -147,7 +173,7 @@ class Runner:
                 return "duration"
             if schedule.in_gap is not self._counters.in_gap:
                 self._enter_gap(now_ns)
-            slack_ns = board.slack_ns()
+            slack_ns = min(board.slack_ns(), _WATCHED_SLACK_NS) if self._links.watchers else board.slack_ns()
             grace_ns = _ON_TIME_NS + slack_ns
             wake_ns = min(max(start_ns + schedule.deadline_ns, wake_ns + _WAKE_SPACING_NS) + slack_ns, end_ns)
             waiter.wait_until(wake_ns)
@@ -158,6 +184,9 @@ class Runner:
         stamps_ns = span.stamps_ns
         events = len(stamps_ns)
         values = self._generator.values(span.first_tick, events)
+        if self._is_watchable:
+            # Before the writing, so that a sink in trouble holds up nobody who watches.
+            self._links.watchers.publish(float(values[-1]))
         counters = self._counters
         batch = Batch(span.first_tick, values, stamps_ns, span.spike_mask)
         try:
@@ -180,6 +209,28 @@ class Runner:
         self._publish(now_ns)
         if self._delivery.fatal is not None:
             raise self._delivery.fatal
+
+    def _heed(self, gate: Gate, schedule: Schedule, now_ns: int, start_ns: int) -> None:
+        """Act on what has become of the upstream; a segment lasts from one opening to the next closing."""
+        upstream, plan = self._links.upstream, self._plan.gate
+        assert plan is not None  # noqa: S101 - there is a gate
+        was_emitting = gate.emitting
+        while True:
+            for state in gate.hear(now_ns, upstream.signal(plan)):
+                self._pass_through(state)
+            if not upstream.has_news:
+                break
+        if gate.emitting and not was_emitting:
+            schedule.begin_segment(now_ns - start_ns)
+            self._rate.reopen()
+        elif was_emitting and not gate.emitting:
+            schedule.end_segment(now_ns - start_ns)
+
+    def _pass_through(self, state: State) -> None:
+        if state in (State.PAUSED, State.UNRESOLVED):
+            self._rate.events_per_sec = self._counters.current_rate = 0.0
+        if state is not State.FINISHED:
+            self._enter(state)
 
     def _enter_gap(self, now_ns: int) -> None:
         self._counters.in_gap = True

@@ -21,8 +21,8 @@ from worker.batch import BATCH_EVENTS
 from worker.encoders.lines import NOT_UTF8, Cells, Joined, Piece, lines
 
 _MAX_TABLE_TICKS: Final = 4096
-_MAX_TABLE_BYTES: Final = 4 * 1024 * 1024
-_MAX_SPIKE_SETS: Final = 64
+_MAX_TABLE_BYTES: Final = 1024 * 1024
+_MAX_SPIKE_SETS: Final = 16
 """Sets of active spikes whose texts are kept at a time."""
 
 

@@ -26,7 +26,11 @@ Escape = Callable[[str], str]
 
 _INFO: Final = SEVERITIES.index("info")
 _MAX_COMBINATIONS: Final = 4096
-_MAX_TABLE_BYTES: Final = 4 * 1024 * 1024
+_MAX_TABLE_BYTES: Final = 1024 * 1024
+"""Of all templates together."""
+
+_MAX_ROWS_BYTES: Final = 64 * 1024 * 1024
+"""Where one column decides, as the row of a file does: rendering all at once is worth more there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,14 @@ class LogText:
 
     def __init__(self, source: LogTemplate | ReplayRows, parts: Sequence[Part]) -> None:
         if isinstance(source, ReplayRows):
-            self._events = [_EventText(_row_parts(source, parts))]
+            self._events = [_EventText(_row_parts(source, parts), 1)]
         else:
             templates = source.templates or (Template(message=""),)
             weighted = bool(source.templates and source.severity_weights)
-            self._events = [_EventText(_template_parts(template, parts, weighted=weighted)) for template in templates]
+            self._events = [
+                _EventText(_template_parts(template, parts, weighted=weighted), len(templates))
+                for template in templates
+            ]
 
     def pieces(self, first_tick: int, choices: Choices) -> Sequence[Piece]:
         """Return what stands in the lines of these events, in order."""
@@ -154,18 +161,19 @@ class _Column:
 
 
 class _EventText:
-    """The parts of one template, or of the rows of a file."""
+    """The parts of one of `templates` templates, or of the rows of a file."""
 
-    def __init__(self, parts: Iterator[str | _Slot]) -> None:
+    def __init__(self, parts: Iterator[str | _Slot], templates: int) -> None:
         self._pieces = list(_merged(parts))
         slots = [piece for piece in self._pieces if isinstance(piece, _Column)]
         sizes = {slot.column: len(slot.texts) for slot in slots}
         self._columns = tuple(sizes)
         self._sizes = tuple(sizes.values())
         longest = sum(len(piece) if isinstance(piece, bytes) else piece.longest for piece in self._pieces)
-        # The rows of a file are one column, however many there are: whole, they take no more memory than in parts.
-        few = prod(self._sizes) <= _MAX_COMBINATIONS and prod(self._sizes) * longest <= _MAX_TABLE_BYTES
-        self._table = np.array(list(self._texts()), dtype=object) if few or len(sizes) == 1 else None
+        texts = prod(self._sizes) * templates
+        few = texts <= _MAX_COMBINATIONS and texts * longest <= _MAX_TABLE_BYTES
+        rows = len(sizes) == 1 and texts * longest <= _MAX_ROWS_BYTES
+        self._table = np.array(list(self._texts()), dtype=object) if few or rows or not sizes else None
 
     def _texts(self) -> Iterator[bytes]:
         for combination in product(*map(range, self._sizes)):

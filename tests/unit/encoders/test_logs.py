@@ -1,5 +1,6 @@
 """Log lines: the contract's examples and events, and both ways of filling templates."""
 
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -124,3 +125,19 @@ def test_few_and_many_combinations_give_the_contracts_lines(
         for place in range(BATCH_EVENTS)
         for line in encode_event(plan, 7 + place, choices[place], stamps_ns.item(place))
     )
+
+
+@pytest.mark.parametrize("encoder", [JsonLines(), Syslog()])
+def test_a_long_template_is_not_multiplied_by_its_pools(encoder: EncoderSpec) -> None:
+    """Texts are rendered ahead within a bound: a template of 100 kB with 5 000 values does not become 500 MB."""
+    template = Template(message="x" * 100_000 + "{a}{b}", field_pools={"a": tuple("abcd") * 1250, "b": ("1", "2")})
+    plan = entry_plan(signal_type="logs", generator=LogTemplate(templates=(template,)), encoder=encoder)
+    tracemalloc.start()
+    try:
+        built = encoders.build(plan)
+        encoded = built.encode(Batch(0, generators.build(plan).values(0, 3), np.full(3, STAMP_NS)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert encoded.events == 3
+    assert peak < 20 * 1024 * 1024
