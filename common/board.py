@@ -8,6 +8,7 @@ per row. Readers take no lock and send no message, so a worker that hangs in a s
     page 0      header: slack_ns u64, written by the supervisor, read by every worker
     row 0       cells  64 × 8 bytes   counters below, guarded by a sequence number (odd while being written)
                 text   1024 bytes     last sink error, UTF-8, length in a cell
+                gate   2 × 8 bytes    1 once a value was published, and the newest one f64: see gate_cell.py
                 ring   columns of RING_SLOTS × 8 bytes: tick u64, stamp_ns i64, value f64, series u64
     row 1       …                     every row starts on a page, so that a worker maps its own row alone
 
@@ -34,6 +35,7 @@ RECENT_SAMPLES: Final = 1000
 RING_SLOTS: Final = 1024
 ERROR_TEXT_BYTES: Final = 1024
 PAGE_BYTES: Final = mmap.PAGESIZE
+GATE_CELL_OFFSET: Final = 1536
 
 _CELL_BYTES: Final = 512
 _RING_OFFSET: Final = PAGE_BYTES

@@ -5,8 +5,11 @@
     supervisor ──Run──► worker            Ready ──► supervisor    at boot: parked, waiting for a plan
                ──Start──►                 Prepared ──►            generator and encoder built
                ──Stop──►                  Log ──►                 a log line for the supervisor's stderr
-                                          StdoutClosed ──►        the reader of stdout has gone
-                                          Finished ──►            last message; the process leaves
+               ──Watch, Unwatch──►        StdoutClosed ──►        the reader of stdout has gone
+               ──Follow, Lose──►          Finished ──►            last message; the process leaves
+
+A gate connects two workers: the upstream is told to ring a bell, the downstream hears it. The bell, an eventfd, follows
+`Watch` and `Follow` on the pipe; nothing of a gate passes through the supervisor afterwards.
 
 A worker never writes to stderr: its log lines travel as `Log`, so one process owns the log.
 """
@@ -44,6 +47,35 @@ class Stop(Message, frozen=True, kw_only=True):
 
 class StdoutDiscards(Message, frozen=True, kw_only=True):
     """The reader of stdout has gone: stdout sinks count writes as delivered and drop them."""
+
+
+class Watch(Message, frozen=True, kw_only=True):
+    """Ring the bell behind this message now, and whenever the comparison of the newest value changes its result.
+
+    Attributes:
+        slot: names the bell in `Unwatch`; unique in the daemon.
+        op: comparison of the entry's value with `value`.
+    """
+
+    slot: int
+    op: Literal["<", ">"]
+    value: float
+
+
+class Unwatch(Message, frozen=True, kw_only=True):
+    """Forget the bell of `slot`."""
+
+    slot: int
+
+
+class Follow(Message, frozen=True, kw_only=True):
+    """The entry in `row` is the upstream of your gate from now on; the bell behind this message rings for you."""
+
+    row: int
+
+
+class Lose(Message, frozen=True, kw_only=True):
+    """The upstream of your gate has ended."""
 
 
 class Ready(Message, frozen=True, kw_only=True):
@@ -91,9 +123,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class Finished(Message, frozen=True, kw_only=True):
     """The scenario is over and everything it could deliver is delivered."""
 
-    reason: Literal["duration", "stopped", "failed"]
+    reason: Literal["duration", "stopped", "upstream", "failed"]
     fault: Fault | None = None
 
 
-Command = Run | Start | Stop | StdoutDiscards
+Command = Run | Start | Stop | StdoutDiscards | Watch | Unwatch | Follow | Lose
 Event = Ready | Prepared | StdoutClosed | Log | Finished

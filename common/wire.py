@@ -1,5 +1,6 @@
 """Messages on a multiprocessing connection: msgpack, a size limit, and one error for every way a peer can be gone."""
 
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Final, TypeVar
 
@@ -27,6 +28,31 @@ def send(connection: "Connection", message: Message) -> None:
         connection.send_bytes(_encoder.encode(message))
     except (OSError, ValueError) as exc:
         raise WireError(f"cannot send {type(message).__name__}: {exc}") from exc
+
+
+def send_with_descriptor(connection: "Connection", message: Message, descriptor: int) -> None:
+    """Send one message and behind it a copy of `descriptor`; blocks while the pipe is full.
+
+    Raises:
+        WireError: the peer has gone.
+    """
+    send(connection, message)
+    try:
+        reduction.send_handle(connection, descriptor, None)
+    except (OSError, ValueError) as exc:
+        raise WireError(f"cannot send the descriptor of {type(message).__name__}: {exc}") from exc
+
+
+def receive_descriptor(connection: "Connection") -> int:
+    """Receive the descriptor behind the message received last; the caller is to close it.
+
+    Raises:
+        WireError: the peer has gone.
+    """
+    try:
+        return reduction.recv_handle(connection)
+    except (EOFError, OSError, RuntimeError) as exc:
+        raise WireError(f"the descriptor behind a message did not arrive: {exc or 'end of file'}") from exc
 
 
 def receive_command(connection: "Connection") -> Command:

@@ -3,8 +3,9 @@
 ::
 
     supervisor ══Command══► pipe ─────────┐
-    parent process's sentinel (it died) ──┼──► select ──► stopping, stdout_discards, Run, Start
-    SIGTERM ──► eventfd ──────────────────┘       ▲
+    parent process's sentinel (it died) ──┼──► select ──► stopping, stdout_discards, Run, Start, links
+    SIGTERM ──► eventfd ──────────────────┤       ▲
+    upstream of a gate ──► bell (eventfd) ┘       │
     the next tick, a sink's descriptor, a pause ──┘
 
 Whatever a worker waits for, it waits here and stays reachable: a command, the death of the supervisor and SIGTERM all
@@ -21,6 +22,7 @@ from common.clock import Clock
 from common.errors import WireError
 from common.messages import Command, Event, Log, Run, Start, StdoutClosed, StdoutDiscards, Stop
 from common.wire import receive_command, send
+from worker.links import LinkCommand, Links
 
 _NS_PER_SEC: Final = 1_000_000_000
 LEAVE_NS: Final = 500_000_000
@@ -50,13 +52,15 @@ class Control:
         connection: the worker's end of the control pipe.
         parent_sentinel: a descriptor that becomes readable when the supervisor has died.
         clock: the monotonic clock of all deadlines.
+        links: where this worker hangs in gates.
 
     Attributes:
         stdout_discards: whether the reader of stdout has gone.
     """
 
-    def __init__(self, connection: Connection, parent_sentinel: int, clock: Clock) -> None:
+    def __init__(self, connection: Connection, parent_sentinel: int, clock: Clock, links: Links) -> None:
         self.stdout_discards = False
+        self._links = links
         self._connection = connection
         self._clock = clock
         # select() takes descriptors below 1024 only, and the template of a large pool hands out higher ones; duplicates
@@ -112,8 +116,8 @@ class Control:
         return self.stopping
 
     def wait_until(self, deadline_ns: int) -> None:
-        """Return at `deadline_ns`, never before, or as soon as the scenario is stopping."""
-        while self._give_up_ns is None:
+        """Return at `deadline_ns`, or as soon as the scenario is stopping or there is news for its gate."""
+        while self._give_up_ns is None and not self._links.rung:
             remaining = deadline_ns - self._clock.monotonic_ns()
             if remaining <= 0:
                 return
@@ -121,6 +125,7 @@ class Control:
                 remaining = min(remaining, _LONGEST_WAIT_NS)
                 remaining -= remaining >> 8
             self._select((), (), remaining / _NS_PER_SEC)
+        self._links.rung = False
 
     def pause(self, secs: float) -> None:
         """Wait `secs`; a stop that arrives meanwhile ends the wait, and so does the time when all is given up."""
@@ -189,12 +194,16 @@ class Control:
 
     def _select(self, readable: tuple[int, ...], writable: tuple[int, ...], timeout_secs: float | None) -> bool:
         """Wait once, handle what concerns the worker, and return whether one of the asked descriptors is ready."""
-        ready, room, _ = select.select((*self._watched, *readable), writable, (), timeout_secs)
+        bell = self._links.bell
+        bells = () if bell is None else (bell,)
+        ready, room, _ = select.select((*bells, *self._watched, *readable), writable, (), timeout_secs)
         if not ready:
             return bool(room)
         asked = bool(room)
         for descriptor in ready:
-            if descriptor == self._pipe:
+            if descriptor == bell:
+                self._links.hear()
+            elif descriptor == self._pipe:
                 self._receive()
             elif descriptor == self._parent:
                 self._watched.remove(self._parent)
@@ -208,6 +217,9 @@ class Control:
     def _receive(self) -> None:
         try:
             command = receive_command(self._connection)
+            if isinstance(command, LinkCommand):
+                self._links.take(command, self._connection)
+                return
         except WireError:
             self._watched.remove(self._pipe)
             self._be_orphaned()

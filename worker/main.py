@@ -26,6 +26,7 @@ from common.errors import SondadError, WireError
 from common.messages import Fault, Finished, Prepared, Ready, Run, Start
 from worker.control import Control
 from worker.kernel import wake_exactly
+from worker.links import Links
 from worker.runner import Runner
 from worker.sinks.context import SinkContext
 
@@ -43,7 +44,8 @@ def run(connection: Connection, board_descriptor: int, row_index: int) -> None:
     """
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 - this is a child process
-    control = Control(connection, parent.sentinel, SystemClock())
+    links = Links(board_descriptor, row_index)
+    control = Control(connection, parent.sentinel, SystemClock(), links)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: control.terminate())
@@ -58,13 +60,13 @@ def run(connection: Connection, board_descriptor: int, row_index: int) -> None:
         if command is not None:
             name = command.entry.name[:_MAX_TITLE_NAME_CHARS]
             setproctitle.setproctitle(f"sondad: scenario {name} {command.scenario_id}")
-            control.send(_run_entry(command, control, board, board_descriptor))
+            control.send(_run_entry(command, control, board, links, board_descriptor))
     except WireError:
         # Nobody is left to tell; what could be delivered has been.
         return
 
 
-def _run_entry(command: Run, control: Control, board: WorkerBoard, board_descriptor: int) -> Finished:
+def _run_entry(command: Run, control: Control, board: WorkerBoard, links: Links, board_descriptor: int) -> Finished:
     """Build and run; whatever goes wrong becomes the fault of the last message."""
     clock = SystemClock()
     plan = command.entry
@@ -76,6 +78,7 @@ def _run_entry(command: Run, control: Control, board: WorkerBoard, board_descrip
             worker.encoders.build(plan),
             worker.sinks.build(plan.sink, context),
             board,
+            links,
             control,
             clock,
         )

@@ -22,6 +22,11 @@ class RateWindow:
         self._opened_ns: int | None = None
         self._events = 0
 
+    def reopen(self) -> None:
+        """Let the next tick open a window: it is the first of a segment."""
+        self._opened_ns = None
+        self._events = 0
+
     def count(self, delivered: int, now_ns: int) -> None:
         """Count `delivered` ticks of a batch fired at `now_ns` (monotonic)."""
         if self._opened_ns is None:

@@ -82,13 +82,20 @@ class Schedule:
         self._edge = 0
         self._n = 0
         self._tick = 0
-        self._begin_segment(0)
+        self._silent_tick = 0
+        self.begin_segment(0)
 
-    def _begin_segment(self, at_ns: int) -> None:
+    def begin_segment(self, at_ns: int) -> None:
         """Start a segment: the next tick is due at `at_ns`, and the cycles of all windows begin anew."""
         self._segment_ns = at_ns
         self._segment_tick = self._tick
         self._move_to_slot(0)
+
+    def end_segment(self, at_ns: int) -> None:
+        """End the segment at `at_ns`: ticks that a silence would have suppressed later on are still to come."""
+        if self.in_gap:
+            reached = self._segment_tick + self._grid.first_at(at_ns - self._segment_ns)
+            self._tick = min(self._tick, max(self._silent_tick, reached))
 
     def take(self, now_ns: int, grace_ns: int, limit: int) -> Span | None:
         """Take the oldest due ticks off the schedule, or return None when none is due.
@@ -141,6 +148,8 @@ class Schedule:
 
     def _skip(self, silence: Silence) -> None:
         """Enter a silence (offsets of the segment) and move to the first slot of the base grid at or after its end."""
+        if not self.in_gap:
+            self._silent_tick = self._tick
         self.in_gap = True
         self._move_to_slot(self._grid.first_at(silence.end_ns))
 

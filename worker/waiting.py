@@ -25,7 +25,7 @@ class Waiter(Protocol):
         ...
 
     def wait_until(self, deadline_ns: int) -> None:
-        """Return at `deadline_ns` (monotonic), never before, or as soon as the scenario is stopping."""
+        """Return at `deadline_ns` (monotonic), or as soon as the scenario is stopping or there is news for its gate."""
         ...
 
     def pause(self, secs: float) -> None:

@@ -14,7 +14,7 @@ import pytest
 from common.clock import SystemClock
 from common.messages import Log, StdoutClosed, StdoutDiscards, Stop
 from common.wire import receive_event, send
-from tests.support.station import Station
+from tests.support.station import Station, links_of_a_worker
 from worker.control import LEAVE_NS, Control
 
 MS = 1_000_000
@@ -122,7 +122,7 @@ def test_a_supervisor_that_has_gone_stops_the_worker_without_a_busy_loop() -> No
     """End of file is handled once; waits inside sinks go on for what is left of the second."""
     ours, theirs = multiprocessing.Pipe()
     alive, parent = os.pipe()
-    control = Control(theirs, alive, SystemClock())
+    control = Control(theirs, alive, SystemClock(), links_of_a_worker())
     ours.close()
     os.close(parent)
     control.wait_until(time.monotonic_ns() + 3600 * 1000 * MS)
@@ -152,7 +152,7 @@ def test_descriptors_beyond_the_limit_of_select_are_no_obstacle() -> None:
     alive, parent = os.pipe()
     high = Connection(fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 2000))
     high_alive = fcntl.fcntl(alive, fcntl.F_DUPFD_CLOEXEC, 2000)
-    control = Control(high, high_alive, SystemClock())
+    control = Control(high, high_alive, SystemClock(), links_of_a_worker())
     send(ours, Stop(deadline_ns=time.monotonic_ns() + 60_000 * MS))
     control.wait_until(time.monotonic_ns() + 3600 * 1000 * MS)
     assert control.stopping

@@ -133,12 +133,13 @@ import multiprocessing, os, sys, time
 from common.clock import SystemClock
 from common.errors import SinkError
 from worker.batch import Encoded
+from tests.support.station import links_of_a_worker
 from worker.control import Control
 from worker.sinks.stdout import StdoutSink
 
 _, connection = multiprocessing.Pipe()
 alive, _ = os.pipe()
-control = Control(connection, alive, SystemClock())
+control = Control(connection, alive, SystemClock(), links_of_a_worker())
 sink = StdoutSink(control, os.memfd_create("lock"))
 os.fchmod(1, 0)
 if os.geteuid() == 0:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import time
 
+from common.board import Board
 from common.clock import Clock, SystemClock
 from common.messages import Event, Stop
 from common.plan import EntryPlan
@@ -12,6 +13,7 @@ from common.wire import receive_event, send
 from tests.support.plans import entry_plan
 from worker import sinks
 from worker.control import Control
+from worker.links import Links
 from worker.sinks import RequestSink, Sink
 from worker.sinks.context import SinkContext
 from worker.waiting import Waiter
@@ -23,7 +25,8 @@ class Station:
     def __init__(self) -> None:
         self.ours, self._theirs = multiprocessing.Pipe()
         self._alive, self._parent = os.pipe()
-        self.control = Control(self._theirs, self._alive, SystemClock())
+        self.links = links_of_a_worker()
+        self.control = Control(self._theirs, self._alive, SystemClock(), self.links)
 
     def sink(self, spec: SinkSpec) -> Sink:
         context = SinkContext(waiter=self.control, clock=SystemClock(), lock_descriptor=-1, plan=entry_plan(sink=spec))
@@ -50,6 +53,14 @@ class Station:
         self.control.close()
         os.close(self._alive)
         os.close(self._parent)
+
+
+def links_of_a_worker() -> Links:
+    """Return the links of a worker without any, on a board of its own."""
+    board = Board(1)
+    links = Links(board.descriptor, 0)
+    os.close(board.descriptor)
+    return links
 
 
 def request_sink(plan: EntryPlan, waiter: Waiter, clock: Clock) -> RequestSink:

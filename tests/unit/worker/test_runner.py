@@ -16,6 +16,7 @@ from common.states import State
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
 from worker.batch import Encoded
+from worker.links import Links
 from worker.runner import Reason, Runner
 
 NS = 1_000_000_000
@@ -71,6 +72,7 @@ class Stage:
             worker.encoders.build(plan),
             self.sink,
             WorkerBoard(self.board.descriptor, 0),
+            Links(self.board.descriptor, 0),
             self.waiter,
             self.clock,
         )

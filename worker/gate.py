@@ -1,0 +1,126 @@
+"""The gate of an entry: what it hears of its upstream, and how long, decides its state. Pure: waits for nothing.
+
+::
+
+                              no value yet
+                    ┌──────────── pending ──open, for delay.open──┐
+                    │ closed         ▲                            ▼
+    absent ◄──►     ▼                │ (passing)               running ◄── reopened within delay.close: no change
+    unresolved ──► paused ◄──────────┼── closed, for delay.close ─┘
+        ▲           └────────────────┼── open, for delay.open ────►
+        └── the other body's entry ──┘
+            is not there                 gone, in any state ──► finished
+
+Emission stops with the close edge, the state changes when the close is committed. What is here called paused is shown
+as held where the last emitted value was replaced. Source: scheduling contract, sections 8, 9, 11 and 12.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+from common.plan import GatePlan
+from common.states import State
+from worker.schedule import NEVER_NS
+
+
+class Signal(Enum):
+    """What a gate knows of its upstream at an instant."""
+
+    ABSENT = auto()
+    """The other body's entry does not run, or not any more."""
+
+    SILENT = auto()
+    """It runs and has not published a value yet."""
+
+    OPEN = auto()
+    CLOSED = auto()
+
+    GONE = auto()
+    """The entry of the same body has ended, and will not come back."""
+
+
+_NOTHING: Final[tuple[State, ...]] = ()
+
+
+class Gate:
+    """State of one gated entry from its own start on; before that it is pending whatever the upstream does.
+
+    Args:
+        plan: delays, and what to do while the upstream is absent.
+
+    Attributes:
+        state: the newest of the states that `hear` returned.
+        deadline_ns: when to call `hear` again although nothing was heard.
+    """
+
+    def __init__(self, plan: GatePlan) -> None:
+        self.state = State.PENDING
+        self.deadline_ns = NEVER_NS
+        self._open_delay_ns = plan.open_delay_ns
+        self._close_delay_ns = plan.close_delay_ns
+        self._emits_unresolved = plan.if_unresolved == "open"
+        self._begun = False
+
+    @property
+    def emitting(self) -> bool:
+        """Whether ticks may be fired."""
+        if self.state is State.RUNNING:
+            return self.deadline_ns == NEVER_NS
+        return self.state is State.UNRESOLVED and self._emits_unresolved
+
+    def hear(self, now_ns: int, signal: Signal) -> tuple[State, ...]:
+        """Take in what is known of the upstream at `now_ns` (monotonic), and return the states entered, in order.
+
+        The first call is at the entry's own start: a gate that is open by then opens without delay.
+        """
+        first, self._begun = not self._begun, True
+        match signal:
+            case Signal.GONE:
+                return self._enter(State.FINISHED)
+            case Signal.ABSENT:
+                return self._lose()
+            case Signal.OPEN:
+                return self._open(now_ns, 0 if first else self._open_delay_ns)
+            case Signal.CLOSED:
+                return self._close(now_ns)
+            case Signal.SILENT:
+                return _NOTHING
+
+    def _lose(self) -> tuple[State, ...]:
+        if self.state is State.UNRESOLVED:
+            return _NOTHING
+        if self.state is State.RUNNING and not self.emitting:
+            # The loss must not undo a close that was under way.
+            return self._enter(State.PAUSED, State.UNRESOLVED)
+        return self._enter(State.UNRESOLVED)
+
+    def _open(self, now_ns: int, delay_ns: int) -> tuple[State, ...]:
+        match self.state:
+            case State.RUNNING:
+                self.deadline_ns = NEVER_NS
+                return _NOTHING
+            case State.UNRESOLVED if self._emits_unresolved:
+                return self._enter(State.RUNNING)
+            case State.UNRESOLVED:
+                return self._enter(State.PENDING, State.RUNNING)
+        return self._enter(State.RUNNING) if self._lasted(now_ns, delay_ns) else _NOTHING
+
+    def _close(self, now_ns: int) -> tuple[State, ...]:
+        match self.state:
+            case State.PAUSED:
+                self.deadline_ns = NEVER_NS
+                return _NOTHING
+            case State.RUNNING if not self._lasted(now_ns, self._close_delay_ns):
+                return _NOTHING
+        return self._enter(State.PAUSED)
+
+    def _lasted(self, now_ns: int, delay_ns: int) -> bool:
+        """Return whether the edge has lasted long enough; the first time it is heard of, its time begins."""
+        if self.deadline_ns == NEVER_NS:
+            self.deadline_ns = now_ns + delay_ns
+        return now_ns >= self.deadline_ns
+
+    def _enter(self, *states: State) -> tuple[State, ...]:
+        self.deadline_ns = NEVER_NS
+        self.state = states[-1]
+        return states
