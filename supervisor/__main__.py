@@ -24,7 +24,7 @@ def main() -> None:
         case "serve":
             from supervisor.cli.serve import serve
 
-            sys.exit(serve("sondad serve", arguments))
+            sys.exit(serve("sondad serve", arguments, with_relay=True))
         case "relay":
             from supervisor.relay.main import main as relay
 

@@ -37,7 +37,6 @@ STOP_SECS: Final = 5.0
 
 BOOT_SECS: Final = 10.0
 _GOODBYE_SECS: Final = 1.0
-_REAP_SECS: Final = 0.5
 
 BodyLaunch = Launch[WorkerProcess]
 LaunchSlot = Future[list[Scenario]]
@@ -79,7 +78,7 @@ class Fleet:
         self._finished: dict[WorkerProcess, Finished] = {}
         self._verdicts: dict[WorkerProcess, str] = {}
         self._stdout_discards = False
-        self._leaving = False
+        self._on_empty: Callback | None = None
 
     def launch(self, plan: Plan, slot: LaunchSlot) -> None:
         """Start all entries of `plan` at one instant or none; the slot gets the scenarios or a SondadError."""
@@ -113,9 +112,9 @@ class Fleet:
             self._recycle(scenario, self._kept_rows.pop(scenario))
             slot.set_result(StopResult("stopped", scenario.counters().total_events))
 
-    def shut_down(self, grace_secs: float) -> None:
-        """Stop everything at once, kill what is left after `grace_secs`, and then stop the loop."""
-        self._leaving = True
+    def shut_down(self, grace_secs: float, on_empty: Callback) -> None:
+        """Stop everything at once, kill what is left after `grace_secs`; `on_empty` is called when all have gone."""
+        self._on_empty = on_empty
         for launch in list(self._launches):
             self._give_up(launch, LaunchError("the daemon is shutting down"))
         for worker, owner in self._owners.items():
@@ -124,8 +123,7 @@ class Fleet:
             elif owner not in self._stopping:
                 self._ask_to_stop(worker, grace_secs)
         self._loop.after(grace_secs, self.kill_all)
-        self._loop.after(grace_secs + _REAP_SECS, self._loop.stop)
-        self._stop_loop_when_empty()
+        self._tell_when_empty()
 
     def kill_all(self) -> None:
         """Kill every worker that is still there."""
@@ -316,7 +314,7 @@ class Fleet:
                 self._launch_lost(launch, worker, reason, finished)
             case LaunchedScenario() as scenario:
                 self._scenario_ended(scenario, worker, reason or self._verdict(scenario, finished), finished, killed)
-        self._stop_loop_when_empty()
+        self._tell_when_empty()
 
     def _spare_ended(self, worker: WorkerProcess, reason: str) -> None:
         self._board.clear(worker.row)
@@ -375,9 +373,13 @@ class Fleet:
         self._board.clear(row)
         self._pool.give_back(row)
 
-    def _stop_loop_when_empty(self) -> None:
-        if self._leaving and not self._owners:
-            self._loop.stop()
+    @property
+    def _leaving(self) -> bool:
+        return self._on_empty is not None
+
+    def _tell_when_empty(self) -> None:
+        if self._on_empty is not None and not self._owners:
+            self._on_empty()
 
 
 def _refuse(slot: LaunchSlot, error: SondadError) -> None:

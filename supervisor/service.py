@@ -25,6 +25,9 @@ from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
 from supervisor.loop import Callback, Loop
 from supervisor.pool import Pool
+from supervisor.relay.attached import AttachedRelay
+from supervisor.relay.child import RelayChild
+from supervisor.relay.client import RelayClient
 from supervisor.scenarios import ScenarioMap
 from supervisor.sdnotify import ServiceManager
 from supervisor.settings import Settings, usable_cores
@@ -37,6 +40,7 @@ BOARD_ROWS: Final = 8192
 GRACE_SECS: Final = 4.5
 """From SIGTERM to the SIGKILL of workers that are still there; the process ends within 6 s."""
 
+_REAP_SECS: Final = 0.5
 _END_SECS: Final = 5.8
 _HTTP_SECS: Final = 0.3
 _LAST_LINES_SECS: Final = 1.0
@@ -102,15 +106,17 @@ class Service:
     Args:
         settings: how it runs.
         logs: where the last lines go before the process ends.
+        relay_admin_path: the admin socket of the relay that `settings` ask for.
 
     Raises:
         StartupError: the address cannot be had.
     """
 
-    def __init__(self, settings: Settings, logs: LineWriter) -> None:
+    def __init__(self, settings: Settings, logs: LineWriter, relay_admin_path: str | None = None) -> None:
         self._settings = settings
         self._logs = logs
         self._stop_asked_at: float | None = None
+        self._has_workers = True
         self._loop = Loop()
         # Signals wait in the loop until it runs, so from here on every one of them is a clean exit.
         self._loop.catch_signals(self._on_signal)
@@ -129,8 +135,12 @@ class Service:
         budget = WakeupBudget(settings.wakeups_per_core * cores)
         self._fleet = Fleet(self._loop, board, pool, self._scenarios, budget, self._manager.ready)
         control_plane = LoopControlPlane(self._loop, self._fleet, self._scenarios)
+        self._relay: AttachedRelay | None = None
+        if settings.relay_config is not None:
+            self._relay = AttachedRelay(self._loop, RelayChild(settings.relay_config), self._stop_when_alone)
+        relay = None if relay_admin_path is None else RelayClient(relay_admin_path)
         self._server = HttpServer(
-            build_app(control_plane, settings),
+            build_app(control_plane, settings, relay=relay),
             self._listener,
             control_threads=settings.max_inflight_requests,
             observe_threads=_OBSERVE_THREADS,
@@ -144,6 +154,8 @@ class Service:
         logger.info("sonda-server listening", extra=fields(addr=self._address, workers=self._settings.workers))
         if self._manager.watchdog_period_secs is not None:
             self._loop.every(self._manager.watchdog_period_secs, self._manager.alive)
+        if self._relay is not None:
+            self._relay.start()
         # Should this raise, the workers are left alone: they see our end, deliver what they have, and leave.
         self._loop.run(self._fleet.reconcile)
         self._loop.refuse_posts()
@@ -160,12 +172,25 @@ class Service:
     def _on_signal(self) -> None:
         if self._stop_asked_at is not None:
             self._fleet.kill_all()
+            if self._relay is not None:
+                self._relay.stop(0)
             return
         self._stop_asked_at = time.monotonic()
         logger.info("shutdown signal received — stopping all running scenarios")
         self._manager.stopping()
         self._server.stop_accepting()
-        self._fleet.shut_down(GRACE_SECS)
+        if self._relay is not None:
+            self._relay.stop(GRACE_SECS)
+        self._fleet.shut_down(GRACE_SECS, self._workers_have_gone)
+        self._loop.after(GRACE_SECS + _REAP_SECS, self._loop.stop)
+
+    def _workers_have_gone(self) -> None:
+        self._has_workers = False
+        self._stop_when_alone()
+
+    def _stop_when_alone(self) -> None:
+        if not self._has_workers and not (self._relay is not None and self._relay.running):
+            self._loop.stop()
 
     def _announce(self) -> None:
         port = self._listener.getsockname()[1]

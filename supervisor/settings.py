@@ -38,6 +38,7 @@ class Settings:
         request_timeout_secs: how long a control call may take.
         max_body_bytes: how large a request body may be.
         wakeups_per_core: wake-ups a second of all workers together, per usable core.
+        relay_config: configuration file of the relay to run besides; None runs none.
     """
 
     host: str
@@ -52,6 +53,7 @@ class Settings:
     request_timeout_secs: float
     max_body_bytes: int
     wakeups_per_core: int
+    relay_config: str | None
 
     @property
     def is_open_to_others(self) -> bool:
@@ -64,19 +66,22 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def parse_settings(program: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+def parse_settings(
+    program: str, arguments: Sequence[str], environment: Mapping[str, str], *, with_relay: bool = False
+) -> Settings:
     """Return the settings, or print help or version and leave.
 
     Args:
         program: name shown in the help.
         arguments: without the program's name.
         environment: of the process.
+        with_relay: whether a relay may be asked for.
 
     Raises:
         SystemExit: code 2 for a wrong argument, named on stderr; 0 after help and version.
         StartupError: the bind address is none.
     """
-    given = _parser(program).parse_args(arguments)
+    given = _parser(program, with_relay=with_relay).parse_args(arguments)
     key = given.api_key if given.api_key is not None else environment.get(API_KEY_VARIABLE)
     return Settings(
         host=_host(given.bind) if given.bind is not None else "0.0.0.0" if key else "127.0.0.1",  # noqa: S104
@@ -91,10 +96,11 @@ def parse_settings(program: str, arguments: Sequence[str], environment: Mapping[
         request_timeout_secs=float(given.request_timeout),
         max_body_bytes=given.max_body_bytes,
         wakeups_per_core=given.wakeups,
+        relay_config=given.relay if with_relay else None,
     )
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program, allow_abbrev=False, description="Run the control plane: scenarios are POSTed, watched, DELETEd."
     )
@@ -144,6 +150,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
         metavar="N",
         help="wake-ups a second and core that all scenarios may cost (default %(default)s)",
     )
+    if with_relay:
+        add("--relay", metavar="FILE", help="configuration of the relay to run besides (default none)")
     add("-V", "--version", action=_Version, nargs=0, help="show the version and leave")
     return parser
 

@@ -10,11 +10,17 @@ from supervisor.settings import Settings, parse_settings
 
 logger = logging.getLogger(__name__)
 
-OK, FAILED = 0, 1
+OK, FAILED, MISUSED = 0, 1, 2
+_LAST_LINES_SECS = 1.0
 
 
-def serve(program: str, arguments: Sequence[str]) -> int:
+def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -> int:
     """Run the control plane until a signal; returns the exit code.
+
+    Args:
+        program: name shown in the help.
+        arguments: without the program's name.
+        with_relay: whether a relay may be asked for.
 
     Raises:
         SystemExit: code 2 for a wrong argument.
@@ -22,20 +28,27 @@ def serve(program: str, arguments: Sequence[str]) -> int:
     _open_standard_descriptors()
     logs = setup_logging("sonda_server")
     try:
-        return _run(parse_settings(program, arguments, os.environ), logs)
+        return _run(parse_settings(program, arguments, os.environ, with_relay=with_relay), logs)
     except StartupError as exc:
         logs.put(f"Error: {exc}\n".encode(errors="replace"))
     except Exception:
         logger.exception("the control plane ended by an unexpected error")
-    logs.close(1.0)
+    logs.close(_LAST_LINES_SECS)
     return FAILED
 
 
 def _run(settings: Settings, logs: LineWriter) -> int:
     # Imported here, so that wrong arguments, help and version answer at once.
+    from supervisor.relay.config_reader import ConfigError, load
     from supervisor.service import Service
 
-    service = Service(settings, logs)
+    try:
+        admin_path = None if settings.relay_config is None else load(settings.relay_config).relay.admin.path
+    except ConfigError as exc:
+        logs.put("".join(f"{fault}\n" for fault in exc.faults).encode(errors="replace"))
+        logs.close(_LAST_LINES_SECS)
+        return MISUSED
+    service = Service(settings, logs, admin_path)
     service.run()
     logs.close(service.last_lines_secs())
     return OK

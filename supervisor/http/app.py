@@ -14,15 +14,17 @@ from supervisor.http.admission import Admission
 from supervisor.http.errors import handle_error
 from supervisor.http.health import Health
 from supervisor.http.observe import ScenarioMetrics, ScenarioStats
-from supervisor.http.paths import IdConverter
+from supervisor.http.paths import NameConverter
 from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
+from supervisor.relay import routes
+from supervisor.relay.client import RelayClient
 from supervisor.settings import Settings
 
 _CLOCK: Final = SystemClock()
 
 
 def build_app(
-    control_plane: ControlPlane, settings: Settings, clock: Clock = _CLOCK
+    control_plane: ControlPlane, settings: Settings, clock: Clock = _CLOCK, *, relay: RelayClient | None = None
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the application; its requests may run in any thread but the main one.
 
@@ -30,20 +32,23 @@ def build_app(
         control_plane: the way to the main loop.
         settings: key, limits and what scenario bodies may use.
         clock: for elapsed times.
+        relay: the way to the relay; without one there are no routes that show it.
     """
     app = falcon.App(middleware=[Admission(settings.api_key, settings.max_body_bytes)])
     # An empty answer has no type; all others name theirs.
     app.resp_options.default_media_type = None  # type: ignore[assignment] # typed narrower than it works
-    app.router_options.converters["scenario_id"] = IdConverter
+    app.router_options.converters["name"] = NameConverter
     app.add_error_handler(Exception, handle_error)
     app.add_error_handler(falcon.HTTPError, handle_error)
 
     context = Context(environment=settings.environment, allowed_paths=settings.allowed_paths)
     timeout_secs = settings.request_timeout_secs
-    item = "/scenarios/{scenario_id:scenario_id}"
+    item = "/scenarios/{scenario_id:name}"
     app.add_route("/health", Health())
     app.add_route("/scenarios", ScenarioCollection(control_plane, context, clock, timeout_secs))
     app.add_route(item, ScenarioItem(control_plane, clock, timeout_secs))
     app.add_route(f"{item}/stats", ScenarioStats(control_plane, clock))
     app.add_route(f"{item}/metrics", ScenarioMetrics(control_plane))
+    for path, resource in [] if relay is None else routes.routes(relay):
+        app.add_route(path, resource)
     return app

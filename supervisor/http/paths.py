@@ -1,4 +1,4 @@
-"""Request paths: matched as they were sent, decoded only where they are an id.
+"""Request paths: matched as they were sent, decoded only where they are a name.
 
 Source: HTTP contract, section 2.
 """
@@ -27,8 +27,13 @@ def is_control(path: str) -> bool:
     return len(segments) in (2, 3) and segments[1] == "scenarios"
 
 
-class IdConverter(BaseConverter):
-    """A path segment that names a scenario: anything but the empty text, percent-decoded."""
+def is_relay(path: str) -> bool:
+    """Return whether `path` asks the relay, which may take its time."""
+    return path.startswith("/relay/")
+
+
+class NameConverter(BaseConverter):
+    """A path segment that names a scenario, client or check: anything but the empty text, percent-decoded."""
 
     def convert(self, value: str) -> str | None:
         """Return the decoded segment, or None (no match) for an empty one."""

@@ -1,10 +1,11 @@
-"""waitress on a bound socket, with two thread pools so that reading never queues behind waiting.
+"""waitress on a bound socket, with several thread pools so that reading never queues behind waiting.
 
 ::
 
     listening socket ──► I/O thread: accepts, reads, parses, flushes
                            ├── control route ──► control pool: as many threads as requests may be in flight;
                            │                     they wait for the main loop, its queue is the wait for a permit
+                           ├── /relay/…      ─► relay pool: waits for the relay, a second at most
                            └── any other path ─► observe pool: reads shared memory, answers at once
 
 The I/O thread alone touches sockets and waitress's socket map. Other threads ask it by a thunk and the trigger, so the
@@ -23,7 +24,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from supervisor.http.paths import is_control, raw_path
+from supervisor.http.paths import is_control, is_relay, raw_path
 
 _MAX_CONNECTIONS: Final = 1024
 _IDLE_SECS: Final = 120
@@ -37,6 +38,7 @@ _POLL_SECS: Final = 30.0
 """How long the I/O thread sleeps when nothing happens; it wakes by itself only to look for idle connections."""
 
 _FLUSH_POLL_SECS: Final = 0.01
+_RELAY_THREADS: Final = 2
 
 
 class HttpServer:
@@ -123,26 +125,29 @@ class _Pools:
 
     def __init__(self, control_threads: int, observe_threads: int) -> None:
         self._control = _pool(control_threads)
+        self._relay = _pool(_RELAY_THREADS)
         self._observe = _pool(observe_threads)
+        self._all = (self._control, self._relay, self._observe)
 
     def add_task(self, channel: Any) -> None:
         """Queue the channel's next request; called in the I/O thread or by a pool's own threads."""
         # A request that could not be parsed has no target.
         target = getattr(channel.requests[0], "request_uri", "")
-        pool = self._control if is_control(raw_path(target)) else self._observe
+        path = raw_path(target)
+        pool = self._control if is_control(path) else self._relay if is_relay(path) else self._observe
         pool.add_task(channel)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> None:
         """Wait `timeout` seconds for running tasks to end; drop those still queued."""
         deadline = time.monotonic() + timeout
-        for pool in (self._control, self._observe):
+        for pool in self._all:
             pool.set_thread_count(0)
-        for pool in (self._control, self._observe):
+        for pool in self._all:
             pool.shutdown(cancel_pending, max(deadline - time.monotonic(), 0.0))
 
     def ended(self) -> bool:
         """Return whether no thread is left that could touch a channel."""
-        return not (self._control.threads or self._observe.threads)
+        return not any(pool.threads for pool in self._all)
 
 
 def _pool(threads: int) -> ThreadedTaskDispatcher:

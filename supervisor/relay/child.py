@@ -98,7 +98,7 @@ class RelayChild:
         if self._process is None:
             self.start(now)
         else:
-            logger.warning("The relay did not stop within %g s and is killed.", STOP_GRACE_SECS)
+            logger.warning("The relay did not stop in time and is killed.")
             self._process.send_signal(signal.SIGKILL)
             self._deadline = None
 
@@ -117,13 +117,13 @@ class RelayChild:
         logger.warning("The relay ended with code %d; it is started again in %g s.", code, self._delay_secs)
         self._restart_later(now)
 
-    def stop(self, now: float) -> None:
-        """Ask the relay to stop and start it no more; `running` tells when it is gone."""
+    def stop(self, now: float, grace_secs: float = STOP_GRACE_SECS) -> None:
+        """Ask the relay to stop and start it no more; `running` tells when it is gone, which takes `grace_secs`."""
         self._stopping = True
         self._deadline = None
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._deadline = now + STOP_GRACE_SECS
+            self._deadline = now + grace_secs
 
     def _restart_later(self, now: float) -> None:
         self._deadline = now + self._delay_secs

@@ -28,10 +28,10 @@ class RelayResource:
 
 
 def routes(client: RelayClient) -> list[tuple[str, RelayResource]]:
-    """Return the routes with their resources."""
+    """Return the routes with their resources; the application's converter `name` decodes a segment."""
     return [
         ("/relay/checks", RelayChecks(client)),
-        ("/relay/checks/{client}/{check}", RelayCheck(client)),
+        ("/relay/checks/{client:name}/{check:name}", RelayCheck(client)),
         ("/relay/metrics", RelayMetrics(client)),
         ("/relay/health", RelayHealth(client)),
     ]

@@ -61,7 +61,7 @@ class RunningFleet:
 
     def shut_down(self) -> None:
         """Stop everything and wait for the end; may be called twice."""
-        self.loop.post(lambda: self.fleet.shut_down(self._grace_secs))
+        self.loop.post(lambda: self.fleet.shut_down(self._grace_secs, self.loop.stop))
         self._thread.join(self._grace_secs + 5)
         assert not self._thread.is_alive(), "the loop does not end"
         self.loop.refuse_posts()

@@ -12,6 +12,7 @@ import falcon
 import falcon.testing
 import pytest
 
+from supervisor.http.paths import NameConverter
 from supervisor.relay.child import RelayChild
 from supervisor.relay.client import RelayClient
 from supervisor.relay.routes import routes
@@ -175,6 +176,7 @@ def test_dynamic_checks_are_bounded(tmp_path: Path) -> None:
 
 def control_plane(admin_path: str, timeout_secs: float = 1.0) -> falcon.testing.TestClient:
     app = falcon.App()
+    app.router_options.converters["name"] = NameConverter
     for path, resource in routes(RelayClient(admin_path, timeout_secs)):
         app.add_route(path, resource)
     return falcon.testing.TestClient(app)

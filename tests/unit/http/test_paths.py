@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.http.paths import IdConverter, is_control, raw_path
+from supervisor.http.paths import NameConverter, is_control, is_relay, raw_path
 
 
 @pytest.mark.parametrize(
@@ -38,18 +38,34 @@ def test_what_never_waits_is_no_control_route(path: str) -> None:
     assert not is_control(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "is_asked"),
+    [
+        ("/relay/checks", True),
+        ("/relay/checks/a/b", True),
+        ("/relay/none", True),
+        ("/relay", False),
+        ("/relays/x", False),
+    ],
+)
+def test_what_asks_the_relay_is_served_apart(path: str, is_asked: bool) -> None:
+    """Everything below /relay is, and nothing of it is a control route."""
+    assert is_relay(path) is is_asked
+    assert not is_control(path)
+
+
 @given(st.text(min_size=1))
 def test_any_text_can_be_an_id(text: str) -> None:
     """Percent-encoding an id and converting it back gives the id, also with slashes and other scripts in it."""
     encoded = "".join(f"%{byte:02X}" for byte in text.encode(errors="replace"))
-    assert IdConverter().convert(encoded) == text.encode(errors="replace").decode()
+    assert NameConverter().convert(encoded) == text.encode(errors="replace").decode()
 
 
 def test_the_empty_segment_is_no_id() -> None:
     """A trailing slash does not name a scenario."""
-    assert IdConverter().convert("") is None
+    assert NameConverter().convert("") is None
 
 
 def test_bytes_that_are_no_utf8_are_shown_as_replacement_characters() -> None:
     """A broken escape or a raw byte neither fails nor vanishes."""
-    assert IdConverter().convert("%ff\xffx%zz") == "\ufffd\ufffdx%zz"
+    assert NameConverter().convert("%ff\xffx%zz") == "\ufffd\ufffdx%zz"

@@ -1,0 +1,174 @@
+"""`sondad serve --relay FILE`: two processes, one command, neither of which needs the other to live."""
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import StartServer
+from tests.e2e.relay.live_relay import LiveRelay, clients_config, own
+from tests.support.live_server import COMMAND, LiveServer, new_session
+from tests.support.polling import wait_until
+
+SONDAD = COMMAND.replace("sonda-server", "sondad")
+ENDLESS = """\
+version: 2
+scenarios:
+  - {id: up, signal_type: metrics, name: up, rate: 200, generator: {type: constant, value: 1.0}, sink: {type: memory}}
+"""
+STOP_SECS = 6.0
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> LiveRelay:
+    """The relay that the daemon is to start: its configuration, its sockets."""
+    return LiveRelay(tmp_path, clients_config(own()))
+
+
+@pytest.fixture
+def server(start_server: StartServer, relay: LiveRelay) -> LiveServer:
+    server = start_server("--relay", str(relay.config), command=(SONDAD, "serve"))
+    wait_for_relay(relay)
+    return server
+
+
+def wait_for_relay(relay: LiveRelay) -> None:
+    wait_until(lambda: takes_updates(relay), "the relay takes updates", 20)
+
+
+def takes_updates(relay: LiveRelay) -> bool:
+    try:
+        return relay.post("agent", "123").status == 202
+    except OSError:
+        return False
+
+
+def process_of(server: LiveServer) -> psutil.Process:
+    (process,) = [child for child in server.descendants() if "supervisor.relay" in child.cmdline()]
+    return process
+
+
+def ask_health(url: str) -> int:
+    with new_session() as session:
+        return session.get(f"{url}/relay/health", timeout=20).status_code
+
+
+def test_updates_are_shown_by_the_control_plane(server: LiveServer, relay: LiveRelay) -> None:
+    """What an agent reports over its Unix socket stands in the four routes, names decoded from the path."""
+    assert relay.post("agent", "urn:fs:usage", b'{"status":"warn","message":"full","metrics":[]}').status == 202
+    assert {row["check"] for row in server.get("/relay/checks?client=agent").json()["checks"]} == {
+        "123",
+        "urn:fs:usage",
+    }
+    for name in ("urn:fs:usage", "urn%3Afs%3Ausage"):
+        assert server.get(f"/relay/checks/agent/{name}").json()["message"] == "full"
+    unknown = server.get("/relay/checks/agent/none")
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "not_found")
+    assert "sondad_relay_check_status" in server.get("/relay/metrics").text
+    health = server.get("/relay/health")
+    assert health.json() == {"status": "OK", "problems": []}
+    assert server.request("HEAD", "/relay/health").headers["Content-Length"] == str(len(health.content))
+    refused = server.request("POST", "/relay/checks")
+    assert (refused.status_code, refused.content) == (405, b"")
+    assert {method.strip() for method in refused.headers["Allow"].split(",")} == {"GET", "HEAD"}
+    assert server.get("/relay/none").status_code == server.get("/relay").status_code == 404
+
+
+def test_the_routes_need_the_key(start_server: StartServer, relay: LiveRelay) -> None:
+    """They are as protected as scenarios are."""
+    server = start_server("--relay", str(relay.config), "--api-key", "sesame", command=(SONDAD, "serve"))
+    wait_for_relay(relay)
+    assert server.get("/relay/checks").status_code == 401
+    assert server.get("/relay/checks", headers={"Authorization": "Bearer sesame"}).status_code == 200
+    assert "sesame" not in str(process_of(server).environ())
+
+
+def test_a_killed_relay_comes_back_and_disturbs_nothing(server: LiveServer, relay: LiveRelay) -> None:
+    """While it is down its routes say so at once; scenarios run on, and its state is there again afterwards."""
+    (scenario,) = server.launch(ENDLESS)
+    worker = server.worker(scenario["id"])
+    assert relay.post("agent", "urn:fs:usage", b'{"status":"error","metrics":[]}').status == 202
+    first = process_of(server)
+    first.kill()
+    wait_until(lambda: not first.is_running(), "the relay is gone")
+    begun = time.monotonic()
+    down = server.get("/relay/checks")
+    assert time.monotonic() - begun < 2
+    assert (down.status_code, down.json()["error"]) == (503, "relay_unavailable")
+    assert server.get("/health").status_code == 200
+    wait_for_relay(relay)
+    assert process_of(server) != first
+    assert server.get("/relay/checks/agent/urn:fs:usage").json()["status"] == "error"
+    seen = server.stats(scenario["id"])
+    assert (seen["state"], seen["errors"]) == ("running", 0)
+    assert server.worker(scenario["id"]) == worker
+    server.wait_for_events(scenario["id"], seen["total_events"] + 10)
+    assert server.log_lines("The relay ended with code -9; it is started again in 1 s.")
+
+
+def test_a_relay_that_hangs_holds_up_its_own_routes_only(server: LiveServer) -> None:
+    """Stopped in its tracks, it costs each asker its second, and everybody else nothing; the daemon still ends."""
+    process = process_of(server)
+    process.suspend()
+    with ThreadPoolExecutor(8) as askers:
+        asked = [askers.submit(ask_health, server.url) for _ in range(8)]
+        with new_session() as other:
+            answered = [other.get(f"{server.url}{path}", timeout=10) for path in ("/health", "/scenarios") * 5]
+            still_waiting = sum(not future.done() for future in asked)
+        assert [answer.status_code for answer in answered] == [200] * 10
+        assert still_waiting
+        assert {future.result() for future in asked} == {503}
+    begun = time.monotonic()
+    assert server.stop(timeout_secs=STOP_SECS) == 0
+    assert time.monotonic() - begun < STOP_SECS
+    assert server.log_lines("The relay did not stop in time and is killed.")
+
+
+def test_both_stop_together_and_leave_nothing(server: LiveServer, relay: LiveRelay) -> None:
+    """SIGTERM ends the relay in order: its sockets are gone, and it is not started again."""
+    server.launch(ENDLESS)
+    assert server.stop(timeout_secs=STOP_SECS) == 0
+    assert server.log_lines("The relay ended with code 0.")
+    assert not list(relay.root.glob("run/**/*.sock"))
+    server.assert_nothing_left()
+
+
+def test_a_relay_outlives_a_killed_control_plane(
+    start_server: StartServer, server: LiveServer, relay: LiveRelay
+) -> None:
+    """After SIGKILL of the control plane the relay goes on, and the next control plane shows it."""
+    process = process_of(server)
+    os.kill(server.pid, signal.SIGKILL)
+    server.process.wait(STOP_SECS)
+    try:
+        assert takes_updates(relay)
+        second = start_server("--relay", str(relay.config), command=(SONDAD, "serve"))
+        wait_until(lambda: second.log_lines("The relay ended with code 3;"), "a second relay is refused")
+        assert second.get("/relay/health").status_code == 200
+    finally:
+        process.terminate()
+    wait_until(lambda: not process.is_running(), "the relay is gone")
+
+
+def test_a_wrong_configuration_is_a_wrong_argument(tmp_path: Path) -> None:
+    """Every fault of the file is said, nothing is started."""
+    config = tmp_path / "relay.yaml"
+    config.write_text("version: 2\nrelay: {mode: sideways, run_dir: here}\n")
+    ended = subprocess.run(
+        [SONDAD, "serve", "--port", "0", "--relay", str(config)], capture_output=True, timeout=20, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    faults = ended.stderr.decode()
+    assert [key for key in ("version", "relay.mode", "relay.run_dir") if key not in faults] == []
+
+
+def test_the_compatible_command_has_no_relay() -> None:
+    """`sonda-server` takes the flags that its users know, and no others."""
+    ended = subprocess.run([COMMAND, "--relay", "x"], capture_output=True, timeout=20, check=False)
+    assert ended.returncode == 2
+    assert b"--relay" in ended.stderr
