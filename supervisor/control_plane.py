@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from common.board import Counters, Recent
 from common.errors import SondadError
 from common.plan import Plan, PlannedEntry
+from common.states import State
 
 
 class Scenario(Protocol):
@@ -37,6 +38,16 @@ class Scenario(Protocol):
         ...
 
     @property
+    def first_state(self) -> State:
+        """The state in which it was launched; what a POST answers, however fast its worker is."""
+        ...
+
+    @property
+    def resolution(self) -> "Resolution | None":
+        """How the gate's upstream in another body was looked for; None when it never had to be."""
+        ...
+
+    @property
     def exit_reason(self) -> str | None:
         """Why the worker ended, in words; None while it runs and after a normal end."""
         ...
@@ -56,6 +67,19 @@ class Scenario(Protocol):
     def newest(self) -> Recent:
         """Return the newest samples, drained before or not; leaves the buffer alone."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A gate across bodies whose upstream was not there at some time.
+
+    Attributes:
+        registered_at_ns: when it was first waited for, wall clock.
+        attempts: how often it was found.
+    """
+
+    registered_at_ns: int
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +142,10 @@ class ControlPlane(Protocol):
 
     def conflicts(self, scenario_name: str | None) -> list[Scenario]:
         """Return the active scenarios of that name in launch order; empty for None. Never waits."""
+        ...
+
+    def is_published(self, scenario_name: str, entry_id: str) -> bool:
+        """Return whether gates of other bodies can watch this entry now; never waits."""
         ...
 
     def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:

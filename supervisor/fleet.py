@@ -28,6 +28,7 @@ from supervisor.pool import Pool
 from supervisor.scenarios import LaunchedScenario, ScenarioMap
 from supervisor.spawn import WorkerProcess
 from supervisor.wakeups import WakeupBudget
+from supervisor.wiring import Wiring
 
 logger = logging.getLogger(__name__)
 worker_logger = logging.getLogger("worker")
@@ -77,6 +78,7 @@ class Fleet:
         self._kept_rows: dict[LaunchedScenario, int] = {}
         self._finished: dict[WorkerProcess, Finished] = {}
         self._verdicts: dict[WorkerProcess, str] = {}
+        self._wiring = Wiring(partial(self._kill, why="killed: it does not read"))
         self._stdout_discards = False
         self._on_empty: Callback | None = None
 
@@ -194,6 +196,7 @@ class Fleet:
         if not launch.slot.set_running_or_notify_cancel():
             self._dismantle(launch)
             return
+        self._wiring.add(launch.workers, launch.scenarios)
         start = Start(start_ns=time.monotonic_ns(), wall_ns=time.time_ns())
         try:
             for worker in launch.workers:
@@ -209,6 +212,7 @@ class Fleet:
             self._workers[scenario] = worker
             self._budget.add(scenario.entry.plan.rate)
         self._scenarios.add(launch.scenarios)
+        self._wiring.resolve()
         launch.slot.set_result(list(launch.scenarios))
         self._board.set_slack_ns(self._budget.slack_ns())
 
@@ -221,6 +225,7 @@ class Fleet:
         self._launches.remove(launch)
         self._scenarios.give_up(launch.scenarios)
         for worker, scenario in launch.workers.items():
+            self._wiring.remove(scenario)
             scenario.detach()
             self._owners[worker] = None
             worker.kill()
@@ -344,6 +349,7 @@ class Fleet:
     ) -> None:
         final = scenario.freeze(reason, time.monotonic_ns())
         del self._workers[scenario]
+        self._wiring.remove(scenario)
         self._budget.remove(scenario.entry.plan.rate)
         self._board.set_slack_ns(self._budget.slack_ns())
         if reason is not None:

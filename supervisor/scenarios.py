@@ -6,7 +6,7 @@ takes no lock and never waits.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -14,13 +14,14 @@ import numpy as np
 from common.board import Counters, Recent, Row
 from common.plan import PlannedEntry
 from common.states import State
-from supervisor.control_plane import CapacityError, NameConflict
+from supervisor.control_plane import CapacityError, NameConflict, Resolution
 
 
 class LaunchedScenario:
     """One entry from its reservation on; implements `control_plane.Scenario`.
 
-    Written by the main loop alone: `attach`, `start`, `freeze`, `detach`, in this order.
+    Written by the main loop alone: `attach`, `start`, `freeze`, `detach`, in this order; `wait_for_upstream` and
+    `resolved` take turns from before the start on.
 
     Args:
         scenario_id: UUID v4.
@@ -34,6 +35,8 @@ class LaunchedScenario:
         self.entry = entry
         self.scenario_name = scenario_name
         self.launched_ns = now_ns
+        self.first_state = State.PENDING
+        self.resolution: Resolution | None = None
         self.exit_reason: str | None = None
         self._row: Row | None = None
         self._final: Counters | None = None
@@ -46,9 +49,26 @@ class LaunchedScenario:
         self._row = row
 
     def start(self, start_ns: int) -> None:
-        """Note that the worker was told to start."""
+        """Note that the worker was told to start; it shows its first state a moment later."""
         self.launched_ns = start_ns
+        plan = self.entry.plan
+        if not plan.phase_offset_ns:
+            if plan.gate is None:
+                self.first_state = State.RUNNING
+            elif self.resolution is not None:
+                self.first_state = State.UNRESOLVED
         self._started = True
+
+    def wait_for_upstream(self, wall_ns: int) -> None:
+        """Note that the upstream in another body is not there."""
+        if self.resolution is None:
+            self.resolution = Resolution(wall_ns)
+
+    def resolved(self) -> None:
+        """Note that the upstream that was waited for is there."""
+        resolution = self.resolution
+        assert resolution is not None  # noqa: S101 - it was waited for
+        self.resolution = replace(resolution, attempts=resolution.attempts + 1)
 
     def freeze(self, exit_reason: str | None, now_ns: int) -> Counters:
         """Keep the counters as they are, state FINISHED: the worker has gone."""
@@ -75,10 +95,9 @@ class LaunchedScenario:
         if self._final is not None:
             # The worker has gone meanwhile, and the row may be somebody else's already.
             return self._final
-        if counters.state == State.PENDING and not self.entry.plan.phase_offset_ns:
-            # Told to start, and nothing to wait for: running, even when the worker has not shown it yet.
-            counters.state = State.RUNNING
         if not counters.state_since_ns:
+            # Told to start, and the worker has not shown anything yet.
+            counters.state = self.first_state
             counters.state_since_ns = self.launched_ns
         return counters
 
@@ -146,6 +165,16 @@ class ScenarioMap:
             for scenario in (*snapshot.launched.values(), *snapshot.reserved)
             if scenario.scenario_name == scenario_name and scenario.counters().state != State.FINISHED
         ]
+
+    def is_published(self, scenario_name: str, entry_id: str) -> bool:
+        """Return whether an entry of that id runs in the body of that name and has values to be watched."""
+        return any(
+            scenario.scenario_name == scenario_name
+            and scenario.entry.plan.id == entry_id
+            and scenario.entry.plan.signal_type == "metrics"
+            and scenario.counters().state != State.FINISHED
+            for scenario in self._snapshot.launched.values()
+        )
 
     def reserve(self, scenarios: Sequence[LaunchedScenario]) -> None:
         """Reserve name and places of one body.

@@ -74,6 +74,10 @@ class LoopControlPlane:
         """Return who holds the name."""
         return list(self._scenarios.active(scenario_name))
 
+    def is_published(self, scenario_name: str, entry_id: str) -> bool:
+        """Return whether gates of other bodies can watch this entry now."""
+        return self._scenarios.is_published(scenario_name, entry_id)
+
     def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
         """Start all entries of `plan` or none; see the protocol."""
         slot: Future[list[Scenario]] = Future()

@@ -87,6 +87,14 @@ class WorkerProcess:
         """
         wire.send(self._connection, command)
 
+    def send_with_descriptor(self, command: Command, descriptor: int) -> None:
+        """Send one command and a copy of `descriptor` behind it.
+
+        Raises:
+            WireError: the worker has gone, or has stopped reading.
+        """
+        wire.send_with_descriptor(self._connection, command, descriptor)
+
     def receive(self) -> Event:
         """Return the next event.
 

@@ -37,6 +37,9 @@ class MemoryControlPlane:
     def conflicts(self, scenario_name: str | None) -> list[Scenario]:
         return list(self._map.active(scenario_name))
 
+    def is_published(self, scenario_name: str, entry_id: str) -> bool:
+        return self._map.is_published(scenario_name, entry_id)
+
     def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
         if self.launch_error is not None:
             raise self.launch_error

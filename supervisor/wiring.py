@@ -1,0 +1,82 @@
+"""Gates between worker processes: hands out bells and tells both sides. Main thread only.
+
+An edge goes from worker to worker, by the bell and the board; the supervisor is not on its way.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from common.errors import WireError
+from common.messages import Follow, Lose, Unwatch, Watch
+from supervisor.gates import Gates, Wire
+from supervisor.scenarios import LaunchedScenario
+from supervisor.spawn import WorkerProcess
+
+logger = logging.getLogger(__name__)
+
+
+class Wiring:
+    """The wires between the workers of all running scenarios.
+
+    Args:
+        on_deaf: called with a worker that did not take a message, so that what it knows of its gate is wrong.
+    """
+
+    def __init__(self, on_deaf: Callable[[WorkerProcess], None]) -> None:
+        self._gates = Gates()
+        self._workers: dict[LaunchedScenario, WorkerProcess] = {}
+        self._on_deaf = on_deaf
+
+    def add(self, body: Mapping[WorkerProcess, LaunchedScenario], scenarios: list[LaunchedScenario]) -> None:
+        """Connect the entries of a body to their upstreams, before they are started.
+
+        Args:
+            body: the body's workers.
+            scenarios: its entries in order.
+        """
+        self._workers.update((scenario, worker) for worker, scenario in body.items())
+        self._connect(self._gates.add(scenarios, time.time_ns()))
+
+    def resolve(self) -> None:
+        """Connect the entries that have waited for what is running now."""
+        self._connect(self._gates.resolve())
+
+    def remove(self, scenario: LaunchedScenario) -> None:
+        """Tell everybody concerned that `scenario` has ended; nothing happens when it was not added."""
+        self._workers.pop(scenario, None)
+        severed = self._gates.remove(scenario, time.time_ns())
+        if severed.own is not None:
+            self._tell(severed.own.upstream, Unwatch(slot=severed.own.slot))
+        for wire in severed.lost:
+            self._tell(wire.downstream, Lose())
+        if any(wire.gate.scenario_name is not None for wire in severed.lost):
+            # A body of the same name may have been posted while this one was still stopping.
+            self.resolve()
+
+    def _connect(self, wires: Iterable[Wire]) -> None:
+        for wire in wires:
+            bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            watch = Watch(slot=wire.slot, op=wire.gate.op, value=wire.gate.value)
+            follow = Follow(row=self._workers[wire.upstream].row)
+            try:
+                self._tell(wire.upstream, watch, bell)
+                self._tell(wire.downstream, follow, bell)
+            finally:
+                os.close(bell)
+
+    def _tell(
+        self, scenario: LaunchedScenario, command: Watch | Unwatch | Follow | Lose, bell: int | None = None
+    ) -> None:
+        worker = self._workers[scenario]
+        try:
+            if bell is None:
+                worker.send(command)
+            else:
+                worker.send_with_descriptor(command, bell)
+        except WireError as exc:
+            logger.debug("a worker could not be told about its gate: %s", exc)
+            # One that has gone is seen to end; one that has stopped reading would go on as if nothing had happened.
+            if isinstance(exc.__cause__, BlockingIOError):
+                self._on_deaf(worker)
