@@ -9,7 +9,9 @@ per row. Readers take no lock and send no message, so a worker that hangs in a s
     row 0       cells  64 × 8 bytes   counters below, guarded by a sequence number (odd while being written)
                 text   1024 bytes     last sink error, UTF-8, length in a cell
                 gate   2 × 8 bytes    1 once a value was published, and the newest one f64: see gate_cell.py
+                late   2 seconds      how late ticks were fired: see lateness.py
                 ring   columns of RING_SLOTS × 8 bytes: tick u64, stamp_ns i64, value f64, series u64
+                values CURRENT_SLOTS  the newest value of each series: see current.py
     row 1       …                     every row starts on a page, so that a worker maps its own row alone
 
 The ring has two counters: `reserved` moves before slots are overwritten, `committed` after. Sample number s lies in
@@ -36,18 +38,23 @@ RING_SLOTS: Final = 1024
 ERROR_TEXT_BYTES: Final = 1024
 PAGE_BYTES: Final = mmap.PAGESIZE
 GATE_CELL_OFFSET: Final = 1536
+LATENESS_OFFSET: Final = 2048
+CURRENT_SLOTS: Final = 65_536
+CURRENT_SLOT_BYTES: Final = 9
 
 _CELL_BYTES: Final = 512
 _RING_OFFSET: Final = PAGE_BYTES
 _COLUMN_BYTES: Final = RING_SLOTS * 8
-ROW_BYTES: Final = -(-(_RING_OFFSET + 4 * _COLUMN_BYTES) // PAGE_BYTES) * PAGE_BYTES
+CURRENT_OFFSET: Final = _RING_OFFSET + 4 * _COLUMN_BYTES
+ROW_BYTES: Final = -(-(CURRENT_OFFSET + CURRENT_SLOTS * CURRENT_SLOT_BYTES) // PAGE_BYTES) * PAGE_BYTES
 
 # The cells in order; the sequence number is cell 0 and guards cells 1 to 15 and the error text.
-_RECORD: Final = struct.Struct("=QqqQQQQQqd??xxxxxxQ")
+_RECORD: Final = struct.Struct("=QqqQQQQQqd??xxxxxxQQQQ")
 _RECORD_OFFSET: Final = 8
 _TEXT_OFFSET: Final = _CELL_BYTES
 _RESERVED_CELL: Final = 32
 _COMMITTED_CELL: Final = 33
+CURRENT_SEQUENCE_CELL: Final = 34
 _READ_ATTEMPTS: Final = 200
 _RING_ATTEMPTS: Final = 20
 _RING_RETRY_SECS: Final = 0.0005
@@ -62,6 +69,9 @@ class Counters(msgspec.Struct):
         heartbeat_ns: when the emitting loop last came by.
         last_successful_write_at: wall clock, ns since the epoch; 0 before the first.
         current_rate: events per second over the last closed measuring window.
+        batches: how many runs of due ticks were fired, each as one.
+        deliveries: how often the destination took something.
+        failed_deliveries: how often it did not, retries not counted.
     """
 
     state: int = State.PENDING
@@ -76,6 +86,9 @@ class Counters(msgspec.Struct):
     current_rate: float = 0.0
     in_gap: bool = False
     in_burst: bool = False
+    batches: int = 0
+    deliveries: int = 0
+    failed_deliveries: int = 0
     last_sink_error: str | None = None
 
 
@@ -112,6 +125,9 @@ class Row:
 
     Args:
         view: exactly ROW_BYTES of shared memory.
+
+    Attributes:
+        view: the same.
     """
 
     __slots__ = (
@@ -127,12 +143,12 @@ class Row:
         "_text",
         "_ticks",
         "_values",
-        "_view",
         "_words",
+        "view",
     )
 
     def __init__(self, view: memoryview) -> None:
-        self._view = view
+        self.view = view
         self._cells = view[:_CELL_BYTES].cast("Q")
         self._text = view[_TEXT_OFFSET : _TEXT_OFFSET + ERROR_TEXT_BYTES]
         ring = np.frombuffer(view, dtype=np.uint64, count=4 * RING_SLOTS, offset=_RING_OFFSET)
@@ -155,7 +171,7 @@ class Row:
         sequence = self._cells[0] | 1
         self._cells[0] = sequence
         _RECORD.pack_into(
-            self._view,
+            self.view,
             _RECORD_OFFSET,
             counters.state,
             counters.state_since_ns,
@@ -169,6 +185,9 @@ class Row:
             counters.current_rate,
             counters.in_gap,
             counters.in_burst,
+            counters.batches,
+            counters.deliveries,
+            counters.failed_deliveries,
             0 if counters.last_sink_error is None else len(text) + 1,
         )
         if text:
@@ -183,7 +202,7 @@ class Row:
         """
         for _ in range(_READ_ATTEMPTS):
             before = self._cells[0]
-            record = _RECORD.unpack_from(self._view, _RECORD_OFFSET)
+            record = _RECORD.unpack_from(self.view, _RECORD_OFFSET)
             text = bytes(self._text[: max(record[-1] - 1, 0)])
             if before == self._cells[0] and not before & 1:
                 break
@@ -298,6 +317,10 @@ class Board:
     def set_slack_ns(self, slack_ns: int) -> None:
         """Tell every worker how late a tick may be fired together with others."""
         self._header[0] = slack_ns
+
+    def slack_ns(self) -> int:
+        """Return what every worker was told, in nanoseconds."""
+        return self._header[0]
 
 
 class WorkerBoard:

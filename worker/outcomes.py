@@ -37,11 +37,13 @@ class Outcomes:
     def deliver(self) -> None:
         """Count a delivery: the destination has something that it did not have before."""
         self._counters.consecutive_failures = 0
+        self._counters.deliveries += 1
         self._counters.last_successful_write_at = self._clock.wall_ns()
 
     def fail(self, events: int, error: SinkError) -> None:
-        """Count events that were lost."""
+        """Count events that were lost in one delivery."""
         counters = self._counters
+        counters.failed_deliveries += 1
         counters.errors += events
         counters.total_sink_failures += events
         counters.consecutive_failures += events
@@ -61,7 +63,8 @@ class Outcomes:
         self._waiter.log(logging.WARNING, f"sonda: scenario '{self._name}': flush failed at shutdown: {error}")
 
     def refuse(self, note: str) -> None:
-        """Log that the destination refused a batch for good, which is neither a failure nor a delivery."""
+        """Log that the destination refused a batch for good, which is no sink error; nothing was delivered either."""
+        self._counters.failed_deliveries += 1
         self._refusals.count(1)
         batches = self._refusals.take(self._clock.monotonic_ns())
         if batches:

@@ -13,7 +13,9 @@ from typing import Final, Literal
 
 from common.board import Counters, WorkerBoard
 from common.clock import Clock
+from common.current import CurrentValues
 from common.errors import EncoderError
+from common.lateness import Lateness
 from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
@@ -76,7 +78,9 @@ class Runner:
         clock: Clock,
     ) -> None:
         self._plan = plan
-        self._shows_samples = plan.signal_type != "logs"
+        self._current = None if plan.signal_type == "logs" else CurrentValues(board.row.view, plan)
+        self._lateness = Lateness(board.row.view)
+        self._zero_stamp_ns = 0
         self._generator = generator
         self._encoder = encoder
         self._board = board
@@ -122,6 +126,7 @@ class Runner:
                 return "stopped"
         wall_ns = start.wall_ns + self._plan.phase_offset_ns
         anchor_ns = (wall_ns if self._plan.anchor_ns is None else self._plan.anchor_ns) + self._plan.shift_ns
+        self._zero_stamp_ns = anchor_ns - start_ns
         schedule = Schedule(self._plan, anchor_ns)
         if self._gate is None:
             self._enter(State.RUNNING)
@@ -183,6 +188,7 @@ class Runner:
     def _fire(self, span: Span, now_ns: int) -> None:
         stamps_ns = span.stamps_ns
         events = len(stamps_ns)
+        self._lateness.count(now_ns + self._zero_stamp_ns - stamps_ns.item(0), events, now_ns)
         values = self._generator.values(span.first_tick, events)
         if self._is_watchable:
             # Before the writing, so that a sink in trouble holds up nobody who watches.
@@ -198,11 +204,12 @@ class Runner:
         delivered = 0
         for first, stop in self._delivery.deliver(batch, encoded):
             delivered += stop - first
-            if self._shows_samples:
-                self._board.row.append_samples(
-                    span.first_tick + first, stamps_ns[first:stop], values[first:stop], span.spike_mask
-                )
+            if self._current is not None:
+                tick, shown = span.first_tick + first, values[first:stop]
+                self._board.row.append_samples(tick, stamps_ns[first:stop], shown, span.spike_mask)
+                self._current.put(tick, shown, span.spike_mask)
         self._rate.count(delivered, now_ns)
+        counters.batches += 1
         counters.current_rate = self._rate.events_per_sec
         counters.in_gap = False
         counters.in_burst = span.in_burst

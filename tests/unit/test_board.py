@@ -25,6 +25,9 @@ def test_counters_arrive_as_they_were_published() -> None:
         current_rate=9.5,
         in_gap=True,
         in_burst=True,
+        batches=10,
+        deliveries=11,
+        failed_deliveries=12,
         last_sink_error="Verbindung verweigert – später",
     )
     WorkerBoard(board.descriptor, 1).row.publish(counters)
@@ -55,7 +58,7 @@ def test_slack_reaches_every_worker() -> None:
     worker_board = WorkerBoard(board.descriptor, 0)
     assert worker_board.slack_ns() == 0
     board.set_slack_ns(7_000_000)
-    assert worker_board.slack_ns() == 7_000_000
+    assert worker_board.slack_ns() == board.slack_ns() == 7_000_000
 
 
 @given(

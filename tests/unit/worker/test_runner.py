@@ -8,9 +8,11 @@ import pytest
 import worker.encoders
 import worker.generators
 from common.board import Board, Counters, WorkerBoard
+from common.current import CurrentValues
 from common.errors import EncoderError, SinkError, SinkOpenError
+from common.lateness import Lateness, quantile_secs
 from common.messages import Start
-from common.plan import Burst, Cycle, EntryPlan, Silence
+from common.plan import Burst, Cycle, EntryPlan, RotatingLabel, Silence
 from common.specs import Step
 from common.states import State
 from tests.support.manual_waiter import ManualClock, ManualWaiter
@@ -244,6 +246,32 @@ def test_a_failing_sink_under_warn_costs_events_and_nothing_else(stage: Stage) -
     assert counters.consecutive_failures == 0
     assert counters.last_sink_error == "full"
     assert stage.row.recent(0).ticks.tolist() == [0, 1, 2, 5, 6, 7, 8, 9]
+    assert (counters.batches, counters.deliveries, counters.failed_deliveries) == (10, 8, 2)
+
+
+def test_the_newest_value_of_each_series_is_shown(stage: Stage) -> None:
+    """That of the newest tick that was delivered, label set by label set."""
+    stage.sink.fail_write = lambda: 600 * MS <= stage.clock.now_ns - stage.start_ns < 800 * MS
+    plan = counting(10.0, NS, dynamic_labels=(RotatingLabel(key="h", cardinality=4, prefix=""),))
+    stage.run(plan)
+    newest = CurrentValues(stage.row.view, plan).newest()
+    assert [(labels, value) for (_, labels), value in newest] == [
+        ((("h", "0"),), 8.0),
+        ((("h", "1"),), 9.0),
+        ((("h", "2"),), 2.0),
+        ((("h", "3"),), 3.0),
+    ]
+
+
+def test_lateness_is_that_of_the_scheduled_instants(stage: Stage) -> None:
+    """Ticks that wait for a slow write are late by as much, whatever their stamps say."""
+    stage.sink.write_ns = 300 * MS
+    stage.run(counting(10.0, NS, anchor_ns=5 * NS))
+    counts = Lateness(stage.row.view).last_second(stage.start_ns + NS)
+    assert counts is not None
+    assert int(counts.sum()) == 10
+    assert quantile_secs(counts, 0.05) < 1e-6
+    assert 0.15 < quantile_secs(counts, 0.5) < 0.25
 
 
 def test_a_failing_sink_under_fail_ends_the_scenario(stage: Stage) -> None:

@@ -134,12 +134,16 @@ class OneByOne:
         self.sent.append(body)
         outcome = self.outcomes.pop(0) if self.outcomes else "taken"
         if outcome in ("failed", "broken"):
+            self.counters.failed_deliveries += 1
             self.counters.errors += 1
             self.counters.total_sink_failures += 1
             self.counters.consecutive_failures += 1
             self.counters.last_sink_error = "not now" if outcome == "failed" else "never"
             return False
+        if outcome == "refused":
+            self.counters.failed_deliveries += 1
         if outcome == "taken":
+            self.counters.deliveries += 1
             self.counters.consecutive_failures = 0
             self.counters.last_successful_write_at = 1_700_000_000_000_000_000 + self.now_ns
         return True
@@ -322,15 +326,15 @@ def test_a_failure_that_ends_the_scenario_leaves_the_buffer() -> None:
     assert stage.sink.calls == ["close"]
 
 
-def test_refused_batches_are_said_once_a_minute_and_counted_nowhere() -> None:
-    """A 4xx is neither a failure nor a delivery; the log tells how many there were."""
+def test_refused_batches_are_said_once_a_minute_and_are_no_sink_errors() -> None:
+    """A 4xx is neither a sink error nor a delivery; the log tells how many there were."""
     stage = Stage(Batching(1, "lines", 0), ["refused"] * 4)
     stage.deliver(b"a\n", b"b\n", b"c\n")
     assert stage.waiter.lines == ["refused for good"]
     stage.clock.now_ns += 60_000 * MS
     stage.deliver(b"d\n")
     assert stage.waiter.lines[1:] == ["refused for good (3 batches in last 60s)"]
-    assert stage.counters == Counters(total_events=4, bytes_emitted=8)
+    assert stage.counters == Counters(total_events=4, bytes_emitted=8, failed_deliveries=4)
 
 
 def test_every_request_is_shown_when_it_ends() -> None:
