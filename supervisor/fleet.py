@@ -22,6 +22,7 @@ from common.logs import fields
 from common.messages import Event, Finished, Log, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards, Stop
 from common.plan import Plan
 from supervisor.control_plane import CapacityError, LaunchError, NameConflict, Scenario, StopResult
+from supervisor.endings import fault_text, traceback_fields
 from supervisor.launch import Launch
 from supervisor.loop import Callback, Loop
 from supervisor.pool import Pool
@@ -334,8 +335,8 @@ class Fleet:
             # It may have been dead before it got its plan; another one is tried, once.
             self._hand_out_spares()
             return
-        why = reason or _fault_text(finished) or "ended without saying why"
-        logger.warning("a worker ended while it prepared", extra=fields(reason=why, **_traceback(finished)))
+        why = reason or fault_text(finished) or "ended without saying why"
+        logger.warning("a worker ended while it prepared", extra=fields(reason=why, **traceback_fields(finished)))
         del launch.workers[worker]
         self._give_up(launch, LaunchError(f"a worker ended while it prepared: {why}"))
 
@@ -354,7 +355,7 @@ class Fleet:
         self._board.set_slack_ns(self._budget.slack_ns())
         if reason is not None:
             shown = {"id": scenario.id, "name": scenario.entry.plan.name, "reason": reason}
-            logger.warning("scenario ended abnormally", extra=fields(**shown, **_traceback(finished)))
+            logger.warning("scenario ended abnormally", extra=fields(**shown, **traceback_fields(finished)))
         slot = self._stopping.pop(scenario, None)
         if slot is None:
             self._kept_rows[scenario] = worker.row
@@ -366,7 +367,7 @@ class Fleet:
         if finished is None:
             return "ended without saying why"
         if finished.reason == "failed":
-            return _fault_text(finished) or "failed"
+            return fault_text(finished) or "failed"
         if finished.reason == "stopped" and scenario not in self._stopping and not self._leaving:
             return "stopped by a signal from outside"
         return None
@@ -392,15 +393,3 @@ def _refuse(slot: LaunchSlot, error: SondadError) -> None:
     # The caller may have given up meanwhile, and a cancelled slot takes no answer.
     if slot.set_running_or_notify_cancel():
         slot.set_exception(error)
-
-
-def _fault_text(finished: Finished | None) -> str | None:
-    if finished is None or finished.fault is None:
-        return None
-    return f"{finished.fault.kind}: {finished.fault.message}"
-
-
-def _traceback(finished: Finished | None) -> dict[str, str]:
-    if finished is None or finished.fault is None or not finished.fault.traceback:
-        return {}
-    return {"traceback": finished.fault.traceback}

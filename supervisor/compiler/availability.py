@@ -12,9 +12,8 @@ NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
     "generator": frozenset({"csv_replay", "flap", "template", "log_replay", "histogram", "summary"}),
     "encoder": frozenset({"influx_lp", "syslog", "remote_write", "otlp"}),
     "sink": frozenset({"remote_write", "kafka", "otlp_grpc"}),
-    "field": frozenset({"while", "delay"}),
 }
-"""Kinds as a plan names them, and clauses. The network-device kinds are refused where they are read."""
+"""Kinds as a plan names them. The network-device kinds are refused where they are read."""
 
 
 def check_available(entries: tuple[Entry, ...]) -> None:
@@ -35,9 +34,7 @@ def _first_missing(entry: Entry) -> str | None:
         written = getattr(entry, block)
         if written is not None and kind_of(written) in NOT_YET_RUNNABLE[block]:
             return f"{block} type '{kind_of(written)}'"
-    clauses = {"while": entry.while_, "delay": entry.delay}
-    used = (name for name, clause in clauses.items() if clause is not None and name in NOT_YET_RUNNABLE["field"])
-    return next((f"'{name}'" for name in used), None)
+    return None
 
 
 def _generator(entry: Entry) -> tuple[str, str]:

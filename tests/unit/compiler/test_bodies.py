@@ -286,7 +286,6 @@ def test_json_and_yaml_bodies_are_equal() -> None:
         ({"encoder": {"type": "syslog"}}, "encoder type 'syslog'"),
         ({"sink": {"type": "otlp_grpc", "endpoint": "http://h", "signal_type": "metrics"}}, "sink type 'otlp_grpc'"),
         ({"sink": {"type": "kafka", "brokers": "a", "topic": "b"}}, "sink type 'kafka'"),
-        ({"while_": GATE, "duration": "1s"}, "'while'"),
     ],
 )
 def test_what_does_not_run_yet_is_refused(fields: dict[str, object], missing: str) -> None:
