@@ -19,7 +19,8 @@ from supervisor.relay.answer import ACCEPTED, RefusedError, quoted
 from supervisor.relay.config import Check, Client, Config
 from supervisor.relay.connection import Exchange
 from supervisor.relay.counters import Counters
-from supervisor.relay.ledger import Ledger, Outcome, Update
+from supervisor.relay.jobs import Outcome, Update
+from supervisor.relay.ledger import Ledger
 from supervisor.relay.listener import Http
 from supervisor.relay.ratelimit import RateLimit
 from supervisor.relay.report import Report, read_report

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from supervisor.relay.config import Config, Upstream
 from supervisor.relay.counters import Counters
 from supervisor.relay.forwarder import Forwarder, Result, classify, retry_after_secs
-from supervisor.relay.ledger import Ledger, Settled
+from supervisor.relay.jobs import Settled
+from supervisor.relay.ledger import Ledger
 from supervisor.relay.loop import Loop, Timer
 from supervisor.relay.roundtrip import Response, RoundtripError, roundtrip
 from supervisor.relay.spool import Entry
@@ -43,6 +44,7 @@ class Sender:
         self._config = config
         self._tls: ssl.SSLContext | None = None
         self._timer: Timer | None = None
+        self._due: float | None = None
         self._stopping = False
         self._use(config)
 
@@ -62,14 +64,11 @@ class Sender:
         now = time.monotonic()
         while (entry := forwarder.next_entry(now)) is not None:
             self._begin(entry, forwarder, upstream)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        wake = forwarder.next_wake(now)
-        if wake is not None and forwarder.in_flight == 0:
-            self._timer = self._loop.call_later(max(0.0, wake - now), self.pump)
-        elif wake is not None and wake > now:
-            self._timer = self._loop.call_later(wake - now, self.pump)
+        due = forwarder.next_wake(now)
+        if due is not None and due <= now and forwarder.in_flight:
+            due = None  # the end of that request is what is waited for
+        if due != self._due:
+            self._wake_at(due, now)
 
     def flush(self) -> None:
         """Forget every backoff and pause."""
@@ -130,6 +129,16 @@ class Sender:
             self.forwarder = Forwarder(self._ledger.spool, upstream, random.Random())  # noqa: S311 - jitter only
         else:
             self.forwarder.reconfigure(upstream)
+        self.pump()
+
+    def _wake_at(self, due: float | None, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_later(max(0.0, due - now), self._wake) if due is not None else None
+
+    def _wake(self) -> None:
+        self._due = self._timer = None
         self.pump()
 
     def _begin(self, entry: Entry, forwarder: Forwarder, upstream: Upstream) -> None:

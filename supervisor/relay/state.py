@@ -20,7 +20,8 @@ class CheckState(msgspec.Struct, frozen=True, kw_only=True):
     """The latest state of one check. Times in milliseconds since the Unix epoch.
 
     `via` is None for a configured check; else the client (or "" for the pure socket) whose `accept_unknown` let it in.
-    `updates` counts accepted updates by status in the order ok, warn, error.
+    `updates` counts accepted updates by status in the order ok, warn, error. `spooled_ms` is when the latest of them
+    that went into the spool was accepted.
     """
 
     status: str
@@ -35,6 +36,7 @@ class CheckState(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str
     peer: Peer | None
     via: str | None = None
+    spooled_ms: int = 0
 
 
 class Transition(msgspec.Struct, frozen=True):

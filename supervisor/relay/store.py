@@ -1,7 +1,7 @@
 """The relay's durable state: one SQLite file in WAL mode, one transaction per group of changes.
 
-`write` and `close` run on one thread at a time (the committer); the reading methods use a second connection and run on
-the main thread, so that a slow disk never holds up the loop.
+`write` and `checkpoint` are never called by two threads at once; the reading methods use a second connection and run
+on the main thread, whoever writes meanwhile.
 
 Source: relay contract, sections 10 to 12.
 """
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 FILE_NAME: Final = "relay.db"
 MAX_DEAD_LETTERS: Final = 1000
 _VERSION: Final = 1
+_CHECKPOINT_COMMITS: Final = 500
+# 16 MiB. Commits so large that the log exceeds it before a checkpoint is due make one themselves.
+_MAX_LOG_PAGES: Final = 4000
 _SCHEMA: Final = """
 CREATE TABLE latest (client TEXT, chk TEXT, record BLOB, acked_ms INTEGER, PRIMARY KEY (client, chk)) WITHOUT ROWID;
 CREATE TABLE transitions (client TEXT, chk TEXT, seq INTEGER, record BLOB, PRIMARY KEY (client, chk, seq))
@@ -97,7 +100,7 @@ class Changes(msgspec.Struct):
 class Store:
     """The open store. `moved_aside` names a damaged file that was replaced at the start."""
 
-    def __init__(self, state_dir: str, *, sync: bool) -> None:
+    def __init__(self, state_dir: str) -> None:
         """Open, or create, the store in `state_dir`.
 
         Raises:
@@ -107,6 +110,8 @@ class Store:
         self.moved_aside: str | None = None
         self.states: dict[Key, CheckState] = {}
         self.acked: dict[Key, int] = {}
+        self._sync = True
+        self._commits = 0
         try:
             try:
                 self._open()
@@ -117,21 +122,20 @@ class Store:
             raise StartupError(
                 f"cannot open the store {self._path}: {exc}; check its directory and free space"
             ) from exc
-        self.set_sync(sync=sync)
 
-    def set_sync(self, *, sync: bool) -> None:
-        """Choose whether a commit waits for the disk. Not while `write` runs."""
-        # NORMAL still syncs at checkpoints: a power cut may lose commits but never damages the file.
-        self._writer.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
-
-    def write(self, changes: Changes) -> None:
-        """Make `changes` durable in one transaction.
+    def write(self, changes: Changes, *, sync: bool) -> None:
+        """Make `changes` durable in one transaction; without `sync` it is not waited for the disk.
 
         Raises:
             StoreError: nothing was changed.
         """
         writer = self._writer
+        self._commits += 1
         try:
+            if sync != self._sync:
+                # NORMAL still syncs at checkpoints: a power cut may lose commits but never damages the file.
+                writer.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+                self._sync = sync
             writer.execute("BEGIN IMMEDIATE")
             self._execute(writer, changes)
             writer.execute("COMMIT")
@@ -142,6 +146,22 @@ class Store:
             except sqlite3.Error as again:
                 logger.warning("Rolling back in %s failed: %s.", self._path, again)
             raise StoreError(f"cannot write {self._path}: {exc}") from exc
+
+    def is_checkpoint_due(self) -> bool:
+        """Return whether the log has grown enough to be folded into the file."""
+        return self._commits >= _CHECKPOINT_COMMITS
+
+    def checkpoint(self) -> None:
+        """Fold the log into the file, so that the next commit starts it anew.
+
+        Raises:
+            StoreError: it was not possible; nothing is lost.
+        """
+        self._commits = 0
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as exc:
+            raise StoreError(f"cannot checkpoint {self._path}: {exc}") from exc
 
     def spooled(self) -> Iterator[tuple[int, Key, str, int, int]]:
         """Yield (seq, key, status, octets, at_ms) of every entry, oldest first."""
@@ -213,6 +233,8 @@ class Store:
         if verdict != "ok":
             raise _DamagedError(verdict)
         writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("PRAGMA synchronous = FULL")
+        writer.execute(f"PRAGMA wal_autocheckpoint = {_MAX_LOG_PAGES}")
         if version == 0:
             writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         self._last_seen_id = writer.execute("SELECT coalesce(max(id), 0) FROM seen").fetchone()[0]

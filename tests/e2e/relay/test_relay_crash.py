@@ -92,8 +92,8 @@ KILL_AFTER_COMMIT = """
 import os, signal, sys
 from supervisor.relay import store
 write = store.Store.write
-def write_and_die(self, changes):
-    write(self, changes)
+def write_and_die(self, changes, *, sync):
+    write(self, changes, sync=sync)
     if changes.states:
         os.kill(os.getpid(), signal.SIGKILL)
 store.Store.write = write_and_die
