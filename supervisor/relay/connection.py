@@ -176,11 +176,12 @@ class Connection:
             elapsed_ms=elapsed_ms,
             head_only=exchange.request is not None and exchange.request.method == "HEAD",
         )
-        self._listener.http.record(exchange, answer, elapsed_ms, self._bytes_in, len(octets))
         self._stage = _Stage.WRITING
         self.deadline = time.monotonic() + self._listener.http.request_timeout_secs
         self._out = memoryview(octets)
         self._write()
+        # The peer need not wait for the books.
+        self._listener.http.record(exchange, answer, elapsed_ms, self._bytes_in, len(octets))
 
     def _write(self) -> None:
         try:

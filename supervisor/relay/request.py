@@ -19,9 +19,9 @@ from supervisor.relay.answer import RefusedError
 
 _TCHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _START_LINE: Final = re.compile(rf"({_TCHARS}) ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])")
-_HEADER: Final = re.compile(
-    rf"({_TCHARS}):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[ \t\x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*"
-)
+_FIELD: Final = rf"({_TCHARS}):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[ \t\x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*"
+_HEADER: Final = re.compile(_FIELD)
+_HEADERS: Final = re.compile(rf"^{_FIELD}\r\n", re.MULTILINE)
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE: Final = re.compile(r"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _MAX_CHUNK_LINE_BYTES: Final = 1024
@@ -118,17 +118,17 @@ class RequestReader:
             if not self._may_skip_line:
                 self._scanned = len(buffer)
             return False
-        lines = buffer[:end].decode("latin-1").split("\r\n")
+        line, _, block = buffer[: end + 2].decode("latin-1").partition("\r\n")
         del buffer[: end + 4]
-        start = _START_LINE.fullmatch(lines[0])
+        start = _START_LINE.fullmatch(line)
         if start is None:
             raise malformed("malformed request line")
+        fields = _HEADERS.findall(block)
+        if len(fields) != block.count("\n"):
+            raise malformed("malformed header line")
         headers: dict[str, list[str]] = {}
-        for line in lines[1:]:
-            match = _HEADER.fullmatch(line)
-            if match is None:
-                raise malformed("malformed header line")
-            headers.setdefault(match[1].lower(), []).append(match[2])
+        for name, value in fields:
+            headers.setdefault(name.lower(), []).append(value)
         self.request = Request(start[1], start[2], headers)
         self._frame(self.request, minor=start[3])
         return True
