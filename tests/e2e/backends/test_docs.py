@@ -91,7 +91,7 @@ def test_victoria_logs_has_what_the_example_pushes(shell: Shell, tmp_path: Path)
     answer = shell.run(push)
     assert '"state":"' in answer
     found = wait_until(lambda: shell.run(ask), "entries are found", 30)
-    assert '{app=\\"checkout\\",env=\\"test\\"}' in found
+    assert re.search(r'\{app=\\"checkout\\",env=\\"test\\",pod=\\"checkout-[012]\\"\}', found)
 
 
 def test_no_shell_text_is_left_untyped() -> None:

@@ -1,5 +1,6 @@
 """A log store that speaks the Loki protocol takes what the loki sink pushes and gives every entry back."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,3 +50,39 @@ def test_metrics_arrive_line_by_line(server: LiveServer, store: VictoriaLogs) ->
         assert re.search(r'"value":([0-9.]+)', entry.line)[1] == f"{tick}.0", entry.line
         assert f'"host":{hosts[tick % 3]}' in entry.line
     assert len({entry.time_ns for entry in entries}) == len(entries) == ticks
+
+
+def test_logs_arrive_entry_by_entry(server: LiveServer, store: VictoriaLogs) -> None:
+    """Each with the labels of its tick as its stream, its own nanosecond, and its line unchanged."""
+    rate, secs, batch = 3000, 2, 500
+    start_ns = 1_700_000_000_123_456_789
+    scenario = {
+        "id": "log",
+        "signal_type": "logs",
+        "name": "requests",
+        "rate": rate,
+        "duration": f"{secs}s",
+        "start_time": "2023-11-14T22:13:20.123456789Z",
+        "log_generator": {
+            "type": "template",
+            "templates": [{"message": 'said "{word}"', "field_pools": {"word": ["é\t", "back\\slash", "\u0008"]}}],
+        },
+        "labels": {"app": "edge"},
+        "dynamic_labels": [{"key": "pod", "prefix": "p-", "cardinality": 3}],
+        "encoder": {"type": "json_lines"},
+        "sink": {"type": "loki", "url": store.url, "batch_size": batch},
+    }
+    (row,) = server.launch({"version": 2, "scenarios": [scenario]})
+    stats = server.wait_for_state(row["id"], "finished", 20)
+    ticks = stats["total_events"]
+    assert ticks > rate
+    assert stats["errors"] == 0
+    wait_until(lambda: len(store.entries()) >= ticks, "all is stored", 20)
+    entries = sorted(store.entries(), key=lambda entry: entry.time_ns)
+    assert len(entries) == ticks
+    for tick, entry in enumerate(entries):
+        assert entry.stream == f'{{app="edge",pod="p-{tick % 3}"}}'
+        assert abs(entry.time_ns - (start_ns + tick * 10**9 // rate)) <= 1
+        line = json.loads(entry.line)
+        assert line["labels"] == {"app": "edge", "pod": f"p-{tick % 3}"}
+        assert line["message"] in ('said "é\t"', 'said "back\\slash"', 'said "\b"')

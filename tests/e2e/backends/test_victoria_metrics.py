@@ -32,27 +32,38 @@ def entry(**fields: Any) -> dict[str, Any]:
         "rate": RATE,
         "duration": f"{SECS}s",
         "generator": {"type": "step", "step_size": 1},
-        "labels": {"job": 'quoted "x"\\ and ü'},
         "dynamic_labels": [{"key": "host", "prefix": "h", "cardinality": HOSTS}],
         **fields,
     }
 
 
-def test_prometheus_text_arrives_sample_by_sample(server: LiveServer, store: VictoriaMetrics) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "path", "series_name", "job"),
+    [
+        ("prometheus_text", "/api/v1/import/prometheus", "pushed_total", 'quoted "x"\\ and ü'),
+        # Influx lines do not escape backslashes, so that none may stand before a space.
+        ("influx_lp", "/write", "pushed_total_value", 'quoted "x", and ü=u'),
+    ],
+)
+def test_metrics_arrive_sample_by_sample(
+    server: LiveServer, store: VictoriaMetrics, encoder: str, path: str, series_name: str, job: str
+) -> None:
     """Every tick's value, label set and millisecond, however it was batched; the last batch too."""
-    sink = {"type": "http_push", "url": f"{store.url}/api/v1/import/prometheus", "batch_size": 100_000}
-    (row,) = server.launch({"version": 2, "scenarios": [entry(sink=sink)]})
+    sink = {"type": "http_push", "url": f"{store.url}{path}", "batch_size": 100_000}
+    (row,) = server.launch(
+        {"version": 2, "scenarios": [entry(sink=sink, encoder={"type": encoder}, labels={"job": job})]}
+    )
     stats = server.wait_for_state(row["id"], "finished", 20)
     # On a busy machine ticks that are overdue at the end are not fired.
     ticks = stats["total_events"]
     assert ticks > RATE
     assert stats["errors"] == 0
-    wait_until(lambda: sum(len(one["values"]) for one in store.series("pushed_total")) >= ticks, "all is stored")
-    series = store.series("pushed_total")
+    wait_until(lambda: sum(len(one["values"]) for one in store.series(series_name)) >= ticks, "all is stored")
+    series = store.series(series_name)
     assert len(series) == HOSTS
     for one in series:
         host = int(one["metric"].pop("host").removeprefix("h"))
-        assert one["metric"] == {"__name__": "pushed_total", "job": 'quoted "x"\\ and ü'}
+        assert one["metric"] == {"__name__": series_name, "job": job}
         assert one["values"] == list(range(host, ticks, HOSTS))
         first = one["timestamps"][0]
         assert one["timestamps"] == [first + k for k in range(len(one["values"]))]
