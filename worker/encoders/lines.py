@@ -5,6 +5,7 @@ cells by one `replace` or `join`; with more, the pieces are laid out in one list
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ from worker.batch import Encoded
 LINE_FEED = b"\n"
 NOT_UTF8 = b"\xff"
 """Ends texts that may hold line feeds, until it is known where they end."""
+
+
+_FEW: Final = 32
+"""PERF: up to so many numbers, one call each costs less than the calls into numpy that a column takes."""
 
 
 class Joined:
@@ -100,6 +105,8 @@ def number_piece(form: NumberFormat, values: NDArray[np.float64]) -> Piece:
     numbers = values.reshape(-1)
     if len(numbers) == 1:
         return form.one(numbers.item())
+    if len(numbers) <= _FEW:
+        return Cells([form.one(number) for number in numbers.tolist()])
     bits = numbers.view(np.int64)
     if bits[0] == bits[-1] and (bits == bits[0]).all():
         return form.one(numbers.item(0))

@@ -44,8 +44,8 @@ def millisecond_runs(stamps_ns: NDArray[np.int64], text: Callable[[int], bytes],
     if first_ms == last_ms:
         return [(0, count, text(first_ms))]
     if count * lines_per_event < _MIN_RUN_LINES * (last_ms - first_ms):
-        stamps_ms = np.repeat(stamps_ns // _NS_PER_MS, lines_per_event)
-        return [(0, count, Cells([text(stamp_ms) for stamp_ms in stamps_ms.tolist()]))]
+        texts = [text(stamp_ns // _NS_PER_MS) for stamp_ns in stamps_ns.tolist()]
+        return [(0, count, Cells(texts if lines_per_event == 1 else _repeated(texts, lines_per_event)))]
     edges = np.searchsorted(stamps_ns, np.arange(first_ms + 1, last_ms + 1) * _NS_PER_MS).tolist()
     starts = [0, *edges]
     stops = [*edges, count]
@@ -54,6 +54,13 @@ def millisecond_runs(stamps_ns: NDArray[np.int64], text: Callable[[int], bytes],
         for stamp_ms, (start, stop) in enumerate(zip(starts, stops, strict=True), start=first_ms)
         if start < stop
     ]
+
+
+def _repeated(texts: list[bytes], times: int) -> list[bytes]:
+    repeated = [b""] * (times * len(texts))
+    for place in range(times):
+        repeated[place::times] = texts
+    return repeated
 
 
 def nanoseconds(stamps_ns: NDArray[np.int64], lines_per_event: int) -> Piece:
