@@ -11,7 +11,7 @@ An event that is only buffered counts as an event at once. The event whose line 
 the request. Source: sinks contract, sections 3, 6 and 11.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from common.clock import Clock
 from common.errors import SinkError
@@ -99,6 +99,22 @@ class BatchedDelivery:
             start = stop
         return counted
 
+    def close_series(self, batches: Iterable[tuple[Batch, Encoded]]) -> None:
+        """Send last samples and whatever waits; the first failure ends that, and is `fatal` under `fail`."""
+        try:
+            for batch, encoded in batches:
+                line = 0
+                while line < encoded.events * encoded.lines_per_event:
+                    line = self._buffer.add(batch, encoded, line, self._clock.monotonic_ns(), self._clock.wall_ns())
+                    if self._buffer.is_due:
+                        self._send()
+            if self._buffer:
+                self._send()
+        except SinkError as exc:
+            self._outcomes.fail_closing(exc)
+            if self._fails:
+                self.fatal = exc
+
     def finish(self) -> None:
         """Send what is buffered and close; a failure is counted, logged, and `fatal` under `on_sink_error: fail`."""
         error = self._flush() if self._buffer else None
@@ -113,24 +129,31 @@ class BatchedDelivery:
         self._sink.close()
 
     def _flush(self) -> SinkError | None:
-        """Send the buffer as one request, again and again if need be; return the failure that it ended with."""
-        pieces = self._buffer.take(self._clock.monotonic_ns())
-        attempt = 0
+        """Send the buffer; return the failure that it ended with, counted."""
         try:
-            request = self._sink.request(pieces)
-            while True:
-                try:
-                    refusal = self._sink.send(request)
-                    break
-                except SinkError as exc:
-                    if not self._retrying.tries_again(exc, attempt):
-                        raise
-                    attempt += 1
+            self._send()
         except SinkError as exc:
             self._outcomes.fail(1, exc)
             return exc
+        return None
+
+    def _send(self) -> None:
+        """Send the buffer as one request, again and again if need be.
+
+        Raises:
+            SinkError: the failure that it ended with.
+        """
+        request = self._sink.request(self._buffer.take(self._clock.monotonic_ns()))
+        attempt = 0
+        while True:
+            try:
+                refusal = self._sink.send(request)
+                break
+            except SinkError as exc:
+                if not self._retrying.tries_again(exc, attempt):
+                    raise
+                attempt += 1
         if refusal is None:
             self._outcomes.deliver()
         else:
             self._outcomes.refuse(refusal)
-        return None

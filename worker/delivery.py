@@ -11,6 +11,8 @@ A batch has the outcome that its events would have had one by one. `batched_deli
 send requests. Source: sinks contract, sections 6 and 11; scheduling contract, sections 14 and 16.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from common.errors import SinkError
@@ -85,6 +87,19 @@ class Delivery:
                 break
         return delivered
 
+    def close_series(self, batches: Iterable[tuple[Batch, Encoded]]) -> None:
+        """Write last samples and flush; the first failure ends that, and is `fatal` under `on_sink_error: fail`."""
+        try:
+            for _, encoded in batches:
+                self._write_all(encoded)
+            self._sink.flush()
+        except SinkError as exc:
+            self._outcomes.fail_closing(exc)
+            if self._fails:
+                self.fatal = exc
+        else:
+            self._outcomes.deliver()
+
     def finish(self) -> None:
         """Flush and close at a regular end; a failure is counted, logged, and `fatal` under `on_sink_error: fail`."""
         try:
@@ -99,6 +114,21 @@ class Delivery:
     def abandon(self) -> None:
         """Close without a flush, after a failure that ends the scenario."""
         self._sink.close()
+
+    def _write_all(self, encoded: Encoded) -> None:
+        rest, attempt = encoded, 0
+        while rest.events:
+            try:
+                self._sink.write(rest)
+            except SinkError as exc:
+                if exc.delivered_bytes:
+                    rest = rest.behind(int(np.searchsorted(rest.ends(), exc.delivered_bytes, side="right")))
+                    attempt = 0
+                if not self._retrying.tries_again(exc, attempt):
+                    raise
+                attempt += 1
+            else:
+                return
 
     def _count(self, events: int, payload_bytes: int) -> None:
         self._outcomes.accept(events, payload_bytes)

@@ -63,10 +63,12 @@ class Gate:
 
     @property
     def emitting(self) -> bool:
-        """Whether ticks may be fired."""
-        if self.state is State.RUNNING:
-            return self.deadline_ns == NEVER_NS
-        return self.state is State.UNRESOLVED and self._emits_unresolved
+        """Whether ticks may be fired now; not while a close edge waits for its end."""
+        return self.emits_in(self.state) and self.deadline_ns == NEVER_NS
+
+    def emits_in(self, state: State) -> bool:
+        """Return whether ticks are fired in `state`."""
+        return state is State.RUNNING or (state is State.UNRESOLVED and self._emits_unresolved)
 
     def hear(self, now_ns: int, signal: Signal) -> tuple[State, ...]:
         """Take in what is known of the upstream at `now_ns` (monotonic), and return the states entered, in order.

@@ -28,6 +28,7 @@ class Outcomes:
         self._clock = clock
         self._failures = _Recurring()
         self._refusals = _Recurring()
+        self._failed_closings = _Recurring()
 
     def accept(self, events: int, payload_bytes: int) -> None:
         """Count events that were written, be they delivered or waiting in a buffer."""
@@ -49,6 +50,21 @@ class Outcomes:
         counters.consecutive_failures += events
         counters.last_sink_error = str(error)
         self._failures.count(events)
+
+    def fail_closing(self, error: SinkError) -> None:
+        """Count and log that the last samples of a gated entry were not written; no tick has failed with them."""
+        counters = self._counters
+        counters.failed_deliveries += 1
+        counters.errors += 1
+        counters.total_sink_failures += 1
+        counters.last_sink_error = str(error)
+        self._failed_closings.count(1)
+        times = self._failed_closings.take(self._clock.monotonic_ns())
+        if times:
+            self._waiter.log(
+                logging.WARNING,
+                f"sonda: scenario '{self._name}': {times} close emissions failed in last 60s (last: {error})",
+            )
 
     def log_failure(self, error: SinkError) -> None:
         """Say that sink errors happen."""

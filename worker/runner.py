@@ -21,6 +21,7 @@ from common.plan import EntryPlan
 from common.states import State
 from worker.batch import Batch
 from worker.batched_delivery import BatchedDelivery
+from worker.closing import ClosingSamples
 from worker.delivery import Delivery
 from worker.encoders import Encoder
 from worker.gate import Gate
@@ -91,6 +92,7 @@ class Runner:
         self._delivery = self._delivery_to(sink)
         self._rate = RateWindow()
         self._gate = None if plan.gate is None else Gate(plan.gate)
+        self._closing = _closing_samples(plan)
         self._is_watchable = plan.signal_type == "metrics"
         self._most_ticks = most_ticks(plan)
         # The first tick goes alone: it shows how long an event is.
@@ -135,6 +137,7 @@ class Runner:
         self._delivery.open()
         try:
             reason = self._emit(schedule, start_ns)
+            self._close_series()
         except BaseException:
             self._delivery.abandon()
             raise
@@ -204,6 +207,8 @@ class Runner:
         delivered = 0
         for first, stop in self._delivery.deliver(batch, encoded):
             delivered += stop - first
+            if self._closing is not None:
+                self._closing.note(span.first_tick + first, stop - first, stamps_ns.item(stop - 1), span.spike_mask)
             if self._current is not None:
                 tick, shown = span.first_tick + first, values[first:stop]
                 self._board.row.append_samples(tick, stamps_ns[first:stop], shown, span.spike_mask)
@@ -224,7 +229,7 @@ class Runner:
         was_emitting = gate.emitting
         while True:
             for state in gate.hear(now_ns, upstream.signal(plan)):
-                self._pass_through(state)
+                self._pass_through(gate, state)
             if not upstream.has_news:
                 break
         if gate.emitting and not was_emitting:
@@ -233,11 +238,25 @@ class Runner:
         elif was_emitting and not gate.emitting:
             schedule.end_segment(now_ns - start_ns)
 
-    def _pass_through(self, state: State) -> None:
+    def _pass_through(self, gate: Gate, state: State) -> None:
+        """Enter a state of the gate; one in which nothing is emitted closes what was written before."""
         if state in (State.PAUSED, State.UNRESOLVED):
             self._rate.events_per_sec = self._counters.current_rate = 0.0
+            if not gate.emits_in(state):
+                self._close_series()
+            if state is State.PAUSED and self._closing is not None and self._counters.total_events:
+                state = State.HELD
         if state is not State.FINISHED:
             self._enter(state)
+
+    def _close_series(self) -> None:
+        if self._closing is None or not self._closing:
+            return
+        self._delivery.close_series(
+            (batch, self._encoder.encode(batch)) for batch in self._closing.take() if not self._waiter.given_up
+        )
+        if self._delivery.fatal is not None:
+            raise self._delivery.fatal
 
     def _enter_gap(self, now_ns: int) -> None:
         self._counters.in_gap = True
@@ -257,3 +276,9 @@ class Runner:
     def _publish(self, now_ns: int) -> None:
         self._counters.heartbeat_ns = now_ns
         self._board.row.publish(self._counters)
+
+
+def _closing_samples(plan: EntryPlan) -> ClosingSamples | None:
+    if plan.gate is None or plan.gate.snap_to is None or plan.signal_type != "metrics":
+        return None
+    return ClosingSamples(plan, plan.gate.snap_to)
