@@ -29,6 +29,9 @@ from common.series import Series, series_of
 SeriesKey = tuple[str, Labels]
 """Name and labels of a series."""
 
+SeriesValue = tuple[SeriesKey, float]
+"""A series and its newest value."""
+
 _MAX_REGIONS: Final = 256
 _READ_ATTEMPTS: Final = 20
 
@@ -92,7 +95,7 @@ class CurrentValues:
             self._put_columns(first_tick, values, region)
         self._header[CURRENT_SEQUENCE_CELL] = sequence + 1
 
-    def newest(self) -> list[tuple[SeriesKey, float]]:
+    def newest(self) -> list[SeriesValue]:
         """Return each series that was emitted with its newest value, sorted by name, then by labels."""
         found: dict[SeriesKey, float] = {}
         width = len(self._series)

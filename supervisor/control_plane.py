@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from common.board import Counters, Recent
+from common.current import SeriesValue
 from common.errors import SondadError
 from common.plan import Plan, PlannedEntry
 from common.states import State
@@ -64,8 +68,12 @@ class Scenario(Protocol):
         """Return what `drain` would return, and leave the buffer alone."""
         ...
 
-    def newest(self) -> Recent:
-        """Return the newest samples, drained before or not; leaves the buffer alone."""
+    def current(self) -> list[SeriesValue]:
+        """Return the newest value of each series, sorted by name and labels; the buffer has nothing to do with it."""
+        ...
+
+    def lateness(self, now_ns: int) -> NDArray[np.uint32] | None:
+        """Return the buckets of `common.lateness` for the second before `now_ns`; None when no tick was fired in it."""
         ...
 
 

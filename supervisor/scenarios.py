@@ -10,8 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from common.board import Counters, Recent, Row
+from common.current import CurrentValues, SeriesValue
+from common.lateness import Lateness
 from common.plan import PlannedEntry
 from common.states import State
 from supervisor.control_plane import CapacityError, NameConflict, Resolution
@@ -39,6 +42,8 @@ class LaunchedScenario:
         self.resolution: Resolution | None = None
         self.exit_reason: str | None = None
         self._row: Row | None = None
+        self._current: CurrentValues | None = None
+        self._lateness: Lateness | None = None
         self._final: Counters | None = None
         self._started = False
         self._position = 0
@@ -46,6 +51,9 @@ class LaunchedScenario:
 
     def attach(self, row: Row) -> None:
         """Give the scenario the row that its worker writes."""
+        self._lateness = Lateness(row.view)
+        if self.entry.plan.signal_type != "logs":
+            self._current = CurrentValues(row.view, self.entry.plan)
         self._row = row
 
     def start(self, start_ns: int) -> None:
@@ -82,7 +90,7 @@ class LaunchedScenario:
     def detach(self) -> None:
         """Let go of the row, which somebody else will get; nothing is buffered any more."""
         with self._draining:
-            self._row = None
+            self._row = self._current = self._lateness = None
 
     def counters(self) -> Counters:
         """Return one consistent state of the counters; after the worker has gone its last values, state FINISHED."""
@@ -113,10 +121,18 @@ class LaunchedScenario:
         with self._draining:
             return self._recent(self._position)
 
-    def newest(self) -> Recent:
-        """Return the newest samples, drained before or not; leaves the buffer alone."""
-        with self._draining:
-            return self._recent(0)
+    def current(self) -> list[SeriesValue]:
+        """Return the newest value of each series, sorted by name and labels; the buffer has nothing to do with it."""
+        current = self._current
+        newest = [] if current is None else current.newest()
+        # Let go of meanwhile, the row may be somebody else's already.
+        return newest if self._current is current else []
+
+    def lateness(self, now_ns: int) -> NDArray[np.uint32] | None:
+        """Return how late the ticks of the second before `now_ns` were; None when there were none."""
+        lateness = self._lateness
+        counts = None if lateness is None else lateness.last_second(now_ns)
+        return counts if self._lateness is lateness else None
 
     def _recent(self, position: int) -> Recent:
         if self._row is not None:

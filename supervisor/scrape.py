@@ -1,20 +1,21 @@
-"""Recent samples to the text a scraper gets. Pure: labels follow from the plan, tick by tick.
+"""Samples to the text a scraper gets: the recent ones, or the newest of each series. Pure.
 
-Source: HTTP contract, section 13; encoder contract, section 6.
+Source: HTTP contract, sections 13 and 14; encoder contract, section 6.
 """
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from common.board import Recent
+from common.current import SeriesKey, SeriesValue
 from common.exposition import exposition, metadata_text, series_text
-from common.labels import Labels
 from common.plan import EntryPlan, LabelSpike, PlannedEntry, RotatingLabel
 from common.series import series_of
 from common.specs import Step
-
-SeriesKey = tuple[str, Labels]
-"""Name and labels of a series."""
 
 _SERIES_MASK: Final = 2**32 - 1
 
@@ -39,25 +40,54 @@ def events(plan: EntryPlan, recent: Recent, limit: int) -> bytes | None:
     return exposition(series, shown.values, shown.stamps_ns)
 
 
-def snapshot(entry: PlannedEntry, newest: Recent) -> bytes:
-    """Return the latest value of each series among the newest samples, sorted by labels, without timestamps.
+@dataclass(slots=True)
+class _Family:
+    """The entries of one name: what they say about it, and their series, entry by entry."""
 
-    The board keeps `RECENT_SAMPLES` samples of a scenario, so a series whose last sample is older is not shown.
+    name: str
+    help_text: str | None = None
+    types: set[str] = field(default_factory=set)
+    series: list[str] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, entry: PlannedEntry, newest: list[SeriesValue]) -> None:
+        self.types.add(entry.config.get("metric_type", _default_type(entry.plan)))
+        if self.help_text is None:
+            self.help_text = entry.config.get("help")
+        for key, value in newest:
+            self.series.append(series_text(*key))
+            self.values.append(value)
+
+    def text(self) -> bytes:
+        metric_type = "untyped" if len(self.types) > 1 else min(self.types)
+        return metadata_text(self.name, metric_type, self.help_text) + exposition(self.series, np.array(self.values))
+
+
+def snapshot(entry: PlannedEntry, newest: list[SeriesValue]) -> bytes:
+    """Return the newest value of each series, without timestamps.
 
     Returns:
         Empty when nothing was emitted; otherwise `# HELP` (where the entry has a text) and `# TYPE` come first.
     """
-    plan = entry.plan
-    latest: dict[SeriesKey, int] = {key: place for place, key in enumerate(_series(plan, newest))}
-    if not latest:
+    if not newest:
         return b""
-    by_series = sorted(latest.items())
-    metric_type = entry.config.get("metric_type", _default_type(plan))
-    lines = exposition(
-        [series_text(*key) for key, _ in by_series],
-        newest.values[[place for _, place in by_series]],
-    )
-    return metadata_text(plan.name, metric_type, entry.config.get("help")) + lines
+    family = _Family(entry.plan.name)
+    family.add(entry, newest)
+    return family.text()
+
+
+def aggregate(entries: Iterable[tuple[PlannedEntry, list[SeriesValue]]]) -> tuple[bytes, frozenset[str]]:
+    """Return the newest values of many entries, those of one name together, and the names of two types.
+
+    An entry of logs adds nothing; any other adds its type even before its first value.
+    """
+    families: dict[str, _Family] = {}
+    for entry, newest in entries:
+        name = entry.plan.name
+        if entry.plan.signal_type != "logs":
+            families.setdefault(name, _Family(name)).add(entry, newest)
+    contradictory = frozenset(family.name for family in families.values() if len(family.types) > 1)
+    return b"".join(family.text() for family in families.values()), contradictory
 
 
 def _default_type(plan: EntryPlan) -> str:

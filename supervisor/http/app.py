@@ -11,6 +11,7 @@ from common.clock import Clock, SystemClock
 from supervisor.compiler import Context
 from supervisor.control_plane import ControlPlane
 from supervisor.http.admission import Admission
+from supervisor.http.aggregate import AggregateMetrics
 from supervisor.http.errors import handle_error
 from supervisor.http.health import Health
 from supervisor.http.observe import ScenarioMetrics, ScenarioStats
@@ -46,6 +47,7 @@ def build_app(
     item = "/scenarios/{scenario_id:name}"
     app.add_route("/health", Health())
     app.add_route("/scenarios", ScenarioCollection(control_plane, context, clock, timeout_secs))
+    app.add_route("/scenarios/metrics", AggregateMetrics(control_plane))
     app.add_route(item, ScenarioItem(control_plane, clock, timeout_secs))
     app.add_route(f"{item}/stats", ScenarioStats(control_plane, clock))
     app.add_route(f"{item}/metrics", ScenarioMetrics(control_plane))

@@ -74,7 +74,7 @@ class ScenarioMetrics:
         limit = _limit(req) if mode == "drain" else 0
         scenario = _found(self._control_plane, scenario_id)
         if mode == "snapshot":
-            body: bytes | None = scrape.snapshot(scenario.entry, scenario.newest())
+            body: bytes | None = scrape.snapshot(scenario.entry, scenario.current())
         else:
             body = scrape.events(scenario.entry.plan, scenario.drain() if taking else scenario.peek(), limit)
         if body is None:

@@ -24,7 +24,9 @@ def raw_path(target: str) -> str:
 def is_control(path: str) -> bool:
     """Return whether `path` is a control route: one that is limited, and may wait for the main loop."""
     segments = path.split("/")
-    return len(segments) in (2, 3) and segments[1] == "scenarios"
+    return path == "/events" or (
+        len(segments) in (2, 3) and segments[1] == "scenarios" and path != "/scenarios/metrics"
+    )
 
 
 def is_relay(path: str) -> bool:

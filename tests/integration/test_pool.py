@@ -90,7 +90,7 @@ def test_entries_of_a_body_start_together(running: RunningFleet) -> None:
     assert len({scenario.launched_ns for scenario in scenarios}) == 1
     for scenario in scenarios:
         wait_until(_has_emitted(scenario), "the first event")
-    first_stamps = {int(scenario.newest().stamps_ns[0]) for scenario in scenarios}
+    first_stamps = {int(scenario.peek().stamps_ns[0]) for scenario in scenarios}
     assert len(first_stamps) == 1
 
 

@@ -4,7 +4,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from common.board import Board, Counters, Row
+from common.current import CurrentValues
 from common.plan import Plan
 from common.states import State
 from supervisor.control_plane import Scenario, StopResult
@@ -58,6 +62,16 @@ class MemoryControlPlane:
     def stop(self, scenario_id: str, timeout_secs: float) -> StopResult | None:
         scenario = self._map.remove(scenario_id)
         return scenario and StopResult(self.stop_status, scenario.counters().total_events)
+
+    def emit(
+        self, scenario_id: str, first_tick: int, stamps_ns: NDArray[np.int64], values: NDArray[np.float64]
+    ) -> None:
+        """Write the samples of ticks that a worker has delivered."""
+        scenario = self._map.get(scenario_id)
+        assert scenario is not None
+        row = self.rows[scenario_id]
+        row.append_samples(first_tick, stamps_ns, values)
+        CurrentValues(row.view, scenario.entry.plan).put(first_tick, values, 0)
 
     def show(self, scenario_id: str, counters: Counters) -> None:
         """Write what a worker would show."""

@@ -18,7 +18,7 @@ LABELLED_YAML = MINIMAL_YAML.replace(
 def emit(client: AppClient, scenario_id: str, first_tick: int, values: list[float]) -> None:
     """Put one sample a tick into the buffer, stamped tick milliseconds after a round instant."""
     stamps_ns = (SECOND_MS + np.arange(first_tick, first_tick + len(values))) * 1_000_000 + 999_999
-    client.plane.rows[scenario_id].append_samples(first_tick, stamps_ns, np.array(values, float))
+    client.plane.emit(scenario_id, first_tick, stamps_ns, np.array(values, float))
 
 
 def lines(first_tick: int, values: list[str]) -> str:
@@ -164,6 +164,19 @@ def test_the_snapshot_shows_the_latest_value_of_each_series_and_takes_nothing(cl
     assert len(client.get(target).text.splitlines()) == 3
     assert client.get(f"{target}?mode=snapshot").text == expected
     assert client.request("HEAD", f"{target}?mode=snapshot").headers["content-length"] == str(len(expected))
+
+
+def test_the_snapshot_keeps_series_that_the_buffer_has_lost(client: AppClient) -> None:
+    """More series than the buffer has places are all there."""
+    (scenario_id,) = client.launch(
+        MINIMAL_YAML.replace("name: up,", "name: up, dynamic_labels: [{key: pod, prefix: p, cardinality: 3000}],")
+    )
+    for first_tick in range(0, 6000, 1000):
+        emit(client, scenario_id, first_tick, [float(first_tick)] * 1000)
+    lines = client.get(f"/scenarios/{scenario_id}/metrics?mode=snapshot").text.splitlines()
+    assert len(lines) == 3001
+    assert 'up{pod="p0"} 3000' in lines
+    assert 'up{pod="p2999"} 5000' in lines
 
 
 def test_the_snapshot_tells_a_counter_from_a_gauge(client: AppClient) -> None:

@@ -26,13 +26,27 @@ def test_the_path_of_a_target_stays_encoded(target: str, path: str) -> None:
     assert raw_path(target) == path
 
 
-@pytest.mark.parametrize("path", ["/scenarios", "/scenarios/", "/scenarios/an-id", "/scenarios/a%2Fstats"])
+@pytest.mark.parametrize("path", ["/scenarios", "/scenarios/", "/scenarios/an-id", "/scenarios/a%2Fstats", "/events"])
 def test_calls_that_may_wait_are_control_routes(path: str) -> None:
-    """Collection and item are control routes, whatever the id."""
+    """Collection, item and events are control routes, whatever the id."""
     assert is_control(path)
 
 
-@pytest.mark.parametrize("path", ["/health", "/scenarios/x/stats", "/scenarios/x/metrics", "/", "", "*", "/other"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health",
+        "/ready",
+        "/metrics",
+        "/scenarios/metrics",
+        "/scenarios/x/stats",
+        "/scenarios/x/metrics",
+        "/",
+        "",
+        "*",
+        "/other",
+    ],
+)
 def test_what_never_waits_is_no_control_route(path: str) -> None:
     """Health, observation and unknown paths are served beside the control calls."""
     assert not is_control(path)

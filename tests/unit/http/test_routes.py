@@ -12,6 +12,7 @@ INVALID = {"error": "unauthorized", "detail": "invalid API key"}
 ALLOW = {
     "/health": {"GET", "HEAD"},
     "/scenarios": {"GET", "HEAD", "POST"},
+    "/scenarios/metrics": {"GET", "HEAD"},
     "/scenarios/x": {"GET", "HEAD", "DELETE"},
     "/scenarios/x/stats": {"GET", "HEAD"},
     "/scenarios/x/metrics": {"GET", "HEAD"},

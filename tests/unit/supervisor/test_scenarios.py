@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from common.board import Board, Counters, WorkerBoard
+from common.current import CurrentValues
+from common.lateness import BUCKETS, Lateness
 from common.states import State
 from supervisor.control_plane import CapacityError, NameConflict
 from supervisor.scenarios import LaunchedScenario, ScenarioMap
@@ -98,7 +100,34 @@ def test_drain_takes_every_sample_once(board: Board) -> None:
     _append(worker, 3, 2)
     scenario.freeze(None, 900)
     assert list(scenario.drain().values) == [3, 4]
-    assert list(scenario.newest().values) == [0, 1, 2, 3, 4]
+
+
+def test_current_values_do_not_depend_on_draining(board: Board) -> None:
+    """The newest value of each series stays, also after the worker has gone; logs have none."""
+    scenario = _scenario()
+    assert scenario.current() == []
+    worker = _started(board, scenario)
+    assert scenario.current() == []
+    CurrentValues(worker.row.view, scenario.entry.plan).put(0, np.array([1.0, 2.5]), 0)
+    scenario.drain()
+    assert scenario.current() == [(("up", ()), 2.5)]
+    scenario.freeze(None, 900)
+    assert scenario.current() == [(("up", ()), 2.5)]
+    logs = _scenario("words", signal_type="logs")
+    _started(board, logs, 1)
+    assert logs.current() == []
+
+
+def test_lateness_is_that_of_the_worker(board: Board) -> None:
+    """A second with ticks has counts, others have none."""
+    scenario = _scenario()
+    assert scenario.lateness(5_000_000_000) is None
+    worker = _started(board, scenario)
+    Lateness(worker.row.view).count(0, 7, 4_999_999_999)
+    counts = scenario.lateness(5_000_000_000)
+    assert counts is not None
+    assert counts.tolist() == [7] + [0] * (BUCKETS - 1)
+    assert scenario.lateness(6_000_000_000) is None
 
 
 def test_concurrent_drains_share_nothing(board: Board) -> None:
@@ -132,7 +161,9 @@ def test_a_detached_scenario_has_no_samples(board: Board) -> None:
     scenario.detach()
     _append(worker, 0, 3)
     assert len(scenario.drain().values) == 0
-    assert len(scenario.newest().values) == 0
+    CurrentValues(worker.row.view, scenario.entry.plan).put(0, np.array([1.0]), 0)
+    assert scenario.current() == []
+    assert scenario.lateness(1_000_000_000) is None
 
 
 def test_map_keeps_launch_order_and_forgets_removed() -> None:

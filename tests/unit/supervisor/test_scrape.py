@@ -3,6 +3,7 @@
 import numpy as np
 
 from common.board import Board
+from common.current import CurrentValues
 from common.plan import EntryPlan, Histogram, PlannedEntry, RotatingLabel, Summary
 from common.specs import Exponential
 from supervisor import scrape
@@ -35,6 +36,7 @@ def filled(plan: EntryPlan, ticks: int) -> tuple[Board, bytes]:
     values = generators.build(plan).values(0, ticks)
     stamps_ns = 1_731_587_696_789_000_000 + np.arange(ticks) * 400_000
     board.row(0).append_samples(0, stamps_ns, values)
+    CurrentValues(board.row(0).view, plan).put(0, values, 0)
     return board, encoders.build(plan).encode(Batch(0, values, stamps_ns)).payload
 
 
@@ -57,13 +59,14 @@ def test_a_snapshot_has_the_latest_value_of_every_series() -> None:
         f'lat_count{{zone="a"}} 50\n'
         f'lat_sum{{zone="a"}} {latest[2]}\n'
     )
-    assert scrape.snapshot(entry, board.row(0).recent(0)).decode() == expected
+    assert scrape.snapshot(entry, CurrentValues(board.row(0).view, SUMMARY).newest()).decode() == expected
 
 
 def test_rotating_labels_multiply_the_series_of_a_histogram() -> None:
     """Each value of a rotating label has its own buckets; the bound replaces a static label of its key."""
     board, _ = filled(HISTOGRAM, 3)
-    text = scrape.snapshot(PlannedEntry(plan=HISTOGRAM, config={}), board.row(0).recent(0)).decode()
+    newest = CurrentValues(board.row(0).view, HISTOGRAM).newest()
+    text = scrape.snapshot(PlannedEntry(plan=HISTOGRAM, config={}), newest).decode()
     lines = text.splitlines()
     assert lines[0] == "# TYPE lat histogram"
     assert len(lines) == 1 + 3 * 6
