@@ -19,12 +19,3 @@ def recorded_float(text: str) -> float:
 def recorded() -> list[dict[str, Any]]:
     """Return all records: `entry`, less its sink, and its first `lines`."""
     return [json.loads(line, parse_float=recorded_float) for line in GOLDEN_FILE.read_text().splitlines()]
-
-
-def recorded_metrics(*encoders: str) -> list[dict[str, Any]]:
-    """Return the records of metrics entries with one of `encoders`."""
-    return [
-        record
-        for record in recorded()
-        if record["entry"]["signal_type"] == "metrics" and record["entry"]["encoder"]["type"] in encoders
-    ]

@@ -277,13 +277,9 @@ def test_json_and_yaml_bodies_are_equal() -> None:
 @pytest.mark.parametrize(
     ("fields", "missing"),
     [
-        ({"signal_type": "logs", "generator": None, "log_generator": LOGS}, "log_generator type 'template'"),
-        ({"signal_type": "histogram", "generator": None, "distribution": NORMAL}, "signal_type 'histogram'"),
-        ({"signal_type": "summary", "generator": None, "distribution": NORMAL}, "signal_type 'summary'"),
-        ({"generator": {"type": "csv_replay", "file": "x"}}, "generator type 'csv_replay'"),
-        ({"generator": {"type": "flap"}}, "generator type 'flap'"),
-        ({"encoder": {"type": "influx_lp"}}, "encoder type 'influx_lp'"),
-        ({"encoder": {"type": "syslog"}}, "encoder type 'syslog'"),
+        ({"encoder": {"type": "remote_write"}}, "encoder type 'remote_write'"),
+        ({"encoder": {"type": "otlp"}}, "encoder type 'otlp'"),
+        ({"sink": {"type": "remote_write", "url": "http://h/w"}}, "sink type 'remote_write'"),
         ({"sink": {"type": "otlp_grpc", "endpoint": "http://h", "signal_type": "metrics"}}, "sink type 'otlp_grpc'"),
         ({"sink": {"type": "kafka", "brokers": "a", "topic": "b"}}, "sink type 'kafka'"),
     ],
