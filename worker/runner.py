@@ -19,19 +19,19 @@ from common.lateness import Lateness
 from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
-from worker.batch import Batch
 from worker.batched_delivery import BatchedDelivery
 from worker.closing import ClosingSamples
 from worker.delivery import Delivery
 from worker.encoders import Encoder
 from worker.gate import Gate
-from worker.generators import Generator, most_ticks
+from worker.generators import OBSERVERS, Generator, most_ticks
 from worker.generators.observations import Interrupted
 from worker.links import Links
 from worker.outcomes import Outcomes
+from worker.production import Events, Production
 from worker.rate import RateWindow
 from worker.retrying import Retrying
-from worker.schedule import NEVER_NS, Schedule, Span
+from worker.schedule import NEVER_NS, Schedule
 from worker.sinks import RequestSink, Sink
 from worker.waiting import Waiter
 
@@ -48,9 +48,6 @@ _WATCHED_SLACK_NS: Final = 20_000_000
 
 _LOOK_INTERVAL_NS: Final = 5_000_000
 """How often a run that never waits looks for commands."""
-
-_BATCH_BYTES: Final = 1024 * 1024
-"""Batches of long events are cut to about this size, so that a batch is written and counted in a bounded time."""
 
 
 class Runner:
@@ -94,9 +91,6 @@ class Runner:
         self._gate = None if plan.gate is None else Gate(plan.gate)
         self._closing = _closing_samples(plan)
         self._is_watchable = plan.signal_type == "metrics"
-        self._most_ticks = most_ticks(plan)
-        # The first tick goes alone: it shows how long an event is.
-        self._limit = 1
 
     def _delivery_to(self, sink: Sink | RequestSink) -> Delivery | BatchedDelivery:
         retrying = Retrying(getattr(self._plan.sink, "retry", None), self._waiter)
@@ -130,14 +124,25 @@ class Runner:
         anchor_ns = (wall_ns if self._plan.anchor_ns is None else self._plan.anchor_ns) + self._plan.shift_ns
         self._zero_stamp_ns = anchor_ns - start_ns
         schedule = Schedule(self._plan, anchor_ns)
+        production = Production(
+            schedule,
+            self._generator,
+            self._encoder,
+            most_ticks(self._plan),
+            looks_ahead=self._gate is None and type(self._plan.generator) not in OBSERVERS,
+        )
         if self._gate is None:
             self._enter(State.RUNNING)
         else:
             self._heed(self._gate, schedule, start_ns, start_ns)
         self._delivery.open()
         try:
-            reason = self._emit(schedule, start_ns)
+            reason = self._emit(schedule, production, start_ns)
             self._close_series()
+        except EncoderError:
+            self._counters.errors += 1
+            self._delivery.abandon()
+            raise
         except BaseException:
             self._delivery.abandon()
             raise
@@ -146,7 +151,7 @@ class Runner:
             raise self._delivery.fatal
         return reason
 
-    def _emit(self, schedule: Schedule, start_ns: int) -> Reason:
+    def _emit(self, schedule: Schedule, production: Production, start_ns: int) -> Reason:
         """Fire ticks until the end of the run or a stop.
 
         A wake-up is never early. It is late by design by the board's slack, so that ticks of several milliseconds
@@ -161,6 +166,7 @@ class Runner:
             if now_ns >= look_ns:
                 waiter.look()
                 look_ns = now_ns + _LOOK_INTERVAL_NS
+            wake_ns = min(wake_ns, now_ns)
             if gate is not None:
                 self._heed(gate, schedule, now_ns, start_ns)
                 if gate.state is State.FINISHED:
@@ -170,12 +176,12 @@ class Runner:
                         return "duration"
                     waiter.wait_until(min(gate.deadline_ns, end_ns))
                     continue
-            span = schedule.take(now_ns - start_ns, grace_ns, self._limit)
-            if span is not None:
-                try:
-                    self._fire(span, now_ns)
-                except Interrupted:
-                    break
+            try:
+                events = production.take(now_ns - start_ns, grace_ns)
+            except Interrupted:
+                break
+            if events is not None:
+                self._fire(events, now_ns)
                 continue
             if now_ns >= end_ns:
                 return "duration"
@@ -183,41 +189,33 @@ class Runner:
                 self._enter_gap(now_ns)
             slack_ns = min(board.slack_ns(), _WATCHED_SLACK_NS) if self._links.watchers else board.slack_ns()
             grace_ns = _ON_TIME_NS + slack_ns
-            wake_ns = min(max(start_ns + schedule.deadline_ns, wake_ns + _WAKE_SPACING_NS) + slack_ns, end_ns)
+            production.look_ahead()
+            wake_ns = min(max(start_ns + production.deadline_ns, wake_ns + _WAKE_SPACING_NS) + slack_ns, end_ns)
             waiter.wait_until(wake_ns)
             look_ns = wake_ns + _LOOK_INTERVAL_NS
         return "stopped"
 
-    def _fire(self, span: Span, now_ns: int) -> None:
-        stamps_ns = span.stamps_ns
-        events = len(stamps_ns)
-        self._lateness.count(now_ns + self._zero_stamp_ns - stamps_ns.item(0), events, now_ns)
-        values = self._generator.values(span.first_tick, events)
+    def _fire(self, events: Events, now_ns: int) -> None:
+        batch, counters = events.batch, self._counters
+        values, stamps_ns = batch.values, batch.stamps_ns
+        self._lateness.count(now_ns + self._zero_stamp_ns - stamps_ns.item(0), len(batch), now_ns)
         if self._is_watchable:
             # Before the writing, so that a sink in trouble holds up nobody who watches.
             self._links.watchers.publish(float(values[-1]))
-        counters = self._counters
-        batch = Batch(span.first_tick, values, stamps_ns, span.spike_mask)
-        try:
-            encoded = self._encoder.encode(batch)
-        except EncoderError:
-            counters.errors += 1
-            raise
-        self._limit = min(self._most_ticks, max(events * _BATCH_BYTES // len(encoded.payload), 1))
         delivered = 0
-        for first, stop in self._delivery.deliver(batch, encoded):
+        for first, stop in self._delivery.deliver(batch, events.encoded):
             delivered += stop - first
             if self._closing is not None:
-                self._closing.note(span.first_tick + first, stop - first, stamps_ns.item(stop - 1), span.spike_mask)
+                self._closing.note(batch.first_tick + first, stop - first, stamps_ns.item(stop - 1), batch.spike_mask)
             if self._current is not None:
-                tick, shown = span.first_tick + first, values[first:stop]
-                self._board.row.append_samples(tick, stamps_ns[first:stop], shown, span.spike_mask)
-                self._current.put(tick, shown, span.spike_mask)
+                tick, shown = batch.first_tick + first, values[first:stop]
+                self._board.row.append_samples(tick, stamps_ns[first:stop], shown, batch.spike_mask)
+                self._current.put(tick, shown, batch.spike_mask)
         self._rate.count(delivered, now_ns)
         counters.batches += 1
         counters.current_rate = self._rate.events_per_sec
         counters.in_gap = False
-        counters.in_burst = span.in_burst
+        counters.in_burst = events.in_burst
         self._publish(now_ns)
         if self._delivery.fatal is not None:
             raise self._delivery.fatal
@@ -226,17 +224,17 @@ class Runner:
         """Act on what has become of the upstream; a segment lasts from one opening to the next closing."""
         upstream, plan = self._links.upstream, self._plan.gate
         assert plan is not None  # noqa: S101 - there is a gate
-        was_emitting = gate.emitting
         while True:
+            was_emitting = gate.emitting
             for state in gate.hear(now_ns, upstream.signal(plan)):
                 self._pass_through(gate, state)
+            if gate.emitting and not was_emitting:
+                schedule.begin_segment(now_ns - start_ns)
+                self._rate.reopen()
+            elif was_emitting and not gate.emitting:
+                schedule.end_segment(now_ns - start_ns)
             if not upstream.has_news:
-                break
-        if gate.emitting and not was_emitting:
-            schedule.begin_segment(now_ns - start_ns)
-            self._rate.reopen()
-        elif was_emitting and not gate.emitting:
-            schedule.end_segment(now_ns - start_ns)
+                return
 
     def _pass_through(self, gate: Gate, state: State) -> None:
         """Enter a state of the gate; one in which nothing is emitted closes what was written before."""

@@ -18,7 +18,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,13 +59,14 @@ class Schedule:
         anchor_ns: what scenario clock 0 is in stamps, ns since the epoch.
 
     Attributes:
+        anchor_ns: see above.
         deadline_ns: after `take` returned None, the scenario-clock instant at which to ask again.
         end_ns: the scenario-clock instant at which the run is over, or None.
         in_gap: whether a silence was entered and no tick was taken since.
     """
 
     def __init__(self, plan: EntryPlan, anchor_ns: int) -> None:
-        self._anchor_ns = anchor_ns
+        self.anchor_ns = anchor_ns
         self._bursts = plan.bursts
         self._gaps = plan.gaps
         self._silences = _merged(plan.gap_windows)
@@ -83,6 +84,7 @@ class Schedule:
         self._n = 0
         self._tick = 0
         self._silent_tick = 0
+        self._before: dict[str, Any] = {}
         self.begin_segment(0)
 
     def begin_segment(self, at_ns: int) -> None:
@@ -131,12 +133,30 @@ class Schedule:
                     continue
             return self._advance(now, limit)
 
+    def take_ahead(self, limit: int) -> Span | None:
+        """Take up to `limit` ticks that are not due yet, or return None when the next one is not to be fired.
+
+        To be called after `take` returned None. What turns out to be overdue by its time is given back.
+        """
+        if self.in_gap or self._silence is not None:
+            return None
+        if self.end_ns is not None and self._segment_ns + self._offset >= self.end_ns:
+            return None
+        self._before = vars(self).copy()
+        return self._advance(NEVER_NS, limit)
+
+    def give_back(self, kept: int) -> None:
+        """Undo the last `take_ahead` but for its first `kept` ticks."""
+        vars(self).update(self._before)
+        if kept:
+            self._advance(NEVER_NS, kept)
+
     def _advance(self, now: int, limit: int) -> Span:
         stretch, n = self._stretch, self._n
         count = min(limit, stretch.block_ticks - n % stretch.block_ticks, self._edge - n)
         if count > 1 and stretch.offset(n + count - 1) > now:
             count = 1 if stretch.offset(n + 1) > now else stretch.first_at(now + 1) - n
-        stamps_ns = stretch.offsets(n, count, self._anchor_ns + self._segment_ns)
+        stamps_ns = stretch.offsets(n, count, self.anchor_ns + self._segment_ns)
         span = Span(self._tick, stamps_ns, self._spike_mask, self._in_burst)
         self.in_gap = False
         self._tick += count
