@@ -26,7 +26,7 @@ from tests.unit.compiler.documents import EVERYTHING, VALUES, paths_of, replaced
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = scenario_schema()
-EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.yaml")) if "version: 2" in path.read_text()]
+EXAMPLES = [path for path in sorted((ROOT / "examples").rglob("*.yaml")) if "version: 2" in path.read_text()]
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
 
 
