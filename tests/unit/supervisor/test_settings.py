@@ -23,7 +23,7 @@ def test_defaults() -> None:
     assert settings.max_scenarios == 0
     assert settings.request_timeout_secs == 30
     assert settings.max_body_bytes == 1048576
-    assert settings.wakeups_per_core == 5000
+    assert settings.wakeups_per_core == 2000
     assert settings.allowed_paths == (Path("/var/lib/sondad"), Path("/run/sondad"), Path("/tmp"))
 
 
@@ -137,3 +137,52 @@ def test_service_manager_directories() -> None:
     """The directories that the service manager made are the default roots."""
     settings = _parse(STATE_DIRECTORY="/s1:/s2", RUNTIME_DIRECTORY="/r")
     assert settings.allowed_paths == (Path("/s1"), Path("/s2"), Path("/r"), Path("/tmp"))
+
+
+@pytest.mark.parametrize("text", ["", "0", "n", "No", "f", "FALSE", "off"])
+def test_texts_that_leave_autostart_off(text: str) -> None:
+    """They are words for no, in any case; the flag beats them."""
+    assert not _parse(SONDA_AUTOSTART=text).autostart
+    assert _parse("--autostart", SONDA_AUTOSTART=text).autostart
+
+
+@pytest.mark.parametrize("text", ["1", "yes", "maybe", " false ", "00"])
+def test_every_other_text_turns_autostart_on(text: str) -> None:
+    """Also one that looks like no and has blanks around it."""
+    assert _parse(SONDA_AUTOSTART=text).autostart
+
+
+def test_the_catalog_comes_from_flag_or_environment() -> None:
+    """The flag wins; without either there is none, and no packs."""
+    settings = _parse()
+    assert (settings.catalog, settings.builtin_packs, settings.autostart) == (None, False, False)
+    assert _parse(SONDA_CATALOG="/a").catalog == Path("/a")
+    assert _parse("--catalog=/b", SONDA_CATALOG="/a").catalog == Path("/b")
+    assert _parse("--catalog", "/b", SONDA_CATALOG="").catalog == Path("/b")
+    assert _parse("--builtin-packs").builtin_packs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        (("--catalog", ""), {}, "--catalog"),
+        ((), {"SONDA_CATALOG": ""}, "SONDA_CATALOG"),
+        (("--autostart=x",), {}, "--autostart"),
+        (("--autostart", "--autostart"), {}, "--autostart"),
+        (("--relay", "x"), {}, "--relay"),
+    ],
+)
+def test_what_is_no_catalog_and_no_switch(
+    arguments: tuple[str, ...], environment: dict[str, str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty directory, a switch with a value or twice, and a relay where there is none are wrong arguments."""
+    with pytest.raises(SystemExit) as caught:
+        _parse(*arguments, **environment)
+    assert caught.value.code == 2
+    assert named in capsys.readouterr().err
+
+
+def test_only_the_native_command_runs_a_relay() -> None:
+    """Its file is taken as given."""
+    assert _parse().relay_config is None
+    assert parse_settings("sondad serve", ["--relay", "r.yaml"], {}, with_relay=True).relay_config == "r.yaml"
