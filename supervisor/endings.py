@@ -1,6 +1,10 @@
-"""What a worker says about its end, for logs and clients. Pure."""
+"""How a worker ended, for logs, clients and counts. Pure."""
+
+from typing import Literal
 
 from common.messages import Finished
+
+Ending = Literal["finished", "stopped", "killed", "crashed"]
 
 
 def fault_text(finished: Finished | None) -> str | None:
@@ -15,3 +19,38 @@ def traceback_fields(finished: Finished | None) -> dict[str, str]:
     if finished is None or finished.fault is None or not finished.fault.traceback:
         return {}
     return {"traceback": finished.fault.traceback}
+
+
+def abnormal_end(finished: Finished | None, asked: bool) -> str | None:
+    """Return why a run ended that should not have, in words; None when all is well.
+
+    Args:
+        finished: the worker's last message.
+        asked: whether the worker was asked to stop.
+    """
+    if finished is None:
+        return "ended without saying why"
+    if finished.reason == "failed":
+        return fault_text(finished) or "failed"
+    if finished.reason == "stopped" and not asked:
+        return "stopped by a signal from outside"
+    return None
+
+
+def ending_of(finished: Finished | None, killed: bool, exit_code: int) -> Ending:
+    """Return how a worker ended.
+
+    Args:
+        finished: its last message.
+        killed: whether the supervisor had to kill it.
+        exit_code: negative for a signal.
+
+    Returns:
+        `finished`: its run was over, also when that was because its sink or its encoder failed; `stopped`: somebody
+        asked; `killed`: by a signal; `crashed`: something nobody expected, or it left without a word.
+    """
+    if killed or exit_code < 0:
+        return "killed"
+    if finished is None or exit_code or (finished.fault is not None and finished.fault.traceback):
+        return "crashed"
+    return "stopped" if finished.reason == "stopped" else "finished"

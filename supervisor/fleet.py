@@ -22,12 +22,13 @@ from common.logs import fields
 from common.messages import Event, Finished, Log, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards, Stop
 from common.plan import Plan
 from supervisor.control_plane import CapacityError, LaunchError, NameConflict, Scenario, StopResult
-from supervisor.endings import fault_text, traceback_fields
+from supervisor.endings import abnormal_end, ending_of, fault_text, traceback_fields
 from supervisor.launch import Launch
 from supervisor.loop import Callback, Loop
 from supervisor.pool import Pool
 from supervisor.scenarios import LaunchedScenario, ScenarioMap
 from supervisor.spawn import WorkerProcess
+from supervisor.tally import Tally
 from supervisor.wakeups import WakeupBudget
 from supervisor.wiring import Wiring
 
@@ -55,6 +56,9 @@ class Fleet:
         scenarios: the map; changed by nobody else.
         budget: rates of the running scenarios.
         on_first_ready: called once, when the first worker is parked.
+
+    Attributes:
+        tally: what has become of workers and scenarios, for any thread to read.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Fleet:
         self._scenarios = scenarios
         self._budget = budget
         self._on_first_ready: Callback | None = on_first_ready
+        self.tally = Tally()
         self._owners: dict[WorkerProcess, BodyLaunch | LaunchedScenario | None] = {}
         self._launches: list[BodyLaunch] = []
         self._workers: dict[LaunchedScenario, WorkerProcess] = {}
@@ -80,7 +85,6 @@ class Fleet:
         self._finished: dict[WorkerProcess, Finished] = {}
         self._verdicts: dict[WorkerProcess, str] = {}
         self._wiring = Wiring(partial(self._kill, why="killed: it does not read"))
-        self._stdout_discards = False
         self._on_empty: Callback | None = None
 
     def launch(self, plan: Plan, slot: LaunchSlot) -> None:
@@ -138,9 +142,9 @@ class Fleet:
 
         Source: HTTP contract, section 23.
         """
-        if self._stdout_discards:
+        if self.tally.stdout_closed:
             return
-        self._stdout_discards = True
+        self.tally.stdout_closed = True
         logger.warning("stdout was closed by its reader; stdout sinks discard from now on")
         for worker in self._owners:
             if worker not in self._pool.starting:
@@ -213,6 +217,7 @@ class Fleet:
             self._workers[scenario] = worker
             self._budget.add(scenario.entry.plan.rate)
         self._scenarios.add(launch.scenarios)
+        self.tally.started(launch.scenarios)
         self._wiring.resolve()
         launch.slot.set_result(list(launch.scenarios))
         self._board.set_slack_ns(self._budget.slack_ns())
@@ -280,7 +285,7 @@ class Fleet:
                 "a worker started without its preload or with threads",
                 extra=fields(preloaded=ready.preloaded, threads=ready.threads),
             )
-        if self._stdout_discards:
+        if self.tally.stdout_closed:
             self._tell_stdout_discards(worker)
         self._pool.ready(worker)
         self._hand_out_spares()
@@ -309,6 +314,7 @@ class Fleet:
         killed = reason is not None
         reason = reason or worker.exit_reason()
         finished = self._finished.pop(worker, None)
+        self.tally.endings[ending_of(finished, killed, worker.exit_code())] += 1
         self._loop.unwatch(worker.fileno())
         self._loop.unwatch(worker.watched)
         worker.close()
@@ -319,7 +325,8 @@ class Fleet:
                 self._release_row(worker.row)
                 self._launch_lost(launch, worker, reason, finished)
             case LaunchedScenario() as scenario:
-                self._scenario_ended(scenario, worker, reason or self._verdict(scenario, finished), finished, killed)
+                asked = scenario in self._stopping or self._leaving
+                self._scenario_ended(scenario, worker, reason or abnormal_end(finished, asked), finished, killed)
         self._tell_when_empty()
 
     def _spare_ended(self, worker: WorkerProcess, reason: str) -> None:
@@ -349,6 +356,7 @@ class Fleet:
         killed: bool,
     ) -> None:
         final = scenario.freeze(reason, time.monotonic_ns())
+        self.tally.ended(scenario)
         del self._workers[scenario]
         self._wiring.remove(scenario)
         self._budget.remove(scenario.entry.plan.rate)
@@ -362,15 +370,6 @@ class Fleet:
         else:
             self._recycle(scenario, worker.row)
             slot.set_result(StopResult("force_stopped" if killed else "stopped", final.total_events))
-
-    def _verdict(self, scenario: LaunchedScenario, finished: Finished | None) -> str | None:
-        if finished is None:
-            return "ended without saying why"
-        if finished.reason == "failed":
-            return fault_text(finished) or "failed"
-        if finished.reason == "stopped" and scenario not in self._stopping and not self._leaving:
-            return "stopped by a signal from outside"
-        return None
 
     def _recycle(self, scenario: LaunchedScenario, row: int) -> None:
         scenario.detach()

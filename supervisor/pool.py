@@ -44,6 +44,7 @@ class Pool(Generic[W]):
 
     Attributes:
         last_reason: why the newest failure happened.
+        started_total: how many workers were started.
     """
 
     def __init__(self, start: Callable[[int], W], *, rows: int, spares_wanted: int, starting_limit: int) -> None:
@@ -55,6 +56,7 @@ class Pool(Generic[W]):
         self._spares: deque[W] = deque()
         self._failures: deque[int] = deque(maxlen=REFUSING_FAILURES + 8)
         self.last_reason = ""
+        self.started_total = 0
 
     @property
     def spares(self) -> tuple[W, ...]:
@@ -65,6 +67,11 @@ class Pool(Generic[W]):
     def starting(self) -> frozenset[W]:
         """The workers that have not reported yet."""
         return frozenset(self._starting)
+
+    @property
+    def free_rows(self) -> int:
+        """How many rows nobody has."""
+        return len(self._free_rows)
 
     def room(self) -> int:
         """Return how many workers can be had without anybody giving one back."""
@@ -122,6 +129,7 @@ class Pool(Generic[W]):
             self._failed(str(exc), now_ns)
             return None
         self._starting.add(worker)
+        self.started_total += 1
         return worker
 
     def refusal(self, now_ns: int) -> str | None:

@@ -126,10 +126,14 @@ class WorkerProcess:
         process.register(self._pidfd, select.POLLIN)
         return bool(process.poll(0))
 
+    def exit_code(self) -> int:
+        """Return the exit code of the process that has ended; negative for a signal, 255 when it is lost."""
+        exit_code = self._process.poll()
+        return _EXIT_CODE_LOST if exit_code is None else exit_code
+
     def exit_reason(self) -> str | None:
         """Return why the process that has ended did so, in words; None for exit code 0."""
-        exit_code = self._process.poll()
-        return exit_reason(_EXIT_CODE_LOST if exit_code is None else exit_code)
+        return exit_reason(self.exit_code())
 
     def kill(self) -> None:
         """Send SIGKILL; nothing happens when the process has gone."""

@@ -3,9 +3,13 @@
 Source: HTTP contract, section 2.
 """
 
+import re
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from falcon.routing import BaseConverter
+
+_FIELD: Final = re.compile(r"\{(?:scenario_)?(\w+)(?::name)?\}")
 
 
 def raw_path(target: str) -> str:
@@ -32,6 +36,11 @@ def is_control(path: str) -> bool:
 def is_relay(path: str) -> bool:
     """Return whether `path` asks the relay, which may take its time."""
     return path.startswith("/relay/")
+
+
+def route_of(template: str) -> str:
+    """Return a route as clients know it, `/scenarios/{id}`, from the template that the router was given."""
+    return _FIELD.sub(r"{\1}", template)
 
 
 class NameConverter(BaseConverter):

@@ -12,6 +12,7 @@ from supervisor.relay.config import Target
 from supervisor.relay.roundtrip import Response, RoundtripError, roundtrip
 
 TIMEOUT_SECS: Final = 1.0
+PING_SECS: Final = 0.25
 _MAX_ANSWER_BYTES: Final = 256 << 20
 
 
@@ -28,14 +29,24 @@ class RelayClient:
         )
         self._timeout_secs = timeout_secs
 
+    def answers(self) -> bool:
+        """Return whether the relay answers, and does so at once."""
+        try:
+            return roundtrip(self._target, _request("/ping"), PING_SECS, _MAX_ANSWER_BYTES).status == 200
+        except RoundtripError:
+            return False
+
     def get(self, path: str) -> Response:
         """Return the answer to `GET path`; `path` is percent-encoded.
 
         Raises:
             RelayUnavailableError: no answer within the timeout.
         """
-        request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("ascii")
         try:
-            return roundtrip(self._target, request, self._timeout_secs, _MAX_ANSWER_BYTES)
+            return roundtrip(self._target, _request(path), self._timeout_secs, _MAX_ANSWER_BYTES)
         except RoundtripError as exc:
             raise RelayUnavailableError(f"the relay does not answer: {exc}") from exc
+
+
+def _request(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("ascii")

@@ -1,0 +1,80 @@
+"""Sums over scenarios that come and go, and the ways in which workers end."""
+
+import pytest
+
+from common.board import Board, Counters
+from common.messages import Fault, Finished
+from common.specs import Tcp
+from supervisor.endings import Ending, abnormal_end, ending_of
+from supervisor.scenarios import LaunchedScenario
+from supervisor.tally import Tally
+from tests.unit.supervisor.entries import planned_entry
+
+FAULT = Fault(kind="SinkError", message="full")
+SURPRISE = Fault(kind="ValueError", message="oops", traceback="Traceback …")
+
+
+def test_sums_never_fall_when_scenarios_go() -> None:
+    """What a scenario has done counts while it runs, when it has ended, and when its row is another's."""
+    board, tally = Board(2), Tally()
+    memory = LaunchedScenario("a", planned_entry(), None, 0)
+    tcp = LaunchedScenario("b", planned_entry(sink=Tcp(address="host:1")), None, 0)
+    rows = [board.row(0), board.row(1)]
+    for scenario, row in zip((memory, tcp), rows, strict=True):
+        scenario.attach(row)
+        scenario.start(0)
+    tally.started([memory, tcp])
+    rows[0].publish(Counters(batches=5, deliveries=4, failed_deliveries=1))
+    rows[1].publish(Counters(batches=7, deliveries=7))
+    for gone in ([], [memory], [memory, tcp]):
+        for scenario in gone[-1:]:
+            scenario.freeze(None, 9)
+            tally.ended(scenario)
+            scenario.detach()
+            board.clear(0)
+        assert tally.running == 2 - len(gone)
+        totals = tally.totals()
+        assert totals.batches == 12
+        assert {key: count for key, count in totals.deliveries.items() if count} == {
+            ("memory", "ok"): 4,
+            ("memory", "failed"): 1,
+            ("tcp", "ok"): 7,
+        }
+
+
+@pytest.mark.parametrize(
+    ("finished", "killed", "exit_code", "ending"),
+    [
+        (Finished(reason="duration"), False, 0, "finished"),
+        (Finished(reason="failed", fault=FAULT), False, 0, "finished"),
+        (Finished(reason="stopped"), False, 0, "stopped"),
+        (Finished(reason="failed", fault=SURPRISE), False, 0, "crashed"),
+        (None, False, 0, "crashed"),
+        (None, False, 255, "crashed"),
+        (Finished(reason="duration"), False, 3, "crashed"),
+        (None, False, -11, "killed"),
+        (None, True, -9, "killed"),
+        (Finished(reason="stopped"), True, 0, "killed"),
+    ],
+)
+def test_every_end_is_of_one_kind(finished: Finished | None, killed: bool, exit_code: int, ending: Ending) -> None:
+    """A regular end, a stop, a signal, or something nobody expected."""
+    assert ending_of(finished, killed, exit_code) == ending
+
+
+@pytest.mark.parametrize(
+    ("finished", "asked", "words"),
+    [
+        (Finished(reason="duration"), False, None),
+        (Finished(reason="stopped"), True, None),
+        (Finished(reason="stopped"), False, "stopped by a signal from outside"),
+        (Finished(reason="failed", fault=FAULT), True, "SinkError: full"),
+        (Finished(reason="failed"), True, "failed"),
+        (None, True, "ended without saying why"),
+    ],
+)
+def test_what_should_not_have_happened_is_said_in_words(
+    finished: Finished | None, asked: bool, words: str | None
+) -> None:
+    """A stop that nobody asked for is one of it."""
+    assert abnormal_end(finished, asked) == words
