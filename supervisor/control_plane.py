@@ -156,16 +156,16 @@ class ControlPlane(Protocol):
         """Return whether gates of other bodies can watch this entry now; never waits."""
         ...
 
-    def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
+    def launch(self, plan: Plan, timeout_secs: float | None) -> list[Scenario]:
         """Start all entries of `plan` or none; returns them in entry order once all were started.
 
         Raises:
             NameConflict: the name is taken.
             CapacityError: there are too many scenarios.
             LaunchError: not all workers could be started.
-            CallTimeoutError: `timeout_secs` were over first. The caller cancels its reply slot; the loop claims the
-                slot right before it registers the scenarios, and undoes the launch when it was cancelled, so exactly
-                one of the two happens.
+            CallTimeoutError: `timeout_secs`, if any, were over first. The caller cancels its reply slot; the loop
+                claims the slot right before it registers the scenarios, and undoes the launch when it was cancelled,
+                so exactly one of the two happens.
         """
         ...
 

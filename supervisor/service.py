@@ -16,13 +16,16 @@ from typing import Final
 import setproctitle
 
 from common.board import Board
+from common.clock import SystemClock
 from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, fields
 from common.plan import Plan
+from supervisor.autostart import NOT_CONFIGURED, Sweep, find_candidates
 from supervisor.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
 from supervisor.fleet import Fleet
 from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
+from supervisor.intake import Intake
 from supervisor.loop import Callback, Loop
 from supervisor.pool import Pool
 from supervisor.relay.attached import AttachedRelay
@@ -41,6 +44,9 @@ GRACE_SECS: Final = 4.5
 """From SIGTERM to the SIGKILL of workers that are still there; the process ends within 6 s."""
 
 _REAP_SECS: Final = 0.5
+_BOUNDARY_SECS: Final = 1.0
+"""How long the sweep may take to finish its file, before workers are stopped under it."""
+
 _END_SECS: Final = 5.8
 _HTTP_SECS: Final = 0.3
 _LAST_LINES_SECS: Final = 1.0
@@ -78,7 +84,7 @@ class LoopControlPlane:
         """Return whether gates of other bodies can watch this entry now."""
         return self._scenarios.is_published(scenario_name, entry_id)
 
-    def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
+    def launch(self, plan: Plan, timeout_secs: float | None) -> list[Scenario]:
         """Start all entries of `plan` or none; see the protocol."""
         slot: Future[list[Scenario]] = Future()
         self._post(partial(self._fleet.launch, plan, slot))
@@ -113,19 +119,24 @@ class Service:
         relay_admin_path: the admin socket of the relay that `settings` ask for.
 
     Raises:
-        StartupError: the address cannot be had.
+        StartupError: the address cannot be had, or the catalog.
     """
 
     def __init__(self, settings: Settings, logs: LineWriter, relay_admin_path: str | None = None) -> None:
         self._settings = settings
         self._logs = logs
         self._stop_asked_at: float | None = None
+        self._is_sweeping = False
         self._has_workers = True
+        self._workers_are_stopping = False
         self._loop = Loop()
         # Signals wait in the loop until it runs, so from here on every one of them is a clean exit.
         self._loop.catch_signals(self._on_signal)
         _raise_descriptor_limit()
-        _log_settings(settings)
+        _log_access(settings)
+        candidates = find_candidates(settings)
+        if not settings.max_scenarios:
+            logger.warning("--max-scenarios 0 — scenario row cap disabled (unlimited)")
         self._listener = _listen(settings.host, settings.port)
         self._address = _address_text(self._listener)
         # Hides an API key that was given as an argument.
@@ -139,12 +150,17 @@ class Service:
         budget = WakeupBudget(settings.wakeups_per_core * cores)
         self._fleet = Fleet(self._loop, board, pool, self._scenarios, budget, self._manager.ready)
         control_plane = LoopControlPlane(self._loop, self._fleet, self._scenarios)
+        self._sweep: Sweep | None = None
+        if candidates is not None:
+            intake = Intake(control_plane, settings, SystemClock())
+            self._sweep = Sweep(candidates, intake, lambda: self._loop.post(self._sweep_has_ended))
         self._relay: AttachedRelay | None = None
         if settings.relay_config is not None:
             self._relay = AttachedRelay(self._loop, RelayChild(settings.relay_config), self._stop_when_alone)
+        readiness = (lambda: NOT_CONFIGURED) if self._sweep is None else self._sweep.readiness
         relay = None if relay_admin_path is None else RelayClient(relay_admin_path)
         self._server = HttpServer(
-            build_app(control_plane, settings, relay=relay),
+            build_app(control_plane, settings, readiness=readiness, relay=relay),
             self._listener,
             control_threads=settings.max_inflight_requests,
             observe_threads=_OBSERVE_THREADS,
@@ -160,10 +176,15 @@ class Service:
             self._loop.every(self._manager.watchdog_period_secs, self._manager.alive)
         if self._relay is not None:
             self._relay.start()
+        if self._sweep is not None:
+            self._sweep.start()
+            self._is_sweeping = True
         # Should this raise, the workers are left alone: they see our end, deliver what they have, and leave.
         self._loop.run(self._fleet.reconcile)
         self._loop.refuse_posts()
         self._server.close(_HTTP_SECS)
+        if self._sweep is not None:
+            self._sweep.join(_HTTP_SECS)
         self._log_scenarios()
         logger.info("sonda-server shut down cleanly")
         self._loop.close()
@@ -175,6 +196,7 @@ class Service:
 
     def _on_signal(self) -> None:
         if self._stop_asked_at is not None:
+            self._stop_workers()
             self._fleet.kill_all()
             if self._relay is not None:
                 self._relay.stop(0)
@@ -185,8 +207,22 @@ class Service:
         self._server.stop_accepting()
         if self._relay is not None:
             self._relay.stop(GRACE_SECS)
-        self._fleet.shut_down(GRACE_SECS, self._workers_have_gone)
         self._loop.after(GRACE_SECS + _REAP_SECS, self._loop.stop)
+        if self._sweep is not None and self._is_sweeping:
+            self._sweep.cancel()
+            self._loop.after(_BOUNDARY_SECS, self._stop_workers)
+        else:
+            self._stop_workers()
+
+    def _sweep_has_ended(self) -> None:
+        self._is_sweeping = False
+        self._stop_workers()
+
+    def _stop_workers(self) -> None:
+        if self._stop_asked_at is None or self._workers_are_stopping:
+            return
+        self._workers_are_stopping = True
+        self._fleet.shut_down(self._stop_asked_at + GRACE_SECS - time.monotonic(), self._workers_have_gone)
 
     def _workers_have_gone(self) -> None:
         self._has_workers = False
@@ -214,7 +250,7 @@ class Service:
                 logger.warning("scenario task join failed", extra=fields(**what, error=scenario.exit_reason))
 
 
-def _log_settings(settings: Settings) -> None:
+def _log_access(settings: Settings) -> None:
     if settings.api_key_is_empty:
         logger.warning("--api-key / SONDA_API_KEY is empty — authentication disabled")
     if settings.api_key is None:
@@ -227,8 +263,6 @@ def _log_settings(settings: Settings) -> None:
         logger.warning(
             "--bind %s without an API key: everybody who reaches this machine may start scenarios", settings.host
         )
-    if not settings.max_scenarios:
-        logger.warning("--max-scenarios 0 — scenario row cap disabled (unlimited)")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -13,9 +13,12 @@ from typing import Any, Final
 from common.errors import StartupError
 
 API_KEY_VARIABLE: Final = "SONDA_API_KEY"
-DEFAULT_WAKEUPS: Final = 5000
+CATALOG_VARIABLE: Final = "SONDA_CATALOG"
+AUTOSTART_VARIABLE: Final = "SONDA_AUTOSTART"
+DEFAULT_WAKEUPS: Final = 2000
 _MAX_DEFAULT_WORKERS: Final = 16
 _MAX_INTEGER: Final = 2**63 - 1
+_OFF: Final = frozenset({"", "0", "n", "no", "f", "false", "off"})
 
 # systemd names the directories it made; the defaults are what the service unit gets.
 _DIRECTORIES: Final = {"STATE_DIRECTORY": "/var/lib/sondad", "RUNTIME_DIRECTORY": "/run/sondad"}
@@ -32,6 +35,9 @@ class Settings:
         api_key_is_empty: whether a key was given that is no key.
         environment: what `${VAR}` in scenarios may name.
         allowed_paths: roots of the files that scenarios may name.
+        catalog: directory of packs, and of the scenarios that are started first.
+        builtin_packs: whether the built-in packs can be named without a catalog too.
+        autostart: whether the scenarios of the catalog are started.
         workers: how many worker processes may be starting at once.
         max_scenarios: how many scenarios there may be, finished ones included; 0 is unlimited.
         max_inflight_requests: how many control calls run at once.
@@ -47,6 +53,9 @@ class Settings:
     api_key_is_empty: bool
     environment: Mapping[str, str] = field(repr=False)
     allowed_paths: tuple[Path, ...]
+    catalog: Path | None
+    builtin_packs: bool
+    autostart: bool
     workers: int
     max_scenarios: int
     max_inflight_requests: int
@@ -81,7 +90,11 @@ def parse_settings(
         SystemExit: code 2 for a wrong argument, named on stderr; 0 after help and version.
         StartupError: the bind address is none.
     """
-    given = _parser(program, with_relay=with_relay).parse_args(arguments)
+    parser = _parser(program, with_relay=with_relay)
+    given = parser.parse_args(arguments)
+    catalog = given.catalog if given.catalog is not None else environment.get(CATALOG_VARIABLE)
+    if catalog == "":
+        parser.error(f"argument --catalog ({CATALOG_VARIABLE}): expected a directory, found an empty text")
     key = given.api_key if given.api_key is not None else environment.get(API_KEY_VARIABLE)
     return Settings(
         host=_host(given.bind) if given.bind is not None else "0.0.0.0" if key else "127.0.0.1",  # noqa: S104
@@ -90,6 +103,9 @@ def parse_settings(
         api_key_is_empty=key == "",
         environment={name: value for name, value in environment.items() if name != API_KEY_VARIABLE},
         allowed_paths=tuple(given.allow_path or _default_paths(environment)),
+        catalog=None if catalog is None else Path(catalog),
+        builtin_packs=given.builtin_packs,
+        autostart=given.autostart or environment.get(AUTOSTART_VARIABLE, "").lower() not in _OFF,
         workers=given.workers,
         max_scenarios=given.max_scenarios,
         max_inflight_requests=given.max_inflight_requests or 4 * given.workers,
@@ -119,6 +135,19 @@ def _parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
         type=lambda text: Path(text).absolute(),
         metavar="DIR",
         help="root of the files that scenarios may name, repeatable (default the state and runtime directories, /tmp)",
+    )
+    add(
+        "--catalog",
+        metavar="DIR",
+        help=f"directory of packs that scenarios may name, {CATALOG_VARIABLE} does the same (default none)",
+    )
+    add("--builtin-packs", action="store_true", help="let scenarios name the built-in packs without a catalog too")
+    add(
+        "--autostart",
+        action=_Switch,
+        nargs=0,
+        default=False,
+        help=f"start the scenarios of the catalog, {AUTOSTART_VARIABLE} does the same",
     )
     add(
         "--workers",
@@ -154,6 +183,15 @@ def _parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
         add("--relay", metavar="FILE", help="configuration of the relay to run besides (default none)")
     add("-V", "--version", action=_Version, nargs=0, help="show the version and leave")
     return parser
+
+
+class _Switch(argparse.Action):
+    """Is given once or not at all."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: Any) -> None:
+        if getattr(namespace, self.dest):
+            parser.error(f"argument {self.option_strings[0]}: given twice")
+        setattr(namespace, self.dest, True)
 
 
 class _Version(argparse.Action):

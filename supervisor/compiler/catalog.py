@@ -3,6 +3,7 @@
 Source: scenario format, section 13.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +16,16 @@ from common.units import clip, quote
 from supervisor.compiler.decode import decode
 from supervisor.compiler.yaml_text import read_yaml
 
+logger = logging.getLogger(__name__)
+
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 """Of one scenario file or pack on disk."""
 
 SUFFIXES: Final = frozenset({".yaml", ".yml"})
+
+
+class UnlistableError(DecodeError):
+    """A catalog that is there and cannot be listed."""
 
 
 class Header(Spec, frozen=True, kw_only=True):
@@ -51,10 +58,11 @@ class CatalogEntry:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A YAML file that is no entry, and why."""
+    """A YAML file that is no entry, and why; `broken` when it does not even say what it is."""
 
     path: Path
     reason: str
+    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,7 @@ def read_catalog(directory: Path) -> Catalog:
     """Return what `directory` holds, without its subdirectories.
 
     Raises:
+        UnlistableError: the directory cannot be listed.
         DecodeError: there is no such directory, two entries have one name, or a file's name is not UTF-8.
     """
     if not directory.is_dir():
@@ -92,6 +101,13 @@ def read_catalog(directory: Path) -> Catalog:
         else:
             entries[read.name] = read
     return Catalog(tuple(entries[name] for name in sorted(entries)), tuple(skipped))
+
+
+def warn_of_broken(catalog: Catalog) -> None:
+    """Log the files that were skipped because nothing can be made of them, in the words that clients look for."""
+    for skipped in catalog.skipped:
+        if skipped.broken:
+            logger.warning("warning: catalog: skipping %s: %s", skipped.path, skipped.reason)
 
 
 def read_text(path: Path) -> str:
@@ -115,24 +131,21 @@ def read_text(path: Path) -> str:
 
 def _candidates(directory: Path) -> Iterator[Path]:
     try:
-        names = sorted(os.listdir(directory))  # noqa: PTH208 - names, to be joined with the directory as given
+        paths = sorted(directory / name for name in os.listdir(directory))  # noqa: PTH208 - joined with it as given
+        yield from [path for path in paths if path.suffix in SUFFIXES and path.is_file()]
     except OSError as exc:
-        raise DecodeError(f"catalog dir {directory}: {os_error_text(exc)}") from exc
-    for name in names:
-        path = directory / name
-        if path.suffix in SUFFIXES and path.is_file():
-            yield path
+        raise UnlistableError(f"catalog dir {directory}: {os_error_text(exc)}") from exc
 
 
 def _read(path: Path) -> CatalogEntry | Skipped:
     try:
         text = read_text(path)
     except DecodeError as exc:
-        return Skipped(path, f"unreadable: {exc}")
+        return Skipped(path, f"unreadable: {exc}", broken=True)
     try:
         header, _unknown = decode(read_yaml(text), Header)
     except DecodeError as exc:
-        return Skipped(path, f"unparseable YAML: {exc}")
+        return Skipped(path, f"unparseable YAML: {exc}", broken=True)
     if header.kind is None:
         return Skipped(path, "no `kind:` header")
     if header.kind not in ("runnable", "composable"):

@@ -1,6 +1,5 @@
 """Pack references to packs, the chain of their bases folded in. Source: scenario format, section 12.2."""
 
-import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -8,10 +7,8 @@ from pathlib import Path
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.compiler.catalog import Catalog, CatalogEntry, read_catalog, read_text
+from supervisor.compiler.catalog import Catalog, CatalogEntry, read_catalog, read_text, warn_of_broken
 from supervisor.compiler.packfile import PackFile, check_addressable, fold, parse_pack
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -127,8 +124,7 @@ class Resolver:
                 self._catalog = read_catalog(directory)
             except DecodeError as exc:
                 raise DecodeError(f"cannot enumerate catalog dir {directory}: {exc}") from exc
-            for skipped in self._catalog.skipped:
-                logger.warning("catalog: skipping %s: %s", skipped.path, skipped.reason)
+            warn_of_broken(self._catalog)
         return self._catalog.entries
 
 

@@ -3,20 +3,22 @@
 Source: HTTP contract, section 2.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import falcon
 
 from common.clock import Clock, SystemClock
-from supervisor.compiler import Context
+from supervisor.autostart import NOT_CONFIGURED, Readiness
 from supervisor.control_plane import ControlPlane
 from supervisor.http.admission import Admission
 from supervisor.http.aggregate import AggregateMetrics
 from supervisor.http.errors import handle_error
-from supervisor.http.health import Health
+from supervisor.http.health import Health, Ready
 from supervisor.http.observe import ScenarioMetrics, ScenarioStats
 from supervisor.http.paths import NameConverter
 from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
+from supervisor.intake import Intake
 from supervisor.relay import routes
 from supervisor.relay.client import RelayClient
 from supervisor.settings import Settings
@@ -25,7 +27,12 @@ _CLOCK: Final = SystemClock()
 
 
 def build_app(
-    control_plane: ControlPlane, settings: Settings, clock: Clock = _CLOCK, *, relay: RelayClient | None = None
+    control_plane: ControlPlane,
+    settings: Settings,
+    clock: Clock = _CLOCK,
+    *,
+    readiness: Callable[[], Readiness] = lambda: NOT_CONFIGURED,
+    relay: RelayClient | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the application; its requests may run in any thread but the main one.
 
@@ -33,6 +40,7 @@ def build_app(
         control_plane: the way to the main loop.
         settings: key, limits and what scenario bodies may use.
         clock: for elapsed times.
+        readiness: tells how far the autostart sweep is.
         relay: the way to the relay; without one there are no routes that show it.
     """
     app = falcon.App(middleware=[Admission(settings.api_key, settings.max_body_bytes)])
@@ -42,11 +50,12 @@ def build_app(
     app.add_error_handler(Exception, handle_error)
     app.add_error_handler(falcon.HTTPError, handle_error)
 
-    context = Context(environment=settings.environment, allowed_paths=settings.allowed_paths)
+    intake = Intake(control_plane, settings, clock)
     timeout_secs = settings.request_timeout_secs
     item = "/scenarios/{scenario_id:name}"
     app.add_route("/health", Health())
-    app.add_route("/scenarios", ScenarioCollection(control_plane, context, clock, timeout_secs))
+    app.add_route("/ready", Ready(readiness))
+    app.add_route("/scenarios", ScenarioCollection(control_plane, intake, clock, timeout_secs))
     app.add_route("/scenarios/metrics", AggregateMetrics(control_plane))
     app.add_route(item, ScenarioItem(control_plane, clock, timeout_secs))
     app.add_route(f"{item}/stats", ScenarioStats(control_plane, clock))

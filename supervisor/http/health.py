@@ -1,9 +1,16 @@
-"""GET /health: the process answers. Depends on no worker, lock or thread of the control calls.
+"""GET /health: the process answers; GET /ready: the autostart sweep has nothing left to start.
+
+Neither depends on a worker, a lock or a thread of the control calls.
 
 Source: HTTP contract, section 6.
 """
 
+from collections.abc import Callable
+
 import falcon
+import msgspec
+
+from supervisor.autostart import Readiness
 
 
 class Health:
@@ -17,5 +24,30 @@ class Health:
         del req
         resp.content_type = falcon.MEDIA_JSON
         resp.data = b'{"status":"ok"}'
+
+    on_head = on_get
+
+
+class Ready:
+    """Readiness, always public.
+
+    Args:
+        readiness: tells how far the sweep is.
+    """
+
+    allow = ("GET", "HEAD")
+    public = True
+
+    def __init__(self, readiness: Callable[[], Readiness]) -> None:
+        self._readiness = readiness
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200, or 503 while the sweep runs and for ever after it died."""
+        del req
+        readiness = self._readiness()
+        if readiness.status in ("in_progress", "failed"):
+            resp.status = falcon.HTTP_SERVICE_UNAVAILABLE
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = msgspec.json.encode(readiness)
 
     on_head = on_get

@@ -37,11 +37,13 @@ class FixedClock:
 
 
 class AppClient:
-    """Sends requests as waitress would; answers are Falcon's results."""
+    """Sends requests as waitress would; answers are Falcon's results. `options` are those of `build_app`."""
 
-    def __init__(self, plane: MemoryControlPlane, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, plane: MemoryControlPlane, settings: Settings, clock: Clock | None = None, **options: Any
+    ) -> None:
         self.plane = plane
-        self._app = build_app(plane, settings, clock or FixedClock())
+        self._app = build_app(plane, settings, clock or FixedClock(), **options)
 
     def request(
         self, method: str, target: str, body: bytes | str = b"", headers: dict[str, str] | None = None

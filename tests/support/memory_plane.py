@@ -44,7 +44,7 @@ class MemoryControlPlane:
     def is_published(self, scenario_name: str, entry_id: str) -> bool:
         return self._map.is_published(scenario_name, entry_id)
 
-    def launch(self, plan: Plan, timeout_secs: float) -> list[Scenario]:
+    def launch(self, plan: Plan, timeout_secs: float | None) -> list[Scenario]:
         if self.launch_error is not None:
             raise self.launch_error
         launched = [

@@ -73,7 +73,7 @@ def test_the_service_starts_with_flags_that_exist() -> None:
 def test_every_flag_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     """Each flag that --help lists has its row in the table of docs/operating.md."""
     with pytest.raises(SystemExit):
-        parse_settings("sondad serve", ["--help"], {})
+        parse_settings("sondad serve", ["--help"], {}, with_relay=True)
     flags = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help", "--version"}
     assert flags > {"--port", "--bind"}
     rows = [line for line in (ROOT / "docs" / "operating.md").read_text().splitlines() if line.startswith("| `--")]

@@ -5,18 +5,23 @@ import re
 import falcon.testing
 import pytest
 
+from supervisor.autostart import Readiness
+from supervisor.settings import Settings
 from tests.support.http_app import MINIMAL_YAML, AppClient
+from tests.support.memory_plane import MemoryControlPlane
 
 MISSING = {"error": "unauthorized", "detail": "missing or malformed Authorization header"}
 INVALID = {"error": "unauthorized", "detail": "invalid API key"}
 ALLOW = {
     "/health": {"GET", "HEAD"},
+    "/ready": {"GET", "HEAD"},
     "/scenarios": {"GET", "HEAD", "POST"},
     "/scenarios/metrics": {"GET", "HEAD"},
     "/scenarios/x": {"GET", "HEAD", "DELETE"},
     "/scenarios/x/stats": {"GET", "HEAD"},
     "/scenarios/x/metrics": {"GET", "HEAD"},
 }
+PUBLIC = ("/health", "/ready")
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "BREW"]
 
 
@@ -29,6 +34,23 @@ def test_health_is_exactly_fifteen_bytes(client: AppClient) -> None:
     answer = client.get("/health")
     assert (answer.status_code, answer.content) == (200, b'{"status":"ok"}')
     assert "application/json" in answer.headers["content-type"]
+
+
+def test_ready_without_autostart(client: AppClient) -> None:
+    """There is nothing to wait for."""
+    answer = client.get("/ready")
+    expected = b'{"status":"not_configured","autostart_started":0,"autostart_expected":0}'
+    assert (answer.status_code, answer.content) == (200, expected)
+    assert "application/json" in answer.headers["content-type"]
+
+
+@pytest.mark.parametrize(("status", "code"), [("in_progress", 503), ("finished", 200), ("failed", 503)])
+def test_ready_follows_the_sweep(settings: Settings, status: str, code: int) -> None:
+    """It answers 200 once nothing is left to start, and never again after the sweep died."""
+    readiness = Readiness(status, 3, 5)  # type: ignore[arg-type]
+    answer = AppClient(MemoryControlPlane(), settings, readiness=lambda: readiness).get("/ready")
+    assert answer.status_code == code
+    assert answer.json == {"status": status, "autostart_started": 3, "autostart_expected": 5}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +69,7 @@ def test_health_is_exactly_fifteen_bytes(client: AppClient) -> None:
         "/scenarios/x/y",
         "/scenarios/x/stats/z",
         "/scen%61rios",
-        "/ready",
+        "/ready/",
         "/events",
         "*",
     ],
@@ -74,7 +96,7 @@ def test_a_wrong_method_is_an_empty_405_with_allow(client: AppClient, method: st
 
 
 @pytest.mark.parametrize(
-    "target", ["/health", "/scenarios", "/scenarios/{id}", "/scenarios/{id}/stats", "/scenarios/x"]
+    "target", ["/health", "/ready", "/scenarios", "/scenarios/{id}", "/scenarios/{id}/stats", "/scenarios/x"]
 )
 def test_head_answers_as_get_without_a_body(client: AppClient, target: str) -> None:
     """Same status, type and length."""
@@ -98,7 +120,7 @@ def test_an_unknown_id_is_named_as_decoded(client: AppClient, suffix: str, shown
         assert answer.json == {"error": "not_found", "detail": f"scenario not found: {shown}"}
 
 
-@pytest.mark.parametrize("path", [path for path in ALLOW if path != "/health"])
+@pytest.mark.parametrize("path", [path for path in ALLOW if path not in PUBLIC])
 @pytest.mark.parametrize("method", METHODS)
 def test_protected_routes_ask_for_the_key_before_anything_else(locked: AppClient, method: str, path: str) -> None:
     """Without a token or with a wrong one it is 401, also for wrong methods, unknown ids, bad queries and bodies."""
@@ -121,10 +143,11 @@ def test_the_key_opens_every_protected_route(locked: AppClient) -> None:
     assert posted.status_code == 201
 
 
-def test_health_never_asks_for_the_key(locked: AppClient) -> None:
-    """Probes need no credentials, and a wrong method there is 405 at once."""
-    assert locked.get("/health").status_code == 200
-    assert nothing_but(locked.request("POST", "/health"), 405)
+@pytest.mark.parametrize("path", PUBLIC)
+def test_probes_are_never_asked_for_the_key(locked: AppClient, path: str) -> None:
+    """They need no credentials, and a wrong method there is 405 at once."""
+    assert locked.get(path).status_code == 200
+    assert nothing_but(locked.request("POST", path), 405)
 
 
 @pytest.mark.parametrize("path", ["/scenarios", "/scenarios/x"])
@@ -137,7 +160,7 @@ def test_a_body_above_the_limit_is_refused_before_the_key_is_asked_for(
     assert locked.request(method, path, b"x" * 1000).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/health", "/scenarios/x/stats"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/scenarios/x/stats"])
 def test_what_only_observes_has_no_body_limit(client: AppClient, path: str) -> None:
     """A body there is ignored, however large."""
     assert client.request("GET", path, b"x" * 5000).status_code == client.get(path).status_code

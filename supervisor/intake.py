@@ -1,0 +1,124 @@
+"""The way of a scenario body into the daemon, the same for POST and for the autostart sweep.
+
+text ──compile──► Compiled ──launch: name conflict ► runtime validation ► warnings ► capacity and start──► scenarios
+
+Runs in the thread of whoever brings the body. Source: HTTP contract, sections 7.3 to 7.8, 8 and 19.2.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.clock import Clock
+from common.errors import CompileError
+from common.logs import fields
+from common.plan import Plan
+from common.states import State
+from supervisor.compiler import Body, Compiled, Context, PackSources, compile_scenario, prepare
+from supervisor.control_plane import CallTimeoutError, CapacityError, ControlPlane, LaunchError, NameConflict, Scenario
+from supervisor.preflight import warnings as preflight_warnings
+from supervisor.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What became of a body.
+
+    Attributes:
+        scenarios: in entry order.
+        warnings: texts for whoever brought it.
+    """
+
+    scenarios: list[Scenario]
+    warnings: list[str]
+
+
+class Intake:
+    """Compiles bodies and launches them.
+
+    Args:
+        control_plane: starts scenarios and knows them.
+        settings: what bodies may use.
+        clock: for deadlines.
+    """
+
+    def __init__(self, control_plane: ControlPlane, settings: Settings, clock: Clock) -> None:
+        self._control_plane = control_plane
+        self._context = Context(
+            environment=settings.environment,
+            allowed_paths=settings.allowed_paths,
+            packs=PackSources(catalog=settings.catalog, builtin=settings.builtin_packs),
+        )
+        self._clock = clock
+
+    def compile(self, payload: bytes, form: Body) -> Compiled:
+        """Return the entries of a body.
+
+        Raises:
+            CompileError: it does not compile; nothing is logged.
+        """
+        return compile_scenario(payload, form, self._context)
+
+    def launch(self, compiled: Compiled, origin: str, deadline_ns: int | None) -> Launched:
+        """Launch all entries of a body, or none; every refusal is logged here.
+
+        Args:
+            compiled: the body.
+            origin: who brings it, for log lines.
+            deadline_ns: monotonic instant at which a launch is undone that has not come to its end; None waits.
+
+        Raises:
+            NameConflict: its name is taken.
+            CompileError: 422, a value that cannot be used.
+            CapacityError: there are too many scenarios.
+            LaunchError: not all workers could be started.
+            CallTimeoutError: the deadline has passed.
+        """
+        plan = self._prepare(compiled, origin)
+        warnings = preflight_warnings(plan)
+        for warning in warnings:
+            logger.warning("%s: sink pre-flight warning", origin, extra=fields(message=warning, origin=origin))
+        return Launched(self._start(plan, origin, deadline_ns), warnings)
+
+    def _prepare(self, compiled: Compiled, origin: str) -> Plan:
+        conflicting = self._control_plane.conflicts(compiled.scenario_name)
+        if compiled.scenario_name is not None and conflicting:
+            _log_conflict(origin, compiled.scenario_name, conflicting)
+            raise NameConflict(compiled.scenario_name, conflicting)
+        try:
+            return prepare(compiled, self._context)
+        except CompileError as exc:
+            logger.warning("%s: validation failed", origin, extra=fields(origin=origin, error=exc.detail))
+            raise
+
+    def _start(self, plan: Plan, origin: str, deadline_ns: int | None) -> list[Scenario]:
+        timeout_secs = None if deadline_ns is None else (deadline_ns - self._clock.monotonic_ns()) / 1e9
+        if timeout_secs is not None and timeout_secs <= 0:
+            raise CallTimeoutError("compiling the body took the request's whole time")
+        try:
+            scenarios = self._control_plane.launch(plan, timeout_secs)
+        except NameConflict as exc:
+            _log_conflict(origin, plan.scenario_name, exc.conflicting)
+            raise
+        except CapacityError:
+            needed = len(plan.entries)
+            logger.warning("%s: scenario cap reached", origin, extra=fields(needed=needed, origin=origin))
+            raise
+        except LaunchError as exc:
+            logger.warning("%s: failed to launch scenarios", origin, extra=fields(origin=origin, error=exc))
+            raise
+        for scenario in scenarios:
+            state = State(scenario.counters().state).wire
+            shown = {"id": scenario.id, "name": scenario.entry.plan.name, "state": state, "origin": origin}
+            logger.info("scenario launched", extra=fields(**shown))
+        return scenarios
+
+
+def _log_conflict(origin: str, scenario_name: str | None, conflicting: Sequence[Scenario]) -> None:
+    logger.warning(
+        "%s: rejected duplicate scenario_name",
+        origin,
+        extra=fields(scenario_name=scenario_name, count=len(conflicting), origin=origin),
+    )
