@@ -23,6 +23,11 @@ U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 # msgspec takes bounds of 63 bits at the most; the compiler refuses what 64 bits do not hold.
 U64 = Annotated[int, Meta(ge=0)]
 
+# What the compiler checks beyond the type; the reference and the schema show it.
+Duration = Annotated[str, Meta(description="duration")]
+DurationOrZero = Annotated[str, Meta(description="duration, or zero")]
+Positive = Annotated[float, Meta(description="number > 0")]
+Precision = Annotated[U8, Meta(description="integer, 0 to 17")]
 
 MAX_SEQUENCE_VALUES = 1_000_000
 """Values of one `sequence`: 8 MB."""
@@ -84,8 +89,8 @@ class Spike(Spec, frozen=True, kw_only=True, tag_field="type", tag="spike"):
 
     baseline: float
     magnitude: float
-    duration_secs: float
-    interval_secs: float
+    duration_secs: Annotated[float, Meta(description="number ≥ 0")]
+    interval_secs: Positive
 
 
 class Step(Spec, frozen=True, kw_only=True, tag_field="type", tag="step"):
@@ -99,8 +104,8 @@ class Step(Spec, frozen=True, kw_only=True, tag_field="type", tag="step"):
 class Flap(Spec, frozen=True, kw_only=True, tag_field="type", tag="flap"):
     """Up for `up_duration`, then down for `down_duration`, in turn; `enum` names a pair of values."""
 
-    up_duration: str = "10s"
-    down_duration: str = "5s"
+    up_duration: Duration = "10s"
+    down_duration: Duration = "5s"
     up_value: float | None = None
     down_value: float | None = None
     enum: Literal["boolean", "link_state", "oper_state", "admin_state", "neighbor_state"] | None = None
@@ -164,14 +169,14 @@ class LogTemplate(Spec, frozen=True, kw_only=True, tag_field="type", tag="templa
 class Exponential(Spec, frozen=True, kw_only=True, tag_field="type", tag="exponential"):
     """Exponential with `rate` lambda."""
 
-    rate: float
+    rate: Positive
 
 
 class Normal(Spec, frozen=True, kw_only=True, tag_field="type", tag="normal"):
     """Gaussian."""
 
     mean: float
-    stddev: float
+    stddev: Positive
 
 
 class UniformDistribution(Spec, frozen=True, kw_only=True, tag_field="type", tag="uniform"):
@@ -187,20 +192,20 @@ DistributionSpec = Exponential | Normal | UniformDistribution
 class PrometheusText(Spec, frozen=True, kw_only=True, tag_field="type", tag="prometheus_text"):
     """Prometheus text exposition, one line an event; `precision` decimals, or full."""
 
-    precision: U8 | None = None
+    precision: Precision | None = None
 
 
 class InfluxLp(Spec, frozen=True, kw_only=True, tag_field="type", tag="influx_lp"):
     """InfluxDB line protocol with the value in `field_key`; `precision` decimals, or full."""
 
     field_key: str = "value"
-    precision: U8 | None = None
+    precision: Precision | None = None
 
 
 class JsonLines(Spec, frozen=True, kw_only=True, tag_field="type", tag="json_lines"):
     """One compact JSON object a line; `precision` decimals, or full."""
 
-    precision: U8 | None = None
+    precision: Precision | None = None
 
 
 class Syslog(Spec, frozen=True, kw_only=True, tag_field="type", tag="syslog"):
@@ -224,9 +229,9 @@ EncoderSpec = PrometheusText | InfluxLp | JsonLines | Syslog | RemoteWriteEncode
 class Retry(Spec, frozen=True, kw_only=True):
     """How often and how patiently a failed delivery is tried again."""
 
-    max_attempts: U32
-    initial_backoff: str
-    max_backoff: str
+    max_attempts: Annotated[U32, Meta(description="integer, 1 to 4294967295")]
+    initial_backoff: Duration
+    max_backoff: Annotated[str, Meta(description="duration, not below `initial_backoff`")]
 
 
 class Stdout(Spec, frozen=True, kw_only=True, tag_field="type", tag="stdout"):
@@ -265,7 +270,7 @@ class HttpPush(Spec, frozen=True, kw_only=True, tag_field="type", tag="http_push
     url: str
     content_type: str = "application/octet-stream"
     batch_size: U64 = 4096
-    max_buffer_age: str = "5s"
+    max_buffer_age: DurationOrZero = "5s"
     headers: dict[str, str] | None = None
     retry: Retry | None = None
 
@@ -275,7 +280,7 @@ class RemoteWriteSink(Spec, frozen=True, kw_only=True, tag_field="type", tag="re
 
     url: str
     batch_size: U64 = 5
-    max_buffer_age: str = "5s"
+    max_buffer_age: DurationOrZero = "5s"
     retry: Retry | None = None
 
 
@@ -299,7 +304,7 @@ class Kafka(Spec, frozen=True, kw_only=True, tag_field="type", tag="kafka"):
 
     brokers: str
     topic: str
-    max_buffer_age: str = "5s"
+    max_buffer_age: DurationOrZero = "5s"
     retry: Retry | None = None
     tls: KafkaTls | None = None
     sasl: KafkaSasl | None = None
@@ -311,7 +316,7 @@ class Loki(Spec, frozen=True, kw_only=True, tag_field="type", tag="loki"):
     url: str
     batch_size: U64 = 5
     max_streams_per_push: U32 = 128
-    max_buffer_age: str = "5s"
+    max_buffer_age: DurationOrZero = "5s"
     retry: Retry | None = None
 
 
@@ -321,7 +326,7 @@ class OtlpGrpc(Spec, frozen=True, kw_only=True, tag_field="type", tag="otlp_grpc
     endpoint: str
     signal_type: Literal["metrics", "logs"]
     batch_size: U64 = 5
-    max_buffer_age: str = "5s"
+    max_buffer_age: DurationOrZero = "5s"
     retry: Retry | None = None
 
 

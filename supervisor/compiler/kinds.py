@@ -12,9 +12,11 @@ from common.specs import (
     U64,
     Constant,
     DistributionSpec,
+    Duration,
     EncoderSpec,
     Flap,
     LogTemplate,
+    Positive,
     Sawtooth,
     Sequence,
     Sine,
@@ -43,7 +45,7 @@ class CsvReplay(Spec, frozen=True, kw_only=True, tag_field="type", tag="csv_repl
     file: str
     columns: Annotated[tuple[CsvColumn, ...] | None, Meta(max_length=MAX_COLUMNS)] = None
     repeat: bool = True
-    timescale: float = 1.0
+    timescale: Positive = 1.0
     default_metric_name: str | None = None
 
 
@@ -52,7 +54,7 @@ class Saturation(Spec, frozen=True, kw_only=True, tag_field="type", tag="saturat
 
     baseline: float = 0.0
     ceiling: float = 100.0
-    time_to_saturate: str = "5m"
+    time_to_saturate: Duration = "5m"
 
 
 class Leak(Spec, frozen=True, kw_only=True, tag_field="type", tag="leak"):
@@ -60,7 +62,7 @@ class Leak(Spec, frozen=True, kw_only=True, tag_field="type", tag="leak"):
 
     baseline: float = 0.0
     ceiling: float = 100.0
-    time_to_ceiling: str = "10m"
+    time_to_ceiling: Duration = "10m"
 
 
 class Degradation(Spec, frozen=True, kw_only=True, tag_field="type", tag="degradation"):
@@ -68,7 +70,7 @@ class Degradation(Spec, frozen=True, kw_only=True, tag_field="type", tag="degrad
 
     baseline: float = 0.0
     ceiling: float = 100.0
-    time_to_degrade: str = "5m"
+    time_to_degrade: Duration = "5m"
     noise: float = 1.0
     noise_seed: U64 | None = None
 
@@ -78,7 +80,7 @@ class Steady(Spec, frozen=True, kw_only=True, tag_field="type", tag="steady"):
 
     center: float = 50.0
     amplitude: float = 10.0
-    period: str = "60s"
+    period: Duration = "60s"
     noise: float = 1.0
     noise_seed: U64 | None = None
 
@@ -88,8 +90,8 @@ class SpikeEvent(Spec, frozen=True, kw_only=True, tag_field="type", tag="spike_e
 
     baseline: float = 0.0
     spike_height: float = 100.0
-    spike_duration: str = "10s"
-    spike_interval: str = "30s"
+    spike_duration: Duration = "10s"
+    spike_interval: Duration = "30s"
 
 
 Alias = Saturation | Leak | Degradation | Steady | SpikeEvent
@@ -110,7 +112,7 @@ class LogCsvReplay(Spec, frozen=True, kw_only=True, tag_field="type", tag="csv_r
     file: str
     columns: LogColumns | None = None
     repeat: bool = True
-    timescale: float = 1.0
+    timescale: Positive = 1.0
     default_severity: Literal["trace", "debug", "info", "warn", "warning", "error", "fatal"] = "info"
 
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from common.errors import DecodeError, DurationError
 from common.plan import MAX_LABEL_SPIKES, SignalType
-from common.specs import U32, U64, OnSinkError, Spec, SpikeStrategy
+from common.specs import U32, U64, Duration, DurationOrZero, OnSinkError, Positive, Spec, SpikeStrategy
 from common.units import clip, duration_or_zero_us
 from supervisor.compiler.kinds import (
     DistributionConfig,
@@ -29,12 +29,20 @@ MAX_DYNAMIC_LABELS: Final = 32
 MAX_DYNAMIC_VALUES: Final = 100_000
 MAX_BUCKETS: Final = 1_000
 MAX_QUANTILES: Final = 1_000
+MAX_OBSERVATIONS: Final = 10_000_000
+"""Of a tick: about a second of drawing."""
+
 MAX_GAP_WINDOWS: Final = 10_000
 MAX_TAGS: Final = 100
 
 Labels = Annotated[dict[str, str], Meta(max_length=MAX_LABELS)]
 Operator = Literal["<", ">"]
 MetricType = Literal["gauge", "counter", "histogram", "summary", "untyped"]
+FINITE: Final = Meta(description="finite number")
+Instant = Annotated[str, Meta(description="`now`, an RFC 3339 instant, or an offset as `-1h`")]
+PositiveInteger = Annotated[U64, Meta(description="integer > 0")]
+Fraction = Annotated[float, Meta(description="number in (0, 1)")]
+ShorterThanEvery = Annotated[str, Meta(description="duration, below `every`")]
 _TAGGED: Final = Meta(extra={"regime": "tagged"})
 _LENIENT: Final = Meta(extra={"regime": "tagged", "lenient": True})
 
@@ -42,32 +50,32 @@ _LENIENT: Final = Meta(extra={"regime": "tagged", "lenient": True})
 class Gaps(Spec, frozen=True, kw_only=True):
     """Silence for `for` at the tail of every `every`."""
 
-    every: str
-    for_: str = msgspec.field(name="for")
+    every: Duration
+    for_: ShorterThanEvery = msgspec.field(name="for")
 
 
 class GapWindow(Spec, frozen=True, kw_only=True):
     """One silence [at, at + for) after the entry's start."""
 
-    at: str
-    for_: str = msgspec.field(name="for")
+    at: DurationOrZero
+    for_: Duration = msgspec.field(name="for")
 
 
 class Bursts(Spec, frozen=True, kw_only=True):
     """The rate times `multiplier` for `for` at the head of every `every`."""
 
-    every: str
-    for_: str = msgspec.field(name="for")
-    multiplier: float
+    every: Duration
+    for_: ShorterThanEvery = msgspec.field(name="for")
+    multiplier: Positive
 
 
 class CardinalitySpike(Spec, frozen=True, kw_only=True):
     """A label with `cardinality` values, present for `for` at the head of every `every`."""
 
     label: str
-    every: str
-    for_: str = msgspec.field(name="for")
-    cardinality: U64
+    every: Duration
+    for_: ShorterThanEvery = msgspec.field(name="for")
+    cardinality: PositiveInteger
     strategy: SpikeStrategy = "counter"
     prefix: str | None = None
     seed: U64 | None = None
@@ -96,8 +104,8 @@ class After(Spec, frozen=True, kw_only=True):
 
     ref: str
     op: Operator
-    value: float
-    delay: str | None = None
+    value: Annotated[float, FINITE]
+    delay: Duration | None = None
 
 
 class While(Spec, frozen=True, kw_only=True):
@@ -105,7 +113,7 @@ class While(Spec, frozen=True, kw_only=True):
 
     ref: str
     op: Annotated[str, Meta(extra_json_schema={"enum": ["<", ">"]})]
-    value: float
+    value: Annotated[float, FINITE]
     scenario_name: str | None = None
     if_unresolved: Literal["open", "closed", "pending"] | None = None
 
@@ -121,15 +129,15 @@ class While(Spec, frozen=True, kw_only=True):
 class DelayClose(Spec, frozen=True, kw_only=True):
     """How a gate closes: after `duration`, with one last sample `snap_to`, or with a stale marker."""
 
-    duration: str | None = None
-    snap_to: float | None = None
+    duration: DurationOrZero | None = None
+    snap_to: Annotated[float, FINITE] | None = None
     stale_marker: bool | None = None
 
 
 class Delay(Spec, frozen=True, kw_only=True):
     """How long an edge of the gate must last before it counts."""
 
-    open: str | None = None
+    open: DurationOrZero | None = None
     close: Annotated[str | DelayClose | None, _TAGGED] = None
 
     @property
@@ -164,8 +172,8 @@ class Alert(Spec, frozen=True, kw_only=True):
 
     alert: str
     labels: Labels | None = None
-    firing_within: str
-    resolves_within: str | None = None
+    firing_within: Duration
+    resolves_within: Duration | None = None
 
 
 class Expect(Spec, frozen=True, kw_only=True):
@@ -177,9 +185,9 @@ class Expect(Spec, frozen=True, kw_only=True):
 class Defaults(Spec, frozen=True, kw_only=True):
     """What every entry has unless it says otherwise; `labels` are merged, the rest is taken whole."""
 
-    rate: float | None = None
-    duration: str | None = None
-    start_time: str | None = None
+    rate: Positive | None = None
+    duration: Duration | None = None
+    start_time: Instant | None = None
     encoder: EncoderConfig | None = None
     sink: SinkConfig | None = None
     labels: Labels | None = None
@@ -194,22 +202,22 @@ class Entry(Spec, frozen=True, kw_only=True):
     id: str | None = None
     signal_type: Annotated[str, Meta(extra_json_schema={"enum": list(get_args(SignalType))})]
     name: str | None = None
-    rate: float | None = None
-    duration: str | None = None
-    start_time: str | None = None
+    rate: Positive | None = None
+    duration: Duration | None = None
+    start_time: Instant | None = None
     generator: GeneratorConfig | None = None
     log_generator: LogGeneratorConfig | None = None
     labels: Labels | None = None
     dynamic_labels: Annotated[tuple[DynamicLabel, ...] | None, Meta(max_length=MAX_DYNAMIC_LABELS)] = None
     encoder: EncoderConfig | None = None
     sink: SinkConfig | None = None
-    jitter: float | None = None
+    jitter: Annotated[float, Meta(description="number ≥ 0")] | None = None
     jitter_seed: U64 | None = None
     gaps: Gaps | None = None
     gap_windows: Annotated[tuple[GapWindow, ...] | None, Meta(max_length=MAX_GAP_WINDOWS)] = None
     bursts: Bursts | None = None
     cardinality_spikes: Annotated[tuple[CardinalitySpike, ...] | None, Meta(max_length=MAX_LABEL_SPIKES)] = None
-    phase_offset: str | None = None
+    phase_offset: DurationOrZero | None = None
     clock_group: str | None = None
     after: After | None = None
     while_: While | None = msgspec.field(name="while", default=None)
@@ -217,9 +225,9 @@ class Entry(Spec, frozen=True, kw_only=True):
     pack: str | None = None
     overrides: Annotated[dict[str, Override] | None, Meta(max_length=MAX_ENTRIES)] = None
     distribution: DistributionConfig | None = None
-    buckets: Annotated[tuple[float, ...] | None, Meta(max_length=MAX_BUCKETS)] = None
-    quantiles: Annotated[tuple[float, ...] | None, Meta(max_length=MAX_QUANTILES)] = None
-    observations_per_tick: U32 | None = None
+    buckets: Annotated[tuple[Positive, ...] | None, Meta(max_length=MAX_BUCKETS)] = None
+    quantiles: Annotated[tuple[Fraction, ...] | None, Meta(max_length=MAX_QUANTILES)] = None
+    observations_per_tick: Annotated[U32, Meta(description=f"integer, 1 to {MAX_OBSERVATIONS}")] | None = None
     mean_shift_per_sec: float | None = None
     seed: U64 | None = None
     on_sink_error: OnSinkError | None = None

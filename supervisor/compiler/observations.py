@@ -10,6 +10,7 @@ from common.plan import Histogram, Summary
 from common.specs import DistributionSpec, Exponential, Normal, UniformDistribution
 from common.units import number_text
 from supervisor.compiler.compiled import CompiledEntry
+from supervisor.compiler.language import MAX_OBSERVATIONS
 
 DEFAULT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DEFAULT_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
@@ -33,6 +34,8 @@ def plan_observations(entry: CompiledEntry, distribution: DistributionSpec) -> H
     count = DEFAULT_OBSERVATIONS if entry.observations_per_tick is None else entry.observations_per_tick
     if count == 0:
         raise DecodeError("observations_per_tick must be greater than zero")
+    if count > MAX_OBSERVATIONS:
+        raise DecodeError(f"observations_per_tick must be at most {MAX_OBSERVATIONS}, got {count}")
     shift, seed = entry.mean_shift_per_sec or 0.0, entry.seed or 0
     if entry.signal_type == "histogram":
         return Histogram(

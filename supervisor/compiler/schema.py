@@ -106,6 +106,8 @@ class _Builder:
         schema = _unsigned(metas[0].le) if bare is int else self.of(bare, Regime(extras.get("regime", regime.value)))
         for meta in metas:
             schema |= meta.extra_json_schema or {}
+            if meta.description is not None:
+                schema |= {"description": meta.description}
             if meta.max_length is not None:
                 schema |= _at_most(schema, meta.max_length)
         return schema

@@ -1,5 +1,6 @@
 """What every part of the repository owes: complete kinds, small files, nothing unfinished, packages that are ours."""
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,9 @@ import supervisor
 import worker
 from common import plan, specs
 from common.specs import Spec, kind_of
+from supervisor.compiler import kinds, language
 from supervisor.compiler.availability import NOT_YET_RUNNABLE
+from supervisor.compiler.reference import reference
 from worker import encoders, generators, sinks
 
 ROOT = Path(__file__).parents[2]
@@ -24,21 +27,39 @@ TEXT_SUFFIXES = {".py", ".md", ".yaml", ".toml", ".service", ".socket", ".sysuse
 LONGEST_FILE = 400
 
 Builder = Callable[..., Any]
-TABLES: dict[str, dict[type[Spec], Builder]] = {
-    "generator": generators.BUILDERS,
+TABLES: dict[str, dict[type[Any], Builder]] = {
+    "generator": generators.BUILDERS | generators.OBSERVERS,
     "encoder": encoders.BUILDERS,
     "sink": sinks.BUILDERS,
 }
 UNIONS = {"generator": plan.GeneratorPlan, "encoder": specs.EncoderSpec, "sink": specs.SinkSpec}
-KINDS = [
-    (family, spec, builder)
-    for family, table in TABLES.items()
-    for spec, builder in table.items()
-    if kind_of(spec) not in NOT_YET_RUNNABLE[family]
-]
-every_kind = pytest.mark.parametrize(
-    ("family", "spec", "builder"), KINDS, ids=[f"{family}-{kind_of(spec)}" for family, spec, _ in KINDS]
+RUNNABLE = [(family, spec, builder) for family, table in TABLES.items() for spec, builder in table.items()]
+every_runnable_kind = pytest.mark.parametrize(
+    ("family", "spec", "builder"), RUNNABLE, ids=[f"{family}-{kind_of(spec)}" for family, spec, _ in RUNNABLE]
 )
+WRITTEN: dict[str, Any] = {
+    "generator": kinds.WrittenGenerator,
+    "log_generator": kinds.WrittenLogGenerator,
+    "distribution": specs.DistributionSpec,
+    "encoder": specs.EncoderSpec,
+    "sink": specs.SinkSpec,
+}
+KINDS = [
+    (block, spec)
+    for block, union in WRITTEN.items()
+    for spec in union.__args__
+    if kind_of(spec) not in NOT_YET_RUNNABLE.get(block, ())
+]
+every_written_kind = pytest.mark.parametrize(
+    ("block", "spec"), KINDS, ids=[f"{block}-{kind_of(spec)}" for block, spec in KINDS]
+)
+PARTS = ("gaps", "gap_windows", "bursts", "cardinality_spikes", "dynamic_labels", "after", "pack")
+
+
+@functools.cache
+def examples() -> tuple[Any, ...]:
+    """Every example as a document."""
+    return tuple(yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples").rglob("*.yaml")))
 
 
 def own_files() -> Iterator[Path]:
@@ -51,16 +72,16 @@ def own_files() -> Iterator[Path]:
             yield path
 
 
-def blocks(value: Any, family: str) -> Iterator[dict[str, Any]]:
-    """Every mapping that stands under a key `family` or `log_<family>`, at any depth."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in (family, f"log_{family}") and isinstance(inner, dict):
+def values_of(document: Any, key: str) -> Iterator[Any]:
+    """Every value that stands under `key`, at any depth."""
+    if isinstance(document, dict):
+        for name, inner in document.items():
+            if name == key:
                 yield inner
-            yield from blocks(inner, family)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from blocks(inner, family)
+            yield from values_of(inner, key)
+    elif isinstance(document, list):
+        for inner in document:
+            yield from values_of(inner, key)
 
 
 @pytest.mark.parametrize("package", [common, worker, supervisor])
@@ -69,30 +90,35 @@ def test_the_packages_are_ours(package: Any) -> None:
     assert Path(package.__file__) == ROOT / package.__name__ / "__init__.py"
 
 
-@every_kind
+@every_runnable_kind
 def test_a_kind_is_a_struct_and_a_module(family: str, spec: type[Spec], builder: Builder) -> None:
     """Each has a documented frozen Struct beside the others, and a documented module of its own that builds it."""
     module = sys.modules[builder.__module__]
-    assert spec.__module__ == "common.specs"
+    assert spec.__module__ in ("common.specs", "common.plan")
     assert spec.__doc__
     assert issubclass(spec, msgspec.Struct)
     assert spec.__struct_config__.frozen
     assert module.__name__.startswith(f"worker.{family}s.")
     assert module.__doc__
-    same_module = [kind_of(other) for _, other, built_by in KINDS if built_by.__module__ == module.__name__]
+    same_module = [kind_of(other) for _, other, built_by in RUNNABLE if built_by.__module__ == module.__name__]
     assert same_module == [kind_of(spec)], "one kind a module"
 
 
-@every_kind
-def test_a_kind_has_an_example(family: str, spec: type[Spec], builder: Builder) -> None:
+@every_written_kind
+def test_a_kind_has_an_example(block: str, spec: type[Spec]) -> None:
     """Users find each kind in at least one file under examples/."""
-    texts = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples").glob("*.yaml"))]
-    used = {block.get("type") for text in texts for block in blocks(text, family)}
+    used = {value.get("type") for example in examples() for value in values_of(example, block)}
     assert kind_of(spec) in used
 
 
-@every_kind
-def test_a_kind_is_documented(family: str, spec: type[Spec], builder: Builder) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_language_has_an_example(part: str) -> None:
+    """So they do each clause of an entry."""
+    assert any(list(values_of(example, part)) for example in examples())
+
+
+@every_written_kind
+def test_a_kind_is_documented(block: str, spec: type[Spec]) -> None:
     """Users find each kind and each of its fields in a table row, under docs/, that begins with its name."""
     rows = [
         line
@@ -105,12 +131,28 @@ def test_a_kind_is_documented(family: str, spec: type[Spec], builder: Builder) -
         assert any(f"`{name}`" in row for row in rows), name
 
 
+def test_the_reference_is_current() -> None:
+    """The page of every field is what the code says now, and has all fields of an entry."""
+    page = (ROOT / "docs" / "reference.md").read_text()
+    assert page == reference(), "write it anew: python -m supervisor.compiler.reference > docs/reference.md"
+    for name in language.Entry.__struct_encode_fields__:
+        assert f"\n| `{name}` | " in page
+
+
+def test_the_reference_leads_somewhere() -> None:
+    """Every link within the page has its heading, and no heading stands there twice."""
+    headings = re.findall(r"^## (.+)$", reference(), re.MULTILINE)
+    anchors = [heading.lower().replace(":", "").replace(" ", "-") for heading in headings]
+    assert len(set(anchors)) == len(anchors)
+    assert set(re.findall(r"\]\(#([^)]+)\)", reference())) <= set(anchors)
+
+
 @pytest.mark.parametrize("family", TABLES)
 def test_what_can_be_launched_can_be_built(family: str) -> None:
     """Every kind of the schema that the compiler does not refuse has its builder, and every builder its kind."""
     written = set(UNIONS[family].__args__)
     assert written >= set(TABLES[family])
-    assert {kind_of(spec) for spec in written - set(TABLES[family])} <= NOT_YET_RUNNABLE[family]
+    assert {kind_of(spec) for spec in written - set(TABLES[family])} <= NOT_YET_RUNNABLE.get(family, frozenset())
 
 
 @pytest.mark.parametrize("package", PACKAGES)

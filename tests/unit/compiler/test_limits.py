@@ -35,6 +35,7 @@ TEXT = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text().partiti
         ("`gap_windows`", [language.MAX_GAP_WINDOWS]),
         ("values of a `sequence`", [specs.MAX_SEQUENCE_VALUES]),
         ("`buckets`, `quantiles`", [language.MAX_BUCKETS, language.MAX_QUANTILES]),
+        ("`observations_per_tick`", [language.MAX_OBSERVATIONS]),
         ("log templates;", [specs.MAX_TEMPLATES, specs.MAX_POOLS, specs.MAX_POOL_VALUES]),
         ("one log event", [log_events.MAX_EVENT_BYTES]),
         ("bytes of all files", [csv_text.MAX_CSV_BYTES, log_replay.MAX_LOG_BYTES]),
