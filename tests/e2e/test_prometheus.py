@@ -1,70 +1,19 @@
 """A real Prometheus scrapes a running scenario and gives back what was emitted."""
 
-import re
-import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.conftest import StartServer
-from tests.support.backends import backend
-from tests.support.live_server import LiveServer, new_session
+from tests.support.backends.prometheus import Prometheus
+from tests.support.live_server import LiveServer
 from tests.support.polling import wait_until
 
 RATE = 20
 KEY = "scrape-me"
-
-
-class Prometheus:
-    """One Prometheus process on loopback with a data directory of its own."""
-
-    def __init__(self, directory: Path, scrape: dict[str, Any]) -> None:
-        config = directory / "prometheus.yml"
-        config.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}))
-        self._log_path = directory / "prometheus.log"
-        with self._log_path.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    backend("prometheus"),
-                    f"--config.file={config}",
-                    f"--storage.tsdb.path={directory / 'data'}",
-                    "--web.listen-address=127.0.0.1:0",
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self._session = new_session()
-        try:
-            self._url = f"http://{wait_until(self._address, 'Prometheus listens', 30)}"
-            wait_until(lambda: self._session.get(f"{self._url}/-/ready", timeout=10).ok, "Prometheus is ready", 30)
-        except AssertionError:
-            self.stop()
-            raise
-
-    def _address(self) -> str | None:
-        log = self._log_path.read_text()
-        assert self._process.poll() is None, log
-        found = re.search(r'msg="Listening on" address=(\S+)', log)
-        return found and found[1]
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        answer = self._session.get(f"{self._url}/api/v1/query", params={"query": expression}, timeout=10).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]["result"]
-
-    def stop(self) -> None:
-        self._session.close()
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture(params=["open", "with a key"])

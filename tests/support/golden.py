@@ -12,8 +12,8 @@ def recorded_float(text: str) -> float:
     mantissa, _, exponent = text.partition("e")
     whole, _, fraction = mantissa.partition(".")
     power = int(exponent or 0) - len(fraction)
-    digits = float(int(whole + fraction))
-    return digits * 10.0**power if power >= 0 else digits / 10.0**-power
+    digits, scale = float(int(whole + fraction)), float(f"1e{abs(power)}")
+    return digits * scale if power >= 0 else digits / scale
 
 
 def recorded() -> list[dict[str, Any]]:

@@ -9,14 +9,16 @@ from tests.support.backends.running import RunningProgram, free_port
 
 
 class VictoriaMetrics(RunningProgram):
-    """One server with an empty store of its own."""
+    """One server with an empty store of its own; takes Influx lines at `influx_address` too."""
 
     def __init__(self, directory: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.influx_address = f"127.0.0.1:{free_port()}"
         command = [
             backend("victoria-metrics"),
             f"-storageDataPath={directory / 'data'}",
             f"-httpListenAddr={self.url.removeprefix('http://')}",
+            f"-influxListenAddr={self.influx_address}",
             "-retentionPeriod=100y",
             "-search.latencyOffset=0s",
         ]

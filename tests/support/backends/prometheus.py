@@ -1,0 +1,60 @@
+"""A real Prometheus: scrapes what it is told to and answers queries."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.backends import backend
+from tests.support.live_server import new_session
+from tests.support.polling import wait_until
+
+
+class Prometheus:
+    """One Prometheus process on loopback with a data directory of its own."""
+
+    def __init__(self, directory: Path, *scrapes: dict[str, Any]) -> None:
+        config = directory / "prometheus.yml"
+        config.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": list(scrapes)}))
+        self._log_path = directory / "prometheus.log"
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    backend("prometheus"),
+                    f"--config.file={config}",
+                    f"--storage.tsdb.path={directory / 'data'}",
+                    "--web.listen-address=127.0.0.1:0",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._session = new_session()
+        try:
+            self._url = f"http://{wait_until(self._address, 'Prometheus listens', 30)}"
+            wait_until(lambda: self._session.get(f"{self._url}/-/ready", timeout=10).ok, "Prometheus is ready", 30)
+        except AssertionError:
+            self.stop()
+            raise
+
+    def _address(self) -> str | None:
+        log = self._log_path.read_text()
+        assert self._process.poll() is None, log
+        found = re.search(r'msg="Listening on" address=(\S+)', log)
+        return found and found[1]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        answer = self._session.get(f"{self._url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]["result"]
+
+    def stop(self) -> None:
+        self._session.close()
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
