@@ -19,7 +19,7 @@ from typing import Final
 from common.board import Board
 from common.errors import SondadError, WireError
 from common.logs import fields
-from common.messages import Event, Finished, Log, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards, Stop
+from common.messages import Event, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards
 from common.plan import Plan
 from supervisor.control_plane import CapacityError, LaunchError, NameConflict, Scenario, StopResult
 from supervisor.endings import abnormal_end, ending_of, fault_text, traceback_fields
@@ -31,15 +31,14 @@ from supervisor.spawn import WorkerProcess
 from supervisor.tally import Tally
 from supervisor.wakeups import WakeupBudget
 from supervisor.wiring import Wiring
+from supervisor.workers import End, Workers
 
 logger = logging.getLogger(__name__)
-worker_logger = logging.getLogger("worker")
 
 STOP_SECS: Final = 5.0
 """From the Stop command to SIGKILL; Source: HTTP contract, section 12."""
 
 BOOT_SECS: Final = 10.0
-_GOODBYE_SECS: Final = 1.0
 
 BodyLaunch = Launch[WorkerProcess]
 LaunchSlot = Future[list[Scenario]]
@@ -82,9 +81,8 @@ class Fleet:
         self._workers: dict[LaunchedScenario, WorkerProcess] = {}
         self._stopping: dict[LaunchedScenario, StopSlot] = {}
         self._kept_rows: dict[LaunchedScenario, int] = {}
-        self._finished: dict[WorkerProcess, Finished] = {}
-        self._verdicts: dict[WorkerProcess, str] = {}
-        self._wiring = Wiring(partial(self._kill, why="killed: it does not read"))
+        self._processes = Workers(loop, self._handle, self._ended)
+        self._wiring = Wiring(partial(self._processes.kill, why="killed: it does not read"))
         self._on_empty: Callback | None = None
 
     def launch(self, plan: Plan, slot: LaunchSlot) -> None:
@@ -114,7 +112,7 @@ class Fleet:
             slot.set_result(None)
         elif (worker := self._workers.get(scenario)) is not None:
             self._stopping[scenario] = slot
-            self._ask_to_stop(worker, STOP_SECS)
+            self._processes.ask_to_stop(worker, STOP_SECS)
         else:
             self._recycle(scenario, self._kept_rows.pop(scenario))
             slot.set_result(StopResult("stopped", scenario.counters().total_events))
@@ -128,14 +126,14 @@ class Fleet:
             if owner is None:
                 worker.kill()
             elif owner not in self._stopping:
-                self._ask_to_stop(worker, grace_secs)
+                self._processes.ask_to_stop(worker, grace_secs)
         self._loop.after(grace_secs, self.kill_all)
         self._tell_when_empty()
 
     def kill_all(self) -> None:
         """Kill every worker that is still there."""
-        for worker in self._owners:
-            self._kill(worker, "killed: it did not stop before the daemon did")
+        for worker in self._processes:
+            self._processes.kill(worker, "killed: it did not stop before the daemon did")
 
     def discard_stdout(self) -> None:
         """Tell all workers, present and future, that nobody reads stdout any more; logged once.
@@ -166,8 +164,7 @@ class Fleet:
             logger.warning("a worker could not be started", extra=fields(error=self._pool.last_reason))
         else:
             self._owners[worker] = None
-            self._loop.watch(worker.fileno(), partial(self._receive, worker))
-            self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
+            self._processes.watch(worker)
             self._loop.after(BOOT_SECS, partial(self._check_booted, worker))
         return now_ns
 
@@ -192,7 +189,7 @@ class Fleet:
             worker.send(Run(scenario_id=scenario.id, entry=scenario.entry.plan))
         except WireError:
             launch.withdraw(worker)
-            self._kill(worker, "killed: it did not take its plan")
+            self._processes.kill(worker, "killed: it did not take its plan")
             return
         self._owners[worker] = launch
         scenario.attach(self._board.row(worker.row))
@@ -236,47 +233,20 @@ class Fleet:
             self._owners[worker] = None
             worker.kill()
 
-    def _ask_to_stop(self, worker: WorkerProcess, grace_secs: float) -> None:
-        try:
-            worker.send(Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
-        except WireError as exc:
-            logger.debug("a worker could not be asked to stop: %s", exc)
-        self._loop.after(grace_secs, partial(self._kill, worker, f"killed: it did not stop within {grace_secs:g} s"))
-
-    def _kill(self, worker: WorkerProcess, why: str) -> None:
-        if worker in self._owners:
-            self._verdicts.setdefault(worker, why)
-            worker.kill()
-
     def _check_booted(self, worker: WorkerProcess) -> None:
         if worker in self._pool.starting:
-            self._kill(worker, f"killed: it did not report within {BOOT_SECS:g} s")
-
-    def _receive(self, worker: WorkerProcess) -> bool:
-        """Handle the next event; returns whether there may be more."""
-        try:
-            event = worker.receive()
-        except WireError:
-            self._loop.unwatch(worker.fileno())
-            self._loop.after(_GOODBYE_SECS, partial(self._kill, worker, "killed: it closed its pipe and stayed"))
-            return False
-        self._handle(worker, event)
-        return True
+            self._processes.kill(worker, f"killed: it did not report within {BOOT_SECS:g} s")
 
     def _handle(self, worker: WorkerProcess, event: Event) -> None:
         owner = self._owners[worker]
         match event:
-            case Log():
-                worker_logger.log(event.level, "%s", event.message, extra=fields(**event.fields))
             case StdoutClosed():
                 self.discard_stdout()
-            case Finished():
-                self._finished[worker] = event
             case Ready():
                 self._parked(worker, event)
             case Prepared() if isinstance(owner, Launch) and owner.prepared(worker):
                 self._start(owner)
-            case Prepared():
+            case _:
                 return
 
     def _parked(self, worker: WorkerProcess, ready: Ready) -> None:
@@ -299,34 +269,16 @@ class Fleet:
         except WireError as exc:
             logger.debug("a worker could not be told that stdout has gone: %s", exc)
 
-    def _maybe_ended(self, worker: WorkerProcess) -> None:
-        watched = worker.watched
-        if worker.has_ended():
-            self._ended(worker)
-        elif worker.watched != watched:
-            self._loop.unwatch(watched)
-            self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
-
-    def _ended(self, worker: WorkerProcess) -> None:
-        while worker.has_event() and self._receive(worker):
-            pass
-        reason = self._verdicts.pop(worker, None)
-        killed = reason is not None
-        reason = reason or worker.exit_reason()
-        finished = self._finished.pop(worker, None)
-        self.tally.endings[ending_of(finished, killed, worker.exit_code())] += 1
-        self._loop.unwatch(worker.fileno())
-        self._loop.unwatch(worker.watched)
-        worker.close()
+    def _ended(self, worker: WorkerProcess, end: End) -> None:
+        self.tally.endings[ending_of(end.finished, end.killed, end.exit_code)] += 1
         match self._owners.pop(worker):
             case None:
-                self._spare_ended(worker, reason or "ended without being asked")
+                self._spare_ended(worker, end.reason or "ended without being asked")
             case Launch() as launch:
                 self._release_row(worker.row)
-                self._launch_lost(launch, worker, reason, finished)
+                self._launch_lost(launch, worker, end)
             case LaunchedScenario() as scenario:
-                asked = scenario in self._stopping or self._leaving
-                self._scenario_ended(scenario, worker, reason or abnormal_end(finished, asked), finished, killed)
+                self._scenario_ended(scenario, worker, end)
         self._tell_when_empty()
 
     def _spare_ended(self, worker: WorkerProcess, reason: str) -> None:
@@ -334,27 +286,20 @@ class Fleet:
         if self._pool.lost(worker, reason, time.monotonic_ns()) and not self._leaving:
             logger.warning("a spare worker ended", extra=fields(pid=worker.pid, reason=reason))
 
-    def _launch_lost(
-        self, launch: BodyLaunch, worker: WorkerProcess, reason: str | None, finished: Finished | None
-    ) -> None:
+    def _launch_lost(self, launch: BodyLaunch, worker: WorkerProcess, end: End) -> None:
         launch.workers[worker].detach()
-        if finished is None and launch.retry(worker):
+        if end.finished is None and launch.retry(worker):
             # It may have been dead before it got its plan; another one is tried, once.
             self._hand_out_spares()
             return
-        why = reason or fault_text(finished) or "ended without saying why"
-        logger.warning("a worker ended while it prepared", extra=fields(reason=why, **traceback_fields(finished)))
+        why = end.reason or fault_text(end.finished) or "ended without saying why"
+        logger.warning("a worker ended while it prepared", extra=fields(reason=why, **traceback_fields(end.finished)))
         del launch.workers[worker]
         self._give_up(launch, LaunchError(f"a worker ended while it prepared: {why}"))
 
-    def _scenario_ended(
-        self,
-        scenario: LaunchedScenario,
-        worker: WorkerProcess,
-        reason: str | None,
-        finished: Finished | None,
-        killed: bool,
-    ) -> None:
+    def _scenario_ended(self, scenario: LaunchedScenario, worker: WorkerProcess, end: End) -> None:
+        asked = scenario in self._stopping or self._leaving
+        reason = end.reason or abnormal_end(end.finished, asked)
         final = scenario.freeze(reason, time.monotonic_ns())
         self.tally.ended(scenario)
         del self._workers[scenario]
@@ -363,13 +308,13 @@ class Fleet:
         self._board.set_slack_ns(self._budget.slack_ns())
         if reason is not None:
             shown = {"id": scenario.id, "name": scenario.entry.plan.name, "reason": reason}
-            logger.warning("scenario ended abnormally", extra=fields(**shown, **traceback_fields(finished)))
+            logger.warning("scenario ended abnormally", extra=fields(**shown, **traceback_fields(end.finished)))
         slot = self._stopping.pop(scenario, None)
         if slot is None:
             self._kept_rows[scenario] = worker.row
         else:
             self._recycle(scenario, worker.row)
-            slot.set_result(StopResult("force_stopped" if killed else "stopped", final.total_events))
+            slot.set_result(StopResult("force_stopped" if end.killed else "stopped", final.total_events))
 
     def _recycle(self, scenario: LaunchedScenario, row: int) -> None:
         scenario.detach()
@@ -384,7 +329,7 @@ class Fleet:
         return self._on_empty is not None
 
     def _tell_when_empty(self) -> None:
-        if self._on_empty is not None and not self._owners:
+        if self._on_empty is not None and not self._processes:
             self._on_empty()
 
 

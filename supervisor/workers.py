@@ -1,0 +1,130 @@
+"""The worker processes: watched for what they say and for their end, asked to stop, killed; main thread only.
+
+Whose a worker is, and what its events and its end mean, is the fleet's affair.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from common.errors import WireError
+from common.logs import fields
+from common.messages import Event, Finished, Log, Stop
+from supervisor.loop import Loop
+from supervisor.spawn import WorkerProcess
+
+logger = logging.getLogger(__name__)
+worker_logger = logging.getLogger("worker")
+
+_GOODBYE_SECS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a worker process ended.
+
+    Attributes:
+        reason: in words; None when it left by itself with exit code 0.
+        killed: whether it was killed here.
+        exit_code: negative for a signal.
+        finished: its last message.
+    """
+
+    reason: str | None
+    killed: bool
+    exit_code: int
+    finished: Finished | None
+
+
+class Workers:
+    """Every worker process there is.
+
+    Args:
+        loop: the main thread's loop.
+        on_event: called with what a worker says, log lines left out.
+        on_end: called when a worker has gone and everything it said has been handled.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        on_event: Callable[[WorkerProcess, Event], None],
+        on_end: Callable[[WorkerProcess, End], None],
+    ) -> None:
+        self._loop = loop
+        self._on_event = on_event
+        self._on_end = on_end
+        self._present: set[WorkerProcess] = set()
+        self._finished: dict[WorkerProcess, Finished] = {}
+        self._verdicts: dict[WorkerProcess, str] = {}
+
+    def __iter__(self) -> Iterator[WorkerProcess]:
+        """Iterate over those that have not ended; they may end meanwhile."""
+        return iter(tuple(self._present))
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._present)
+
+    def watch(self, worker: WorkerProcess) -> None:
+        """Take care of a worker that was started."""
+        self._present.add(worker)
+        self._loop.watch(worker.fileno(), partial(self._receive, worker))
+        self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
+
+    def ask_to_stop(self, worker: WorkerProcess, grace_secs: float) -> None:
+        """Tell a worker to leave, and kill it when it is still there after `grace_secs`."""
+        try:
+            worker.send(Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
+        except WireError as exc:
+            logger.debug("a worker could not be asked to stop: %s", exc)
+        self._loop.after(grace_secs, partial(self.kill, worker, f"killed: it did not stop within {grace_secs:g} s"))
+
+    def kill(self, worker: WorkerProcess, why: str) -> None:
+        """Send SIGKILL; `why` is the reason of its end. Nothing happens when it has ended."""
+        if worker in self._present:
+            self._verdicts.setdefault(worker, why)
+            worker.kill()
+
+    def _receive(self, worker: WorkerProcess) -> bool:
+        """Handle the next event; returns whether there may be more."""
+        try:
+            event = worker.receive()
+        except WireError:
+            self._loop.unwatch(worker.fileno())
+            self._loop.after(_GOODBYE_SECS, partial(self.kill, worker, "killed: it closed its pipe and stayed"))
+            return False
+        if isinstance(event, Log):
+            worker_logger.log(event.level, "%s", event.message, extra=fields(**event.fields))
+            return True
+        if isinstance(event, Finished):
+            self._finished[worker] = event
+        self._on_event(worker, event)
+        return True
+
+    def _maybe_ended(self, worker: WorkerProcess) -> None:
+        watched = worker.watched
+        if worker.has_ended():
+            self._ended(worker)
+        elif worker.watched != watched:
+            self._loop.unwatch(watched)
+            self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
+
+    def _ended(self, worker: WorkerProcess) -> None:
+        while worker.has_event() and self._receive(worker):
+            pass
+        self._present.remove(worker)
+        verdict = self._verdicts.pop(worker, None)
+        end = End(
+            reason=verdict or worker.exit_reason(),
+            killed=verdict is not None,
+            exit_code=worker.exit_code(),
+            finished=self._finished.pop(worker, None),
+        )
+        self._loop.unwatch(worker.fileno())
+        self._loop.unwatch(worker.watched)
+        worker.close()
+        self._on_end(worker, end)
