@@ -11,13 +11,13 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from supervisor.relay.answer import ACCEPTED, Answer, RefusedError, json_answer, quoted
+from supervisor.relay.answer import ACCEPTED, Answer, RefusedError, json_answer, malformed, quoted
 from supervisor.relay.config_reader import LOG_LEVELS
 from supervisor.relay.connection import Exchange
 from supervisor.relay.counters import Counters
 from supervisor.relay.exposition import CONTENT_TYPE, SpoolGauges, render
 from supervisor.relay.listener import Http
-from supervisor.relay.request import Request, malformed
+from supervisor.relay.request import Request
 from supervisor.relay.snapshot import Snapshot
 from supervisor.relay.state import Key, utc_text
 from supervisor.relay.store import DeadLetter, StoreError

@@ -63,6 +63,11 @@ class RefusedError(SondadError):
 ACCEPTED: Final = Answer(202)
 
 
+def malformed(message: str) -> RefusedError:
+    """Return the refusal of a request that is not HTTP."""
+    return RefusedError(400, "InvalidHeader", message)
+
+
 def json_answer(value: Any, status: int = 200) -> Answer:
     """Return `value` as compact ASCII JSON."""
     return Answer(status, _encode_ascii(value).encode())

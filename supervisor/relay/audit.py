@@ -9,6 +9,7 @@ import msgspec
 
 from common.logs import LINE_BYTES, LineWriter
 from supervisor.relay.loop import Loop
+from supervisor.relay.state import utc_text
 
 # Paths are cut, so that a line stays one write.
 MAX_PATH_CHARS: Final = 1024
@@ -16,11 +17,11 @@ MAX_PATH_CHARS: Final = 1024
 _MAX_DELAY_SECS: Final = 0.05
 
 
-class AuditLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. `latency_ms` from the first byte to the answer."""
+class AuditLine(msgspec.Struct, kw_only=True):
+    """One request. `latency_ms` from the accept to the answer; `time` is filled in when the line is written."""
 
     audit: str = "request"
-    time: str
+    time: str | None = None
     client: str
     request_id: str
     method: str
@@ -43,23 +44,25 @@ class Audit:
     def __init__(self, loop: Loop, writer: LineWriter) -> None:
         self._loop = loop
         self._writer = writer
-        self._lines: list[bytes] = []
+        self._lines: list[tuple[int, AuditLine]] = []
         self._encode = msgspec.json.Encoder().encode
 
-    def add(self, line: AuditLine) -> None:
-        """Queue one line."""
+    def add(self, at_ms: int, line: AuditLine) -> None:
+        """Queue the line of a request that was answered `at_ms` milliseconds after the Unix epoch."""
         if not self._lines:
             self._loop.call_later(_MAX_DELAY_SECS, self.flush)
-        self._lines.append(self._encode(line) + b"\n")
+        self._lines.append((at_ms, line))
 
     def flush(self) -> None:
         """Hand over what is queued."""
         lines, self._lines = self._lines, []
         piece = b""
-        for line in lines:
-            if piece and len(piece) + len(line) > LINE_BYTES:
+        for at_ms, line in lines:
+            line.time = utc_text(at_ms)
+            octets = self._encode(line) + b"\n"
+            if piece and len(piece) + len(octets) > LINE_BYTES:
                 self._writer.put(piece)
                 piece = b""
-            piece += line
+            piece += octets
         if piece:
             self._writer.put(piece)

@@ -6,6 +6,7 @@ Source: relay contract, sections 3, 6 and 7.3.
 """
 
 import fnmatch
+import functools
 import hmac
 import math
 import time
@@ -15,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from supervisor.relay import names
-from supervisor.relay.answer import ACCEPTED, RefusedError, quoted
+from supervisor.relay.answer import ACCEPTED, RefusedError, malformed, quoted
 from supervisor.relay.config import Check, Client, Config
 from supervisor.relay.connection import Exchange
 from supervisor.relay.counters import Counters
@@ -24,7 +25,7 @@ from supervisor.relay.ledger import Ledger
 from supervisor.relay.listener import Http
 from supervisor.relay.ratelimit import RateLimit
 from supervisor.relay.report import Report, read_report
-from supervisor.relay.request import Request, malformed
+from supervisor.relay.request import Request
 from supervisor.relay.state import Key
 from supervisor.relay.workers import Workers
 
@@ -109,8 +110,7 @@ class CheckEndpoint:
         client, scope = self._identify(exchange, request)
         path = self._relay_path(request)
         origin_ms = self._relay_time(request)
-        target, query = _split_target(request.target)
-        check = _check_of(target)
+        target, query, check = _read_target(request.target)
         if check is None:
             raise RefusedError(404, "ResourceNotFound", f"no such resource: {quoted(target)}")
         if request.method != "POST":
@@ -225,7 +225,7 @@ class CheckEndpoint:
         raise RefusedError(404, "ResourceNotFound", f"{quoted(origin.check)} is not a registered check")
 
     def _answer(self, exchange: Exchange, key: Key, via: str | None, outcome: Outcome) -> None:
-        if via is not None and key not in self._ledger.states:
+        if outcome is not Outcome.ACCEPTED and via is not None and key not in self._ledger.states:
             self._dynamic[via].discard(key)
         if outcome is Outcome.CONFLICT:
             text = "request id reused with different content"
@@ -256,14 +256,16 @@ def _may_speak_for(scope: Client, client: str) -> bool:
     )
 
 
-def _split_target(target: str) -> tuple[str, str]:
-    """Return path and query of a request target; a proxy's absolute form is reduced to them."""
+# PERF: a client has few checks and reports them again and again.
+@functools.lru_cache(maxsize=256)
+def _read_target(target: str) -> tuple[str, str, str | None]:
+    """Return path, query and check of a request target; a proxy's absolute form is reduced to path and query."""
     before, scheme_end, rest = target.partition("://")
     if scheme_end and "/" not in before and "?" not in before:
         _, slash, path = rest.partition("/")
         target = f"/{path}" if slash else "/"
     path, _, query = target.partition("?")
-    return path, query.encode("latin-1").decode("utf-8", "replace")
+    return path, query.encode("latin-1").decode("utf-8", "replace"), _check_of(path)
 
 
 def _check_of(path: str) -> str | None:

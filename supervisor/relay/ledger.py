@@ -153,14 +153,16 @@ class Ledger:
         if not changes.is_empty():  # a group of duplicates says nothing about the store
             self._note(None)
         self.spool.keep()
+        # First the answers: nothing else is read before this is over.
+        for (_, done), outcome in zip(group.jobs, group.outcomes, strict=True):
+            done(outcome)
         for key in changes.forgotten:
             self.states.pop(key, None)
             self.acked.pop(key, None)
         self.states.update(changes.states)
         self.acked.update(changes.acked)
-        self.dropped.update(group.dropped)
-        for (_, done), outcome in zip(group.jobs, group.outcomes, strict=True):
-            done(outcome)
+        if group.dropped:
+            self.dropped.update(group.dropped)
         entries = [entry for seq in changes.spooled if (entry := self.spool.get(seq)) is not None]
         self.on_committed(entries, list(changes.states))
 

@@ -14,7 +14,6 @@ from supervisor.relay.connection import Caller, Connection, Exchange
 from supervisor.relay.counters import Counters
 from supervisor.relay.loop import READ, Loop
 from supervisor.relay.request import Request
-from supervisor.relay.state import utc_text
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +61,8 @@ class Http:
             return
         peer = exchange.caller.peer
         self._audit.add(
+            time.time_ns() // 1_000_000,
             AuditLine(
-                time=utc_text(time.time_ns() // 1_000_000) or "",
                 client=exchange.client,
                 request_id=exchange.request_id,
                 method=request.method if request is not None else "",
@@ -78,7 +77,7 @@ class Http:
                 gid=peer.gid if peer else None,
                 duplicate=exchange.duplicate,
                 body=request.body.decode("utf-8", "replace") if self._audit_body and request is not None else None,
-            )
+            ),
         )
 
     def sweep(self) -> None:

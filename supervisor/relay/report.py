@@ -13,16 +13,15 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from supervisor.relay.answer import RefusedError, quoted
-from supervisor.relay.request import Request, malformed
+from supervisor.relay.answer import RefusedError, malformed, quoted
+from supervisor.relay.request import Request
 
 STATUSES: Final = ("ok", "warn", "error")
 _PARAMETERS: Final = ("status", "metrics", "message")
 _METRIC_SHAPE: Final = "metrics must contain an object with name, type and value"
 _MAX_EXACT_INTEGER: Final = 2**53
 _decode: Final = msgspec.json.Decoder().decode
-# msgspec writes no integer beyond 64 bits, which members that the relay does not interpret may hold.
-encode_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encode_any: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _encode_sorted: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
 
 
@@ -61,7 +60,14 @@ def read_report(request: Request, query: str) -> Report:
     if message is not None and not isinstance(message, str):
         raise _invalid('"message" must be a string')
     names = tuple(metric["name"] for metric in metrics)
-    return Report(status, message or "", encode_json(metrics), names)
+    return Report(status, message or "", _encode(metrics), names)
+
+
+def _encode(metrics: list[dict[str, Any]]) -> str:
+    try:
+        return msgspec.json.encode(metrics).decode()
+    except OverflowError:  # an integer beyond 64 bits, in a member that the relay does not interpret
+        return _encode_any(metrics)
 
 
 def _invalid(message: str) -> RefusedError:

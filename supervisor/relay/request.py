@@ -15,14 +15,9 @@ import enum
 import re
 from typing import Final
 
-from supervisor.relay.answer import RefusedError
+from supervisor.relay.answer import RefusedError, malformed
+from supervisor.relay.head import HEADER, read_head
 
-_TCHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_START_LINE: Final = re.compile(rf"({_TCHARS}) ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])")
-_FIELD: Final = rf"({_TCHARS}):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[ \t\x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*"
-_HEADER: Final = re.compile(_FIELD)
-_HEADERS: Final = re.compile(rf"^{_FIELD}\r\n", re.MULTILINE)
-_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE: Final = re.compile(r"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
 _MAX_CHUNK_LINE_BYTES: Final = 1024
 
@@ -51,11 +46,6 @@ class Request:
     def values(self, name: str) -> list[str]:
         """Return all values of the header `name` (lower case)."""
         return self.headers.get(name, [])
-
-
-def malformed(message: str) -> RefusedError:
-    """Return the refusal of a request that is not HTTP."""
-    return RefusedError(400, "InvalidHeader", message)
 
 
 class RequestReader:
@@ -118,44 +108,22 @@ class RequestReader:
             if not self._may_skip_line:
                 self._scanned = len(buffer)
             return False
-        line, _, block = buffer[: end + 2].decode("latin-1").partition("\r\n")
+        head = read_head(bytes(buffer[: end + 2]))
         del buffer[: end + 4]
-        start = _START_LINE.fullmatch(line)
-        if start is None:
-            raise malformed("malformed request line")
-        fields = _HEADERS.findall(block)
-        if len(fields) != block.count("\n"):
-            raise malformed("malformed header line")
-        headers: dict[str, list[str]] = {}
-        for name, value in fields:
-            headers.setdefault(name.lower(), []).append(value)
-        self.request = Request(start[1], start[2], headers)
-        self._frame(self.request, minor=start[3])
-        return True
-
-    def _frame(self, request: Request, minor: str) -> None:
-        lengths = request.values("content-length")
-        codings = request.values("transfer-encoding")
-        if codings:
-            if lengths:
-                raise malformed("Content-Length together with Transfer-Encoding")
-            if minor == "0":
-                raise malformed("Transfer-Encoding in an HTTP/1.0 request")
-            if [coding.lower() for coding in codings] != ["chunked"]:
-                raise RefusedError(501, "UnknownError", "unsupported Transfer-Encoding, expected chunked")
+        self.request = Request(head.method, head.target, head.headers)
+        if head.fault is not None:
+            raise RefusedError(*head.fault)
+        self._expects_continue = head.expects_continue
+        if head.body_bytes is None:
             self._stage = _Stage.CHUNK_SIZE
-        elif lengths:
-            if len(set(lengths)) > 1 or not _LENGTH.fullmatch(lengths[0]):
-                raise malformed("bad or conflicting Content-Length")
-            self._missing = int(lengths[0])
-            if self._missing > self._max_body_bytes:
-                self._too_large(request)
-            self._stage = _Stage.BODY
-            self.complete = self.complete or self._missing == 0
-        else:
+        elif head.body_bytes == 0:
             self.complete = True
-        expected = request.values("expect")
-        self._expects_continue = minor == "1" and [value.lower() for value in expected] == ["100-continue"]
+        else:
+            self._missing = head.body_bytes
+            self._stage = _Stage.BODY
+            if head.body_bytes > self._max_body_bytes:
+                self._too_large(self.request)
+        return True
 
     def _read_octets(self) -> bool:
         taken = self._buffer[: self._missing]
@@ -200,7 +168,7 @@ class RequestReader:
             raise RefusedError(431, "RequestTooLarge", f"request trailer exceeds {self._max_head_bytes} bytes")
         if line == "":
             self._finish()
-        elif not _HEADER.fullmatch(line):
+        elif not HEADER.fullmatch(line):
             raise malformed("malformed trailer line")
         return True
 
