@@ -22,6 +22,7 @@ from common.logs import LineWriter, fields
 from common.plan import Plan
 from supervisor.autostart import NOT_CONFIGURED, Sweep, find_candidates
 from supervisor.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
+from supervisor.figures import read_figures
 from supervisor.fleet import Fleet
 from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
@@ -158,9 +159,10 @@ class Service:
         if settings.relay_config is not None:
             self._relay = AttachedRelay(self._loop, RelayChild(settings.relay_config), self._stop_when_alone)
         readiness = (lambda: NOT_CONFIGURED) if self._sweep is None else self._sweep.readiness
+        figures = partial(read_figures, board, pool, self._fleet.tally, logs)
         relay = None if relay_admin_path is None else RelayClient(relay_admin_path)
         self._server = HttpServer(
-            build_app(control_plane, settings, readiness=readiness, relay=relay),
+            build_app(control_plane, settings, readiness=readiness, figures=figures, relay=relay),
             self._listener,
             control_threads=settings.max_inflight_requests,
             observe_threads=_OBSERVE_THREADS,

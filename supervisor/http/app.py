@@ -4,19 +4,22 @@ Source: HTTP contract, section 2.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import falcon
 
 from common.clock import Clock, SystemClock
 from supervisor.autostart import NOT_CONFIGURED, Readiness
 from supervisor.control_plane import ControlPlane
+from supervisor.figures import Figures
 from supervisor.http.admission import Admission
 from supervisor.http.aggregate import AggregateMetrics
 from supervisor.http.errors import handle_error
 from supervisor.http.health import Health, Ready
 from supervisor.http.observe import ScenarioMetrics, ScenarioStats
+from supervisor.http.own_metrics import ServerMetrics
 from supervisor.http.paths import NameConverter
+from supervisor.http.request_counts import CountRequests, RequestCounts
 from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
 from supervisor.intake import Intake
 from supervisor.relay import routes
@@ -32,6 +35,7 @@ def build_app(
     clock: Clock = _CLOCK,
     *,
     readiness: Callable[[], Readiness] = lambda: NOT_CONFIGURED,
+    figures: Callable[[], Figures] = Figures,
     relay: RelayClient | None = None,
 ) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the application; its requests may run in any thread but the main one.
@@ -41,9 +45,12 @@ def build_app(
         settings: key, limits and what scenario bodies may use.
         clock: for elapsed times.
         readiness: tells how far the autostart sweep is.
+        figures: tells what the main loop knows about workers.
         relay: the way to the relay; without one there are no routes that show it.
     """
-    app = falcon.App(middleware=[Admission(settings.api_key, settings.max_body_bytes)])
+    counts = RequestCounts()
+    middleware: list[Any] = [CountRequests(counts, clock), Admission(settings.api_key, settings.max_body_bytes)]
+    app = falcon.App(middleware=middleware)
     # An empty answer has no type; all others name theirs.
     app.resp_options.default_media_type = None  # type: ignore[assignment] # typed narrower than it works
     app.router_options.converters["name"] = NameConverter
@@ -60,6 +67,7 @@ def build_app(
     app.add_route(item, ScenarioItem(control_plane, clock, timeout_secs))
     app.add_route(f"{item}/stats", ScenarioStats(control_plane, clock))
     app.add_route(f"{item}/metrics", ScenarioMetrics(control_plane))
+    app.add_route("/metrics", ServerMetrics(control_plane, settings, counts, clock, readiness, figures, relay))
     for path, resource in [] if relay is None else routes.routes(relay):
         app.add_route(path, resource)
     return app

@@ -33,6 +33,11 @@ def is_control(path: str) -> bool:
     )
 
 
+def is_probe(path: str) -> bool:
+    """Return whether `path` asks how the daemon is, which must be answered whatever happens."""
+    return path in ("/health", "/ready")
+
+
 def is_relay(path: str) -> bool:
     """Return whether `path` asks the relay, which may take its time."""
     return path.startswith("/relay/")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.http.paths import NameConverter, is_control, is_relay, raw_path
+from supervisor.http.paths import NameConverter, is_control, is_probe, is_relay, raw_path, route_of
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,27 @@ def test_what_asks_the_relay_is_served_apart(path: str, is_asked: bool) -> None:
     """Everything below /relay is, and nothing of it is a control route."""
     assert is_relay(path) is is_asked
     assert not is_control(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "asks"), [("/health", True), ("/ready", True), ("/health/", False), ("/metrics", False), ("", False)]
+)
+def test_probes_are_served_apart(path: str, asks: bool) -> None:
+    """Liveness and readiness are, and nothing else."""
+    assert is_probe(path) is asks
+
+
+@pytest.mark.parametrize(
+    ("template", "route"),
+    [
+        ("/scenarios/{scenario_id:name}/stats", "/scenarios/{id}/stats"),
+        ("/relay/checks/{client:name}/{check:name}", "/relay/checks/{client}/{check}"),
+        ("/metrics", "/metrics"),
+    ],
+)
+def test_routes_are_shown_as_clients_know_them(template: str, route: str) -> None:
+    """How the router converts a segment is nobody else's business."""
+    assert route_of(template) == route
 
 
 @given(st.text(min_size=1))

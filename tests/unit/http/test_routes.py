@@ -17,6 +17,7 @@ ALLOW = {
     "/ready": {"GET", "HEAD"},
     "/scenarios": {"GET", "HEAD", "POST"},
     "/scenarios/metrics": {"GET", "HEAD"},
+    "/metrics": {"GET", "HEAD"},
     "/scenarios/x": {"GET", "HEAD", "DELETE"},
     "/scenarios/x/stats": {"GET", "HEAD"},
     "/scenarios/x/metrics": {"GET", "HEAD"},

@@ -1,0 +1,214 @@
+"""GET /metrics: the control plane about itself; with `own=1` also about its workers.
+
+Source: HTTP contract, section 15.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import falcon
+import numpy as np
+
+from common.clock import Clock
+from common.lateness import BUCKETS, quantile_secs
+from common.specs import kind_of
+from common.states import State
+from supervisor import build
+from supervisor.autostart import Readiness
+from supervisor.control_plane import ControlPlane
+from supervisor.figures import Figures
+from supervisor.http.families import Family, header, histogram_lines, single
+from supervisor.http.observe import EXPOSITION
+from supervisor.http.request_counts import RequestCounts
+from supervisor.relay.client import RelayClient
+from supervisor.settings import Settings
+
+_DURATIONS: Final = "sonda_server_request_duration_seconds"
+_QUANTILES: Final = (0.5, 0.99)
+_LOCKS: Final = (
+    "gate_buses",
+    "gate_pending",
+    "gate_subscribers",
+    "request_counters",
+    "request_histograms",
+    "scenarios",
+)
+"""Names of another implementation, in which a lock can break; here none can."""
+
+
+class ServerMetrics:
+    """The daemon's own metric families.
+
+    Args:
+        control_plane: knows the scenarios.
+        settings: limits that are shown.
+        counts: requests.
+        clock: for the time the daemon has been up, which begins now.
+        readiness: tells how far the autostart sweep is.
+        figures: tells about workers.
+        relay: asked whether it answers; None without one.
+    """
+
+    allow = ("GET", "HEAD")
+    public = False
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        settings: Settings,
+        counts: RequestCounts,
+        clock: Clock,
+        readiness: Callable[[], Readiness],
+        figures: Callable[[], Figures],
+        relay: RelayClient | None,
+    ) -> None:
+        self._control_plane = control_plane
+        self._settings = settings
+        self._counts = counts
+        self._clock = clock
+        self._readiness = readiness
+        self._figures = figures
+        self._relay = relay
+        self._started_ns = clock.monotonic_ns()
+        self._build = (build.version(), build.git_sha())
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer the twelve families, and after them our own when `own=1` is asked for."""
+        text = "".join(self._default())
+        if "own=1" in req.query_string.split("&"):
+            text += "".join(family.text() for family in self._own())
+        resp.content_type = EXPOSITION
+        resp.data = text.encode()
+
+    on_head = on_get
+
+    def _default(self) -> Iterator[str]:
+        states: Counter[State] = Counter()
+        failures: Counter[str] = Counter()
+        for scenario in self._control_plane.scenarios():
+            counters = scenario.counters()
+            states[State(counters.state)] += 1
+            failures[kind_of(scenario.entry.plan.sink)] += counters.total_sink_failures
+        for family in self._scenario_families(states):
+            yield family.text()
+        yield from self._request_families()
+        yield Family(
+            "sonda_server_sink_errors_total",
+            "counter",
+            "Sink failures of the scenarios present.",
+            ("sink_type",),
+            [((kind,), count) for kind, count in sorted(failures.items())],
+        ).text()
+        for family in self._process_families():
+            yield family.text()
+
+    def _scenario_families(self, states: Counter[State]) -> Iterator[Family]:
+        yield Family(
+            "sonda_server_active_scenarios",
+            "gauge",
+            "Scenarios that have not finished.",
+            ("state",),
+            [((state.wire,), states[state]) for state in State if state is not State.FINISHED],
+        )
+        finished = states[State.FINISHED]
+        yield single(
+            "sonda_server_scenarios_finished_total", "counter", "Finished scenarios not yet deleted.", finished
+        )
+        workers, cap = self._settings.workers, self._settings.max_scenarios
+        yield single("sonda_server_worker_threads", "gauge", "Workers that may be starting at once.", workers)
+        yield single("sonda_server_max_scenarios", "gauge", "Most scenarios there may be, 0 is unlimited.", cap)
+        ready = self._readiness()
+        started, expected = ready.autostart_started, ready.autostart_expected
+        yield single("sonda_server_autostart_started", "gauge", "Catalog files started so far.", started)
+        yield single("sonda_server_autostart_expected", "gauge", "Catalog files to be started.", expected)
+
+    def _request_families(self) -> Iterator[str]:
+        yield Family(
+            "sonda_server_requests_total",
+            "counter",
+            "Requests answered.",
+            ("route", "method", "status"),
+            [((route, method, str(status)), count) for (route, method, status), count in self._counts.statuses()],
+        ).text()
+        yield header(_DURATIONS, "histogram", "Time from the start of a request's handling to its answer.")
+        for (route, method), durations in self._counts.durations():
+            yield from histogram_lines(_DURATIONS, (("route", route), ("method", method)), durations)
+
+    def _process_families(self) -> Iterator[Family]:
+        yield Family(
+            "sonda_server_lock_recoveries_total",
+            "counter",
+            "Broken locks taken over; there are none here.",
+            ("lock",),
+            [((lock,), 0) for lock in _LOCKS],
+        )
+        up_secs = (self._clock.monotonic_ns() - self._started_ns) / 1e9
+        yield single("sonda_server_uptime_seconds", "gauge", "Time since the daemon started.", up_secs)
+        yield Family(
+            "sonda_server_build_info",
+            "gauge",
+            "Version and commit of the daemon.",
+            ("version", "git_sha"),
+            [(self._build, 1)],
+        )
+
+    def _own(self) -> Iterator[Family]:
+        figures = self._figures()
+        yield Family(
+            "sondad_worker_processes",
+            "gauge",
+            "Worker processes; a running one has a scenario, a spare one waits for it.",
+            ("state",),
+            [(("starting",), figures.starting), (("spare",), figures.spare), (("running",), figures.running)],
+        )
+        yield Family(
+            "sondad_worker_exits_total",
+            "counter",
+            "Worker processes that have ended, by how.",
+            ("reason",),
+            [((ending,), count) for ending, count in figures.endings.items()],
+        )
+        yield self._lateness()
+        slack_secs = figures.slack_ns / 1e9
+        yield single(
+            "sondad_wakeup_slack_seconds", "gauge", "How late ticks may be fired together with others.", slack_secs
+        )
+        batches = figures.totals.batches
+        yield single("sondad_batches_total", "counter", "Runs of due ticks that were fired as one.", batches)
+        yield single("sondad_pool_refills_total", "counter", "Workers started for the pool.", figures.started_total)
+        yield Family(
+            "sondad_deliveries_total",
+            "counter",
+            "What sinks were given, in one write or request each; retries are not counted.",
+            ("sink_type", "result"),
+            sorted(figures.totals.deliveries.items()),
+        )
+        yield Family(
+            "sondad_board_rows",
+            "gauge",
+            "Places for workers.",
+            ("state",),
+            [(("used",), figures.rows_used), (("free",), figures.rows_free)],
+        )
+        dropped = figures.log_lines_dropped
+        yield single("sondad_log_lines_dropped_total", "counter", "Log lines that found no room.", dropped)
+        closed = figures.stdout_closed
+        yield single("sondad_stdout_closed", "gauge", "Whether nobody reads stdout any more.", closed)
+        if self._relay is not None:
+            yield single("sondad_relay_up", "gauge", "Whether the relay answers.", self._relay.answers())
+
+    def _lateness(self) -> Family:
+        now_ns = self._clock.monotonic_ns()
+        counts = np.zeros(BUCKETS, dtype=np.uint64)
+        for scenario in self._control_plane.scenarios():
+            late = scenario.lateness(now_ns)
+            if late is not None:
+                counts += late
+        return Family(
+            "sondad_tick_lateness_seconds",
+            "gauge",
+            "How far behind their instants ticks were fired in the last full second; NaN when there were none.",
+            ("quantile",),
+            [((str(quantile),), quantile_secs(counts, quantile)) for quantile in _QUANTILES],
+        )
