@@ -1,18 +1,15 @@
-"""waitress on a bound socket, with several thread pools so that reading never queues behind waiting.
+"""waitress on a bound socket: one I/O thread, and pools of threads that call the application.
 
 ::
 
-    listening socket ──► I/O thread: accepts, reads, parses, flushes
-                           ├── control route ──► control pool: as many threads as requests may be in flight;
-                           │                     they wait for the main loop, its queue is the wait for a permit
-                           ├── /relay/…      ─► relay pool: waits for the relay, a second at most
-                           └── any other path ─► observe pool: reads shared memory, answers at once
+    listening socket ──► I/O thread: accepts, reads, parses, flushes ──► pools.py: who serves what
+                           connections.py: who may have a connection
+                           request_body.py: how much is read
 
 The I/O thread alone touches sockets and waitress's socket map. Other threads ask it by a thunk and the trigger, so the
 main loop can stop the server without racing its poll.
 """
 
-import logging
 import socket
 import threading
 import time
@@ -20,25 +17,25 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from waitress import wasyncore
-from waitress.adjustments import Adjustments
-from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
 
-from supervisor.http.paths import is_control, is_relay, raw_path
+from supervisor.http.connections import MAX_CONNECTIONS, Server
+from supervisor.http.pools import Pools
+from supervisor.http.request_body import Limits
 
-_MAX_CONNECTIONS: Final = 1024
 _IDLE_SECS: Final = 120
 """Connections without traffic are closed after this; longer than any usual scrape interval."""
 
 _MAX_HEADER_BYTES: Final = 64 * 1024
-_BODY_MARGIN_BYTES: Final = 64 * 1024
-"""Bodies a little above the limit reach the application, which answers 413 in the contract's order of checks."""
+_RECEIVE_BYTES: Final = 64 * 1024
+_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Longer answers wait for their client in a file instead of in memory."""
 
 _POLL_SECS: Final = 30.0
 """How long the I/O thread sleeps when nothing happens; it wakes by itself only to look for idle connections."""
 
+_FULL_POLL_SECS: Final = 1.0
+
 _FLUSH_POLL_SECS: Final = 0.01
-_RELAY_THREADS: Final = 2
 
 
 class HttpServer:
@@ -49,7 +46,7 @@ class HttpServer:
         listener: bound TCP socket; owned by the server from now on.
         control_threads: how many control calls run at once, the others wait.
         observe_threads: how many other requests run at once.
-        max_body_bytes: the application's own limit; much larger bodies are refused while they are read.
+        max_body_bytes: the application's own limit; more of a body is not kept.
     """
 
     def __init__(
@@ -61,20 +58,22 @@ class HttpServer:
         observe_threads: int,
         max_body_bytes: int,
     ) -> None:
-        self._pools = _Pools(control_threads, observe_threads)
+        self._pools = Pools(control_threads, observe_threads)
         self._sockets: dict[int, Any] = {}
         self._closing_at: float | None = None
-        self._server = TcpWSGIServer(
+        self._server = Server(
             app,
             self._sockets,
             dispatcher=self._pools,
-            adj=Adjustments(
+            adj=Limits(
+                max_body_bytes,
                 sockets=[listener],
                 ident="",
-                connection_limit=_MAX_CONNECTIONS,
+                connection_limit=MAX_CONNECTIONS,
                 channel_timeout=_IDLE_SECS,
                 max_request_header_size=_MAX_HEADER_BYTES,
-                max_request_body_size=max_body_bytes + _BODY_MARGIN_BYTES,
+                recv_bytes=_RECEIVE_BYTES,
+                outbuf_overflow=_ANSWER_BYTES,
                 log_socket_errors=False,
                 clear_untrusted_proxy_headers=False,
             ),
@@ -110,50 +109,16 @@ class HttpServer:
 
     def _serve(self) -> None:
         while self._closing_at is None or (self._server.active_channels and time.monotonic() < self._closing_at):
-            wasyncore.poll2(_POLL_SECS if self._closing_at is None else _FLUSH_POLL_SECS, self._sockets)
+            wasyncore.poll2(self._poll_secs(), self._sockets)
         for channel in list(self._server.active_channels.values()):
             channel.handle_close()
+
+    def _poll_secs(self) -> float:
+        if self._closing_at is not None:
+            return _FLUSH_POLL_SECS
+        return _FULL_POLL_SECS if self._server.in_connection_overflow else _POLL_SECS
 
     def _close_when_flushed(self, deadline: float) -> None:
         self._closing_at = deadline
         for channel in self._server.active_channels.values():
             channel.close_when_flushed = True
-
-
-class _Pools:
-    """waitress's task dispatcher: picks the pool by the request's path."""
-
-    def __init__(self, control_threads: int, observe_threads: int) -> None:
-        self._control = _pool(control_threads)
-        self._relay = _pool(_RELAY_THREADS)
-        self._observe = _pool(observe_threads)
-        self._all = (self._control, self._relay, self._observe)
-
-    def add_task(self, channel: Any) -> None:
-        """Queue the channel's next request; called in the I/O thread or by a pool's own threads."""
-        # A request that could not be parsed has no target.
-        target = getattr(channel.requests[0], "request_uri", "")
-        path = raw_path(target)
-        pool = self._control if is_control(path) else self._relay if is_relay(path) else self._observe
-        pool.add_task(channel)
-
-    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> None:
-        """Wait `timeout` seconds for running tasks to end; drop those still queued."""
-        deadline = time.monotonic() + timeout
-        for pool in self._all:
-            pool.set_thread_count(0)
-        for pool in self._all:
-            pool.shutdown(cancel_pending, max(deadline - time.monotonic(), 0.0))
-
-    def ended(self) -> bool:
-        """Return whether no thread is left that could touch a channel."""
-        return not any(pool.threads for pool in self._all)
-
-
-def _pool(threads: int) -> ThreadedTaskDispatcher:
-    pool = ThreadedTaskDispatcher()
-    # A queue of control calls is the wait for a permit, nothing to warn about.
-    pool.queue_logger = logging.getLogger(f"{__name__}.queue")
-    pool.queue_logger.disabled = True
-    pool.set_thread_count(threads)
-    return pool

@@ -3,7 +3,7 @@
 import re
 import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -261,21 +261,49 @@ def test_idle_and_half_open_connections_cost_nobody_else(server: LiveServer) -> 
         assert server.post_yaml(BODY).status_code == 201
 
 
-def test_connections_have_a_bound_beyond_which_clients_wait(server: LiveServer) -> None:
-    """With the bound reached a further client is neither refused nor served, until somebody leaves."""
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Room for a few thousand connections of the test's own."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    try:
-        with ExitStack() as stack:
-            taken = [stack.enter_context(RawConnection(server.port)) for _ in range(1100)]
-            wait_until(lambda: server.log_lines("reached the connection limit"), "the bound is reached")
-            late = taken[-1]
-            late.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
-            for connection in taken[:200]:
-                connection.close()
-            assert late.receive().body == b'{"status":"ok"}'
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_idle_connections_make_room_for_new_ones(many_descriptors: None, server: LiveServer) -> None:
+    """However many clients keep connections open, a new one is served at once, in the place of the longest idle."""
+    with ExitStack() as stack:
+        idle = [stack.enter_context(RawConnection(server.port)) for _ in range(1200)]
+
+        def first_has_gone() -> bool:
+            with RawConnection(server.port) as connection:
+                assert connection.ask("GET /health HTTP/1.1").status == 200
+            return idle[0].has_arrived()
+
+        wait_until(first_has_gone, "the first idle connection is closed")
+        assert idle[0].at_end()
+        assert idle[-1].ask("GET /health HTTP/1.1").status == 200
+
+
+def test_waiting_control_calls_leave_room_for_probes(many_descriptors: None, start_server: StartServer) -> None:
+    """With a thousand clients waiting for one permit, health, readiness and stats answer; then all have their turn."""
+    server = start_server("--max-inflight-requests", "1")
+    hung, watched = (row["id"] for row in server.launch(many(2)))
+    server.worker(hung).suspend()
+    with ExitStack() as stack:
+        deleting = stack.enter_context(RawConnection(server.port))
+        deleting.send(f"DELETE /scenarios/{hung} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        wait_until(lambda: server.get(f"/scenarios/{hung}/stats").status_code == 404, "the DELETE has begun")
+        waiting = [stack.enter_context(RawConnection(server.port)) for _ in range(1200)]
+        for connection in waiting:
+            connection.send(b"GET /scenarios HTTP/1.1\r\nHost: h\r\n\r\n")
+        for path in ("/health", "/ready", f"/scenarios/{watched}/stats", "/scenarios/metrics", "/metrics"):
+            with RawConnection(server.port) as probe:
+                assert probe.ask(f"GET {path} HTTP/1.1").status == 200
+        assert not any(connection.has_arrived() for connection in (deleting, *waiting))
+        assert b'"force_stopped"' in deleting.receive().body
+        for connection in waiting:
+            assert connection.receive().status == 200
 
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing(server: LiveServer) -> None:

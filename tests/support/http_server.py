@@ -1,5 +1,6 @@
 """Bare sockets against an HTTP server, for what client libraries hide: pipelining, keep-alive, half requests."""
 
+import select
 import socket
 from dataclasses import dataclass
 from types import TracebackType
@@ -57,6 +58,12 @@ class RawConnection:
             headers[name.lower()] = value.strip()
         length = 0 if without_body else int(headers.get("content-length", 0))
         return RawAnswer(int(first.split()[1]), headers, self._stream.read(length))
+
+    def has_arrived(self) -> bool:
+        """Return whether an answer, or the end, is there to be received."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(poller.poll(0))
 
     def at_end(self) -> bool:
         """Wait for the server to close; whether it did without sending more."""
