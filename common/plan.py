@@ -90,12 +90,12 @@ class ReplayRows(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag="l
     Attributes:
         severities: one byte a row, the index in `SEVERITIES`.
         messages: one a row.
-        fields: name to one value a row, where an empty text means that the row does not have the field.
+        fields: name to one value a row, None where the row does not have the field.
     """
 
     severities: bytes
     messages: tuple[str, ...]
-    fields: dict[str, tuple[str, ...]]
+    fields: dict[str, tuple[str | None, ...]]
     repeat: bool
 
 
@@ -193,6 +193,18 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     sink: SinkSpec
     on_sink_error: OnSinkError = "warn"
     gate: GatePlan | None = None
+
+
+def without_recording(plan: EntryPlan) -> EntryPlan:
+    """Return `plan` less the data of a replay, for those who do not generate."""
+    generator = plan.generator
+    if isinstance(generator, ReplayColumn):
+        generator = msgspec.structs.replace(generator, values=b"")
+    elif isinstance(generator, ReplayRows):
+        generator = msgspec.structs.replace(generator, severities=b"", messages=(), fields={})
+    else:
+        return plan
+    return msgspec.structs.replace(plan, generator=generator)
 
 
 class PlannedEntry(PlanRecord, frozen=True, kw_only=True):

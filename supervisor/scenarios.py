@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from common.board import Counters, Recent, Row
 from common.current import CurrentValues, SeriesValue
 from common.lateness import Lateness
-from common.plan import PlannedEntry
+from common.plan import PlannedEntry, without_recording
 from common.states import State
 from supervisor.control_plane import CapacityError, NameConflict, Resolution
 
@@ -59,7 +59,9 @@ class LaunchedScenario:
     def start(self, start_ns: int) -> None:
         """Note that the worker was told to start; it shows its first state a moment later."""
         self.launched_ns = start_ns
-        plan = self.entry.plan
+        # The worker has its recording, up to 64 MB of it.
+        plan = without_recording(self.entry.plan)
+        self.entry = msgspec.structs.replace(self.entry, plan=plan)
         if not plan.phase_offset_ns:
             if plan.gate is None:
                 self.first_state = State.RUNNING

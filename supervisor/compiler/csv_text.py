@@ -36,7 +36,7 @@ def read_csv(path: str, budget_bytes: int) -> bytes:
     """Return the content of a regular UTF-8 file of at most `budget_bytes`, without a byte order mark.
 
     Raises:
-        DecodeError: the file cannot be opened, is no file, is too large, or is not UTF-8 (naming the line).
+        DecodeError: the file cannot be opened, is no file, is too large, or is not UTF-8 (naming line and byte).
     """
     said = f"generator error: cannot read file {quote(clip(path))}"
     try:
@@ -61,7 +61,8 @@ def read_csv(path: str, budget_bytes: int) -> bytes:
             chunk.decode()
         except UnicodeDecodeError as exc:
             line = first_line + chunk.count(b"\n", 0, exc.start)
-            raise DecodeError(f"{said}: line {line} is not UTF-8 ({exc.reason})") from exc
+            byte = exc.start - chunk.rfind(b"\n", 0, exc.start)
+            raise DecodeError(f"{said}: line {line}, byte {byte} is not UTF-8 ({exc.reason})") from exc
     return content.removeprefix(b"\xef\xbb\xbf")
 
 

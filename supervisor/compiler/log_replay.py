@@ -17,7 +17,7 @@ from supervisor.compiler.compiled import CompiledEntry
 from supervisor.compiler.csv_text import WHITE_SPACE, counted_lines, is_header, number_parser, split_quoted
 from supervisor.compiler.kinds import LogColumns, LogCsvReplay
 from supervisor.compiler.log_events import SEVERITY_CODES
-from supervisor.compiler.replay import Budget, derived_rate
+from supervisor.compiler.replay import Budget, derived_rate, naming_file
 from supervisor.compiler.replay_rate import Timestamps, check_timescale
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class _Rows:
         self._default = SEVERITY_CODES[default_severity]
         self._severities = bytearray()
         self._messages: list[str] = []
-        self._fields: dict[str, list[str]] = {title: [] for _, title in roles.fields}
+        self._fields: dict[str, list[str | None]] = {title: [] for _, title in roles.fields}
         self.defaulted = 0
 
     def add(self, cells: list[str]) -> None:
@@ -77,7 +77,7 @@ class _Rows:
         self._severities.append(self._severity(cells))
         self._messages.append(_cell(cells, self._roles.message))
         for values in self._fields.values():
-            values.append("")
+            values.append(None)
         for index, title in self._roles.fields:
             value = _cell(cells, index).strip(WHITE_SPACE)
             if value:
@@ -113,6 +113,13 @@ def replay_rows(
     """
     check_timescale("log_csv_replay", spec.timescale)
     content = budget.read(spec.file, allowed_paths)
+    with naming_file(spec.file):
+        return _replay_content(entry, spec, content, budget)
+
+
+def _replay_content(
+    entry: CompiledEntry, spec: LogCsvReplay, content: bytes, budget: Budget
+) -> tuple[CompiledEntry, ReplayRows]:
     if len(content) > MAX_LOG_BYTES:
         raise DecodeError(
             f"log_csv_replay: file {quote(clip(spec.file))} has {len(content)} bytes; at most {MAX_LOG_BYTES} may be "

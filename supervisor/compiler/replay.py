@@ -7,7 +7,8 @@ Source: generators contract, section 6.
 import logging
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -68,6 +69,18 @@ class Budget:
             )
 
 
+@contextmanager
+def naming_file(path: str) -> Iterator[None]:
+    """Let a DecodeError say which file it is about, behind a text that does not."""
+    try:
+        yield
+    except DecodeError as exc:
+        shown = quote(clip(path))
+        if shown in str(exc):
+            raise
+        raise DecodeError(f"{exc} (file {shown})", exc.status) from exc
+
+
 class _Samples:
     """The samples of one column; the first fault in it is kept, to be reported when its turn comes."""
 
@@ -122,6 +135,13 @@ def replay_columns(
     check_columns(spec)
     check_timescale("csv_replay", spec.timescale)
     content = budget.read(spec.file, allowed_paths)
+    with naming_file(spec.file):
+        return _replay_content(entry, spec, content, budget)
+
+
+def _replay_content(
+    entry: CompiledEntry, spec: CsvReplay, content: bytes, budget: Budget
+) -> list[tuple[CompiledEntry, ReplayColumn]]:
     lines = counted_lines(spec.file, content)
     first = next(lines, None)
     if first is None:

@@ -41,7 +41,7 @@ class File:
         status, detail = refusal_of(self.body(text, fields, **spec))
         assert status == 422
         assert detail.startswith(RUNTIME)
-        return detail.removeprefix(RUNTIME)
+        return detail.removeprefix(RUNTIME).removesuffix(f' (file "{self.path}")')
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_files_that_cannot_be_read(csv: File, tmp_path: Path) -> None:
     assert fault(tmp_path) == f'generator error: cannot read file "{tmp_path}": it is not a regular file'
     assert fault(pipe) == f'generator error: cannot read file "{pipe}": it is not a regular file'
     assert csv.fault(b"t,v\n0,1\n1,\xff\n") == (
-        f'generator error: cannot read file "{csv.path}": line 3 is not UTF-8 (invalid start byte)'
+        f'generator error: cannot read file "{csv.path}": line 3, byte 3 is not UTF-8 (invalid start byte)'
     )
     assert csv.fault("t,v\n0,1\n1," + "1" * 70_000) == (
         f'generator error: cannot read file "{csv.path}": line 3 has more than 65536 characters'
@@ -427,7 +427,7 @@ def test_log_rows(csv: File) -> None:
     assert rate == 0.3333333333333333
     assert list(rows.severities) == [3, 5, 2, 2]
     assert rows.messages == (" a, b ", "c", "d", "")
-    assert rows.fields == {" user ": ("ann", "", "", "bob"), "x": ("1", "", "", "2")}
+    assert rows.fields == {" user ": ("ann", None, None, "bob"), "x": ("1", None, None, "2")}
     assert not rows.repeat
 
 

@@ -2,12 +2,14 @@
 
 import threading
 
+import msgspec
 import numpy as np
 import pytest
 
 from common.board import Board, Counters, WorkerBoard
 from common.current import CurrentValues
 from common.lateness import BUCKETS, Lateness
+from common.plan import ReplayColumn, ReplayRows
 from common.states import State
 from supervisor.control_plane import CapacityError, NameConflict
 from supervisor.scenarios import LaunchedScenario, ScenarioMap
@@ -57,6 +59,28 @@ def test_a_started_scenario_with_offset_is_pending(board: Board) -> None:
     worker.row.publish(Counters(state=State.RUNNING, state_since_ns=300))
     assert scenario.counters().state == State.RUNNING
     assert scenario.counters().state_since_ns == 300
+
+
+@pytest.mark.parametrize(
+    "recording",
+    [
+        ReplayColumn(values=b"8 bytes.", repeat=True),
+        ReplayRows(severities=b"1", messages=("m",), fields={"f": ("v",)}, repeat=True),
+    ],
+)
+def test_a_started_scenario_lets_go_of_its_recording(board: Board, recording: ReplayColumn | ReplayRows) -> None:
+    """Until the start the data is there to be sent, again if need be; then only the worker has it."""
+    scenario = _scenario(generator=recording, labels={"a": "b"})
+    assert scenario.entry.plan.generator == recording
+    _started(board, scenario)
+    left = scenario.entry.plan
+    assert left.labels == {"a": "b"}
+    assert type(left.generator) is type(recording)
+    assert len(msgspec.msgpack.encode(left.generator)) < len(msgspec.msgpack.encode(recording))
+    assert left.generator in (
+        ReplayColumn(values=b"", repeat=True),
+        ReplayRows(severities=b"", messages=(), fields={}, repeat=True),
+    )
 
 
 def test_counters_come_from_the_board(board: Board) -> None:
