@@ -116,12 +116,13 @@ log_templates = st.builds(
 
 @st.composite
 def replayed_rows(draw: st.DrawFn) -> ReplayRows:
-    """Rows of a log file, some fields empty."""
+    """Rows of a log file, some without some field."""
     count = draw(st.integers(1, 6))
     column = st.lists(texts, min_size=count, max_size=count).map(tuple)
+    cells = st.lists(st.none() | texts, min_size=count, max_size=count).map(tuple)
     return ReplayRows(
         severities=bytes(draw(st.lists(st.integers(0, 5), min_size=count, max_size=count))),
         messages=draw(column),
-        fields=draw(st.dictionaries(_pool_names, column, max_size=3)),
+        fields=draw(st.dictionaries(_pool_names, cells, max_size=3)),
         repeat=draw(st.booleans()),
     )

@@ -112,8 +112,9 @@ def log_event(plan: EntryPlan, tick: int, choices: list[int]) -> tuple[str, str,
     source = plan.generator
     if isinstance(source, ReplayRows):
         row = choices[0]
-        fields = {name: values[row] for name, values in sorted(source.fields.items()) if values[row]}
-        return SEVERITIES[source.severities[row]], source.messages[row], fields
+        columns = sorted(source.fields.items())
+        present = {name: value for name, values in columns if (value := values[row]) is not None}
+        return SEVERITIES[source.severities[row]], source.messages[row], present
     assert isinstance(source, LogTemplate)
     if not source.templates:
         return "info", "", {}

@@ -141,9 +141,8 @@ def _members(rows: ReplayRows, escape: Escape) -> Iterator[str]:
     columns = sorted(rows.fields.items())
     keys = [f'"{escape(name)}":"' for name, _ in columns]
     for row in range(len(rows.messages)):
-        yield ",".join(
-            f'{key}{escape(values[row])}"' for key, (_, values) in zip(keys, columns, strict=True) if values[row]
-        )
+        cells = [(key, values[row]) for key, (_, values) in zip(keys, columns, strict=True)]
+        yield ",".join(f'{key}{escape(value)}"' for key, value in cells if value is not None)
 
 
 class _Column:

@@ -44,6 +44,12 @@ def test_json_example_of_the_contract() -> None:
     assert lines_of(row, JsonLines(), labels={"site": "gru1"}) == [line]
 
 
+def test_an_empty_field_is_there_and_an_absent_one_is_not() -> None:
+    """They are different things."""
+    row = ReplayRows(severities=b"\2", messages=("m",), fields={"a": ("",), "b": (None,)}, repeat=True)
+    assert lines_of(row, JsonLines())[0].endswith('"fields":{"a":""}}\n')
+
+
 def test_syslog_example_of_the_contract() -> None:
     """The contract's example line, byte for byte."""
     row = one_row("warn", "disk slow", dev="sdb")
