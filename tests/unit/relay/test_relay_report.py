@@ -1,7 +1,6 @@
 """`read_report` against an independent model of the contract's decision table."""
 
 import json
-import math
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from supervisor.relay.answer import RefusedError
 from supervisor.relay.report import Report, read_report
 from supervisor.relay.request import Request
+from tests.support.update_model import bodies, queries, verdict
 
-SHAPE = "metrics must contain an object with name, type and value"
 JSON_HEADERS = {"content-type": ["application/json"]}
 
 
@@ -24,108 +23,6 @@ def post(body: bytes, query: str = "", headers: dict[str, list[str]] | None = No
         return read_report(request, query)
     except RefusedError as refused:
         return refused
-
-
-class RefusalError(Exception):
-    """The model's verdict."""
-
-
-def fits(kind: str, value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    match kind:
-        case "String":
-            return isinstance(value, str)
-        case "Boolean":
-            return isinstance(value, bool)
-        case "Float":
-            try:
-                return number and math.isfinite(float(value))
-            except OverflowError:
-                return False
-        case _:
-            if isinstance(value, float):
-                return math.isfinite(value) and value == int(value) and -(2**53) <= value <= 2**53
-            return number and -(2**63) <= value <= 2**63 - 1
-
-
-def model(body: Any, query: dict[str, str]) -> str:
-    """Return the status that the update reports; raises the contract's (code, message). Written from the table."""
-    if not isinstance(body, dict):
-        raise RefusalError("InvalidArgument", "body must be a JSON object")
-    for name in ("status", "metrics", "message"):
-        if name in body and name in query:
-            raise RefusalError("InvalidArgument", f"duplicate parameter: {name}")
-    merged = {**body, **query}
-    for name in ("status", "metrics"):
-        value = merged.get(name)
-        if value is None or (isinstance(value, (bool, int, float, str)) and not value):
-            raise RefusalError("MissingParameter", f'"{name}" is a required parameter')
-    if merged["status"] not in ("ok", "warn", "error"):
-        raise RefusalError("InvalidArgument", "status must be one of: ok,warn,error")
-    metrics = merged["metrics"] if isinstance(merged["metrics"], list) else [merged["metrics"]]
-    for metric in metrics:
-        whole = isinstance(metric, dict) and {"name", "type", "value"} <= set(metric)
-        if not whole or not isinstance(metric["name"], str) or not metric["name"]:
-            raise RefusalError("InvalidArgument", SHAPE)
-        if metric["type"] not in ("String", "Integer", "Boolean", "Float"):
-            raise RefusalError("InvalidArgument", SHAPE)
-    for metric in metrics:
-        if not fits(metric["type"], metric["value"]):
-            name = metric["name"][:128]
-            raise RefusalError(
-                "InvalidArgument", f"value of metric {name} does not correspond to type {metric['type']}"
-            )
-    if merged.get("message") is not None and not isinstance(merged["message"], str):
-        raise RefusalError("InvalidArgument", '"message" must be a string')
-    return str(merged["status"])
-
-
-def verdict(body: Any, query: dict[str, str]) -> str | tuple[str, str]:
-    """Return the status, or the code and the message of the refusal."""
-    try:
-        return model(body, query)
-    except RefusalError as refusal:
-        return refusal.args[0], refusal.args[1]
-
-
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-3, 3)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from([0, -0.0, 2**53, 2.0**53, 2.0**53 + 2, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**30, 10**400])
-    | texts
-    | st.sampled_from(["ok", "warn", "error", "", "0", "5", "String", "Integer", "Boolean", "Float"])
-)
-anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3))
-metric = st.fixed_dictionaries(
-    {},
-    optional={
-        "name": st.sampled_from(["urn:a", "urn:b", ""]) | anything,
-        "type": st.sampled_from(["String", "Integer", "Boolean", "Float"]) | anything,
-        "value": anything,
-        "data": anything,
-    },
-)
-good_metric = st.fixed_dictionaries(
-    {"name": st.just("urn:a"), "type": st.sampled_from(["String", "Integer", "Boolean", "Float"]), "value": scalars}
-)
-metrics_value = metric | good_metric | st.lists(metric | good_metric | anything, max_size=3) | anything
-bodies = (
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "status": st.sampled_from(["ok", "warn", "error"]) | anything,
-            "metrics": metrics_value,
-            "message": texts | anything,
-            "client": anything,
-        },
-    )
-    | anything
-)
-queries = st.dictionaries(st.sampled_from(["status", "metrics", "message", "zone"]), texts, max_size=2)
 
 
 @settings(max_examples=500, deadline=None)
