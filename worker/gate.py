@@ -50,21 +50,19 @@ class Gate:
 
     Attributes:
         state: the newest of the states that `hear` returned.
-        deadline_ns: when to call `hear` again although nothing was heard.
+        deadline_ns: when to call `hear` again although it would say the same.
+        heard: what `hear` was told last.
+        emitting: whether ticks may be fired now; not while a close edge waits for its end.
     """
 
     def __init__(self, plan: GatePlan) -> None:
         self.state = State.PENDING
         self.deadline_ns = NEVER_NS
+        self.heard: Signal | None = None
+        self.emitting = False
         self._open_delay_ns = plan.open_delay_ns
         self._close_delay_ns = plan.close_delay_ns
         self._emits_unresolved = plan.if_unresolved == "open"
-        self._begun = False
-
-    @property
-    def emitting(self) -> bool:
-        """Whether ticks may be fired now; not while a close edge waits for its end."""
-        return self.emits_in(self.state) and self.deadline_ns == NEVER_NS
 
     def emits_in(self, state: State) -> bool:
         """Return whether ticks are fired in `state`."""
@@ -75,7 +73,13 @@ class Gate:
 
         The first call is at the entry's own start: a gate that is open by then opens without delay.
         """
-        first, self._begun = not self._begun, True
+        first = self.heard is None
+        self.heard = signal
+        entered = self._decide(now_ns, signal, first=first)
+        self.emitting = self.emits_in(self.state) and self.deadline_ns == NEVER_NS
+        return entered
+
+    def _decide(self, now_ns: int, signal: Signal, *, first: bool) -> tuple[State, ...]:
         match signal:
             case Signal.GONE:
                 return self._enter(State.FINISHED)

@@ -225,8 +225,11 @@ class Runner:
         upstream, plan = self._links.upstream, self._plan.gate
         assert plan is not None  # noqa: S101 - there is a gate
         while True:
+            signal = upstream.signal(plan)
+            if signal is gate.heard and now_ns < gate.deadline_ns and not upstream.has_news:
+                return
             was_emitting = gate.emitting
-            for state in gate.hear(now_ns, upstream.signal(plan)):
+            for state in gate.hear(now_ns, signal):
                 self._pass_through(gate, state)
             if gate.emitting and not was_emitting:
                 schedule.begin_segment(now_ns - start_ns)

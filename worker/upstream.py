@@ -22,6 +22,7 @@ class Upstream:
         self._board_descriptor = board_descriptor
         self._news: deque[int | None] = deque()
         self._cell: GateCell | None = None
+        self._value: float | None = None
         self._verdict = Signal.SILENT
 
     @property
@@ -42,13 +43,14 @@ class Upstream:
         if self._news:
             row = self._news.popleft()
             self._cell = None if row is None else GateCell(self._board_descriptor, row)
-            self._verdict = Signal.SILENT
+            self._value, self._verdict = None, Signal.SILENT
             if row is None:
                 return Signal.GONE if plan.scenario_name is None else Signal.ABSENT
         if self._cell is None:
             return Signal.ABSENT
         value = self._cell.newest()
         # A row without a value that had one before is being given to somebody else, and the loss is on its way.
-        if value is not None:
+        if value != self._value and value is not None:
+            self._value = value
             self._verdict = Signal.OPEN if is_open(plan.op, value, plan.value) else Signal.CLOSED
         return self._verdict
