@@ -3,6 +3,7 @@
 Floats stay floats (`10.0`), NaN and infinities become null. Source: HTTP contract, sections 7.8 and 9 to 12.
 """
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -60,8 +61,21 @@ class DetailStats(msgspec.Struct, frozen=True):
     degraded: bool
 
 
+class PendingRef(msgspec.Struct, frozen=True):
+    """What a gate across bodies waits for; `registered_at` is RFC 3339 in UTC, when it was first waited for."""
+
+    scenario_name: str
+    entry_id: str
+    if_unresolved: str
+    registered_at: str
+    attempts: int
+
+
 class Detail(msgspec.Struct, frozen=True):
-    """One scenario; `exit_reason` is there only when its worker ended abnormally."""
+    """One scenario.
+
+    `pending_ref` is there only while the state is unresolved, `exit_reason` only when its worker ended abnormally.
+    """
 
     id: str
     name: str
@@ -70,6 +84,7 @@ class Detail(msgspec.Struct, frozen=True):
     degraded: bool
     config: dict[str, Any]
     stats: DetailStats
+    pending_ref: PendingRef | msgspec.UnsetType = msgspec.UNSET
     exit_reason: str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -91,7 +106,7 @@ class Stats(msgspec.Struct, frozen=True):
     last_successful_write_at: int | None
     degraded: bool
     current_state_secs: float
-    cumulative_resolution_attempts: int = 0
+    cumulative_resolution_attempts: int
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -102,6 +117,14 @@ class Deleted(msgspec.Struct, frozen=True):
     total_events: int
 
 
+class UnresolvedRef(msgspec.Struct, frozen=True):
+    """A gate of a posted body whose upstream in another body does not run."""
+
+    scenario_name: str
+    entry_id: str
+    referenced_by: str
+
+
 def launched(scenario: Scenario) -> Launched:
     """Return id, name and live state of `scenario`."""
     return Launched(scenario.id, scenario.entry.plan.name, _state(scenario.counters()))
@@ -110,7 +133,7 @@ def launched(scenario: Scenario) -> Launched:
 def launch_answer(scenarios: list[Scenario], warnings: list[str]) -> Launched | LaunchedList:
     """Return the flat body for one scenario, the list for several; without warnings the key is absent."""
     shown = warnings or msgspec.UNSET
-    rows = [launched(scenario) for scenario in scenarios]
+    rows = [Launched(scenario.id, scenario.entry.plan.name, scenario.first_state.wire) for scenario in scenarios]
     if len(rows) == 1:
         return msgspec.structs.replace(rows[0], warnings=shown)
     return LaunchedList(rows, shown)
@@ -156,13 +179,14 @@ def detail(scenario: Scenario, now_ns: int, wall_ns: int) -> Detail:
             last_successful_write_at=counters.last_successful_write_at or None,
             degraded=degraded,
         ),
+        pending_ref=_pending_ref(scenario) if counters.state == State.UNRESOLVED else msgspec.UNSET,
         exit_reason=scenario.exit_reason or msgspec.UNSET,
     )
 
 
 def stats(scenario: Scenario, now_ns: int, wall_ns: int) -> Stats:
     """Return the live telemetry of `scenario`; arguments as `listed`."""
-    counters = scenario.counters()
+    counters, resolution = scenario.counters(), scenario.resolution
     return Stats(
         total_events=counters.total_events,
         current_rate=counters.current_rate,
@@ -179,6 +203,21 @@ def stats(scenario: Scenario, now_ns: int, wall_ns: int) -> Stats:
         last_successful_write_at=counters.last_successful_write_at or None,
         degraded=_degraded(counters, wall_ns),
         current_state_secs=_seconds(now_ns - (counters.state_since_ns or scenario.launched_ns)),
+        cumulative_resolution_attempts=resolution.attempts if resolution else 0,
+    )
+
+
+def _pending_ref(scenario: Scenario) -> PendingRef | msgspec.UnsetType:
+    gate, resolution = scenario.entry.plan.gate, scenario.resolution
+    if gate is None or gate.scenario_name is None or resolution is None:
+        return msgspec.UNSET
+    registered_at = datetime.fromtimestamp(resolution.registered_at_ns / 1e9, UTC)
+    return PendingRef(
+        scenario_name=gate.scenario_name,
+        entry_id=gate.ref,
+        if_unresolved=gate.if_unresolved,
+        registered_at=registered_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        attempts=resolution.attempts,
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from common.errors import CompileError, SondadError
 from common.states import State
 from supervisor.control_plane import CallTimeoutError, CapacityError, LaunchError, NameConflict, Scenario
-from supervisor.http.answers import Launched, launched
+from supervisor.http.answers import Launched, UnresolvedRef, launched
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,18 @@ class UnknownScenario(SondadError):  # noqa: N818 - named like its meaning
 
 class BadQuery(SondadError):  # noqa: N818 - named like its meaning
     """A query parameter that cannot be used; the text names it."""
+
+
+class UnresolvedReferences(SondadError):  # noqa: N818 - named like its meaning
+    """A body that was to be launched only with every gate connected.
+
+    Attributes:
+        references: the gates that would have to wait.
+    """
+
+    def __init__(self, references: list[UnresolvedRef]) -> None:
+        super().__init__(f"{len(references)} gates watch entries that do not run")
+        self.references = references
 
 
 class BodyTooLarge(SondadError):  # noqa: N818 - named like its status
@@ -63,6 +75,13 @@ class Envelope(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Unresolved(msgspec.Struct, frozen=True):
+    """The body of a 422 that was asked for."""
+
+    error: str
+    unresolved_refs: list[UnresolvedRef]
+
+
 class Capacity(msgspec.Struct, frozen=True):
     """The body of a 429."""
 
@@ -86,6 +105,8 @@ def answer_of(error: Exception) -> Answer:
             return Answer(422, Envelope("unprocessable_entity", _encodable(error.detail)))
         case CompileError():
             return Answer(400, Envelope("bad_request", _encodable(error.detail)))
+        case UnresolvedReferences():
+            return Answer(422, Unresolved("unresolved_refs", error.references))
         case BadQuery():
             return Answer(400, Envelope("bad_request", str(error)))
         case Unauthorized():

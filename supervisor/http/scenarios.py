@@ -14,8 +14,8 @@ from common.errors import CompileError
 from common.logs import fields
 from supervisor.compiler import Body, Compiled
 from supervisor.control_plane import ControlPlane
-from supervisor.http.answers import Deleted, ScenarioList, detail, launch_answer, listed
-from supervisor.http.errors import UnknownScenario
+from supervisor.http.answers import Deleted, ScenarioList, UnresolvedRef, detail, launch_answer, listed
+from supervisor.http.errors import UnknownScenario, UnresolvedReferences
 from supervisor.intake import Intake
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,8 @@ class ScenarioCollection:
         # Compiling is bounded by the body's size and cannot be interrupted; what it took is missing for the launch.
         deadline_ns = self._clock.monotonic_ns() + round(self._timeout_secs * 1e9)
         compiled = self._compile(req.bounded_stream.read(), _form(req.content_type))
+        if "validate=strict" in req.query_string.split("&"):
+            self._check_references(compiled)
         launched = self._intake.launch(compiled, _ORIGIN, deadline_ns)
         resp.status = falcon.HTTP_CREATED
         resp.content_type = falcon.MEDIA_JSON
@@ -68,6 +70,23 @@ class ScenarioCollection:
         except CompileError as exc:
             logger.warning("%s: invalid request body", _ORIGIN, extra=fields(origin=_ORIGIN, error=exc.detail))
             raise
+
+    def _check_references(self, compiled: Compiled) -> None:
+        """Refuse a body with a gate that would have to wait. Source: HTTP contract, section 7.4."""
+        clauses = [(entry.id or "", entry.while_) for entry in compiled.entries if entry.while_ is not None]
+        references = [
+            UnresolvedRef(clause.scenario_name, clause.ref, entry_id)
+            for entry_id, clause in clauses
+            if clause.scenario_name not in (None, compiled.scenario_name)
+            and not self._control_plane.is_published(clause.scenario_name, clause.ref)
+        ]
+        if references:
+            logger.warning(
+                "%s?validate=strict: rejecting body with unresolved refs",
+                _ORIGIN,
+                extra=fields(count=len(references), origin=_ORIGIN),
+            )
+            raise UnresolvedReferences(references)
 
 
 class ScenarioItem:
