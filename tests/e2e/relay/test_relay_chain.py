@@ -1,5 +1,6 @@
 """Two relays, child and parent, and every way in which the parent can fail."""
 
+import itertools
 import json
 import random
 import socket
@@ -295,5 +296,47 @@ def test_https_is_verified_against_the_configured_authority(tmp_path: Path) -> N
             assert child.admin("POST", "/state?action=reload").status == 202
             wait_until(lambda: drained(child), "the update is forwarded")
             order_is_kept(parent.received, {"c0": [1]})
+    finally:
+        parent.close()
+
+
+def test_only_transitions_are_forwarded(tmp_path: Path) -> None:
+    """With `forward: transitions` an update of equal status stays here, over a restart too; every change goes up."""
+    parent = ScriptedParent(lambda _: reply(202))
+    config = child_config(f"http://127.0.0.1:{parent.port}", upstream="forward: transitions, heartbeat: 1h")
+    try:
+        with live(tmp_path / "child", config) as child:
+            for message, status in enumerate(("ok", "ok", "warn", "warn", "ok", "ok")):
+                body = {"status": status, "message": str(message), "metrics": []}
+                assert child.post("agent", "c0", json.dumps(body).encode()).status == 202
+                if message == 3:
+                    wait_until(lambda: drained(child), "the spool is empty")
+                    child.kill()
+                    child.start()
+            assert child.post("agent", "c1", update(1)).status == 202
+            wait_until(lambda: drained(child), "the spool is empty")
+            order_is_kept(parent.received, {"c0": [0, 2, 4], "c1": [1]})
+            assert (child.check("agent", "c0")["message"], child.check("agent", "c0")["updates"]) == ("5", 6)
+    finally:
+        parent.close()
+
+
+def test_the_latest_state_is_refreshed_each_heartbeat(tmp_path: Path) -> None:
+    """With `forward: transitions` an update of equal status goes up when the last one sent is older than that."""
+    parent = ScriptedParent(lambda _: reply(202))
+    config = child_config(f"http://127.0.0.1:{parent.port}", upstream="forward: transitions, heartbeat: 1s")
+    posted = 0
+
+    def refreshed() -> bool:
+        nonlocal posted
+        posted += 1
+        assert child.post("agent", "c0", update(posted)).status == 202
+        return len(parent.received) == 3
+
+    try:
+        with live(tmp_path / "child", config) as child:
+            wait_until(refreshed, "the state is refreshed twice")
+        accepted_ms = [int(headers["X-Relay-Time"]) for _, _, headers in parent.received]
+        assert all(later - earlier >= 1000 for earlier, later in itertools.pairwise(accepted_ms))
     finally:
         parent.close()

@@ -17,6 +17,7 @@ from tests.support.polling import wait_until
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: peers run under other user ids")
 
 STRANGER = 65533
+SLICE = f"relay-test-{os.getpid()}.slice"
 REQUEST = (
     b"POST /checks/123 HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
 )
@@ -58,6 +59,8 @@ def serve(root: Path) -> Iterator[LiveRelay]:
         f'cgroup: {{cgroup: "/", {check}}}\n'
         f'othercgroup: {{cgroup: "/no/such", {check}}}\n'
         f'unit: {{unit: "no-such-*.service", {check}}}\n'
+        f'backup: {{unit: "relay-test-*.service", {check}}}\n'
+        f'slice: {{cgroup: "/{SLICE}", {check}}}\n'
         f'pidfile: {{pidfile: "{root}/agent.pid", mode: "0666", {check}}}\n'
         f'both: {{uid: 0, pidfile: "{root}/none.pid", {check}}}'
     )
@@ -65,10 +68,37 @@ def serve(root: Path) -> Iterator[LiveRelay]:
         yield started
 
 
-def post_as(path: str, uid: int, gid: int = 0, groups: tuple[int, ...] = (), then: str = "same") -> bytes:
+def post_as(
+    path: str, uid: int, gid: int = 0, groups: tuple[int, ...] = (), then: str = "same", cgroup: Path | None = None
+) -> bytes:
     """Post a check update from a process of other ids; `then` is the uid it takes after connecting."""
     arguments = [sys.executable, "-c", CONNECT, path, str(uid), str(gid), repr(list(groups)), then]
+    if cgroup is not None:
+        # A shell that moves itself, as the service manager does before it runs a unit.
+        arguments = ["/bin/sh", "-c", 'echo 0 > "$0" && exec "$@"', str(cgroup / "cgroup.procs"), *arguments]
     return subprocess.run(arguments, input=REQUEST, capture_output=True, check=True, timeout=20).stdout
+
+
+@pytest.fixture
+def unit_cgroup() -> Iterator[Path]:
+    """A control group inside that of a service inside that of a slice, as systemd would make them."""
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    roots = [fields[4] for fields in mounts if fields[fields.index("-") + 1] == "cgroup2"]
+    if not roots:
+        pytest.skip("no unified control group hierarchy is mounted")
+    folders = [Path(roots[0], SLICE)]
+    folders += [folders[0] / "relay-test-7.service", folders[0] / "relay-test-7.service" / "worker"]
+    try:
+        for folder in folders:
+            try:
+                folder.mkdir()
+            except OSError as error:
+                pytest.skip(f"control groups cannot be made here: {error}")
+        yield folders[-1]
+    finally:
+        for folder in reversed(folders):
+            if folder.exists():
+                folder.rmdir()
 
 
 def test_another_user_is_refused_on_a_world_writable_socket(relay: LiveRelay) -> None:
@@ -125,6 +155,22 @@ def test_a_peer_of_many_groups_is_recognised(relay: LiveRelay) -> None:
 def test_executable_cgroup_and_unit(relay: LiveRelay, client: str, status: int) -> None:
     """What /proc says about the living peer has to match."""
     assert request(relay.sock(client), "POST", "/checks/123", BODY).status == status
+
+
+def test_a_process_of_the_unit_is_accepted(relay: LiveRelay, unit_cgroup: Path) -> None:
+    """Below the unit's control group counts; beside it, or above it, does not."""
+    assert post_as(relay.sock("backup"), 0, cgroup=unit_cgroup).startswith(b"HTTP/1.1 202 ")
+    assert post_as(relay.sock("backup"), 0, cgroup=unit_cgroup.parent).startswith(b"HTTP/1.1 202 ")
+    assert post_as(relay.sock("backup"), 0, cgroup=unit_cgroup.parent.parent).startswith(b"HTTP/1.1 403 ")
+    assert post_as(relay.sock("backup"), 0).startswith(b"HTTP/1.1 403 ")
+    assert relay.metric('sondad_relay_denied_total{client="backup",reason="unit"}') == "2"
+    assert post_as(relay.sock("unit"), 0, cgroup=unit_cgroup).startswith(b"HTTP/1.1 403 ")
+
+
+def test_a_process_below_the_control_group_is_accepted(relay: LiveRelay, unit_cgroup: Path) -> None:
+    """The path is compared by whole components."""
+    assert post_as(relay.sock("slice"), 0, cgroup=unit_cgroup).startswith(b"HTTP/1.1 202 ")
+    assert post_as(relay.sock("slice"), 0).startswith(b"HTTP/1.1 403 ")
 
 
 def test_all_attributes_must_match(relay: LiveRelay) -> None:
