@@ -5,9 +5,10 @@ Only `child`, `client` and `routes` are for the control plane's process: they st
 
 ::
 
-    agents ──Unix sockets──► main thread: epoll loop ──► checks (pure) ──► ledger ══batch══► committer thread: SQLite
-    notify, admin ─────────►        │    ▲                                   ▲                        │ committed: 202
-                                    │    └──────────── answers ──────────────┼────────────────────────┘
+    agents ──Unix sockets──► main thread: epoll loop ──► checks (pure) ──► ledger ══group══► SQLite ──durable──► answers
+    notify, admin ─────────►        │                                         │
+                                    │                                         └──► committer thread: the same while the
+                                    │                                              disk is slow, and checkpoints
                                     ├──► request workers: large bodies, admin listings (read only)
                                     └──► sender threads: one upstream request each; results come back to the loop
 
