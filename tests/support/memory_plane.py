@@ -12,6 +12,7 @@ from common.current import CurrentValues
 from common.plan import Plan
 from common.states import State
 from supervisor.control_plane import Scenario, StopResult
+from supervisor.gates import Gates
 from supervisor.scenarios import LaunchedScenario, ScenarioMap
 
 
@@ -22,14 +23,17 @@ class MemoryControlPlane:
         rows: by scenario id, what a worker would write.
         launch_error: raised by the next launches, when set.
         stop_status: what stopping says.
+        wall_ns: when gates are wired and lose their upstreams.
     """
 
     def __init__(self, capacity: int = 0, launched_ns: int = 0) -> None:
         self.rows: dict[str, Row] = {}
         self.launch_error: Exception | None = None
         self.stop_status: Literal["stopped", "force_stopped"] = "stopped"
+        self.wall_ns = 0
         self._launched_ns = launched_ns
         self._map = ScenarioMap(capacity)
+        self._gates = Gates()
         self._board = Board(256)
 
     def scenarios(self) -> Sequence[Scenario]:
@@ -51,16 +55,20 @@ class MemoryControlPlane:
             LaunchedScenario(str(uuid.uuid4()), entry, plan.scenario_name, self._launched_ns) for entry in plan.entries
         ]
         self._map.reserve(launched)
+        self._gates.add(launched, self.wall_ns)
         for scenario in launched:
             row = self._board.row(len(self.rows))
             self.rows[scenario.id] = row
             scenario.attach(row)
             scenario.start(self._launched_ns)
         self._map.add(launched)
+        self._gates.resolve()
         return list(launched)
 
     def stop(self, scenario_id: str, timeout_secs: float) -> StopResult | None:
         scenario = self._map.remove(scenario_id)
+        if scenario is not None:
+            self._gates.remove(scenario, self.wall_ns)
         return scenario and StopResult(self.stop_status, scenario.counters().total_events)
 
     def emit(
