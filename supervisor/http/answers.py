@@ -109,6 +109,15 @@ class Stats(msgspec.Struct, frozen=True):
     cumulative_resolution_attempts: int
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """What POST /events answers; the latency is that from encoding to the destination's word."""
+
+    sent: bool
+    signal_type: str
+    latency_ms: int
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
 class Deleted(msgspec.Struct, frozen=True):
     """What DELETE answers."""
 

@@ -10,23 +10,27 @@ import falcon
 
 from common.clock import Clock, SystemClock
 from supervisor.autostart import NOT_CONFIGURED, Readiness
+from supervisor.compiler.schema import scenario_schema
 from supervisor.control_plane import ControlPlane
 from supervisor.figures import Figures
 from supervisor.http.admission import Admission
 from supervisor.http.aggregate import AggregateMetrics
+from supervisor.http.documents import Document
 from supervisor.http.errors import handle_error
 from supervisor.http.health import Health, Ready
 from supervisor.http.observe import ScenarioMetrics, ScenarioStats
+from supervisor.http.openapi import openapi
 from supervisor.http.own_metrics import ServerMetrics
 from supervisor.http.paths import NameConverter
 from supervisor.http.request_counts import CountRequests, RequestCounts
 from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
 from supervisor.intake import Intake
-from supervisor.relay import routes
 from supervisor.relay.client import RelayClient
+from supervisor.relay.routes import routes as relay_routes
 from supervisor.settings import Settings
 
 _CLOCK: Final = SystemClock()
+_DESCRIPTION: Final = "/openapi.json"
 
 
 def build_app(
@@ -60,14 +64,20 @@ def build_app(
     intake = Intake(control_plane, settings, clock)
     timeout_secs = settings.request_timeout_secs
     item = "/scenarios/{scenario_id:name}"
-    app.add_route("/health", Health())
-    app.add_route("/ready", Ready(readiness))
-    app.add_route("/scenarios", ScenarioCollection(control_plane, intake, clock, timeout_secs))
-    app.add_route("/scenarios/metrics", AggregateMetrics(control_plane))
-    app.add_route(item, ScenarioItem(control_plane, clock, timeout_secs))
-    app.add_route(f"{item}/stats", ScenarioStats(control_plane, clock))
-    app.add_route(f"{item}/metrics", ScenarioMetrics(control_plane))
-    app.add_route("/metrics", ServerMetrics(control_plane, settings, counts, clock, readiness, figures, relay))
-    for path, resource in [] if relay is None else routes.routes(relay):
+    own_metrics = ServerMetrics(control_plane, settings, counts, clock, readiness, figures, relay)
+    routes: list[tuple[str, Any]] = [
+        ("/health", Health()),
+        ("/ready", Ready(readiness)),
+        ("/schema", Document(scenario_schema())),
+        ("/scenarios", ScenarioCollection(control_plane, intake, clock, timeout_secs)),
+        ("/scenarios/metrics", AggregateMetrics(control_plane)),
+        (item, ScenarioItem(control_plane, clock, timeout_secs)),
+        (f"{item}/stats", ScenarioStats(control_plane, clock)),
+        (f"{item}/metrics", ScenarioMetrics(control_plane)),
+        ("/metrics", own_metrics),
+        *([] if relay is None else relay_routes(relay)),
+    ]
+    description = openapi([*routes, (_DESCRIPTION, Document)], locked=settings.api_key is not None)
+    for path, resource in (*routes, (_DESCRIPTION, Document(description))):
         app.add_route(path, resource)
     return app
