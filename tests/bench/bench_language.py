@@ -27,25 +27,25 @@ UNREACHED = 2e8
 REPLAYED_ROWS = 1_000_000
 COLUMN_BYTES = 8 * REPLAYED_ROWS
 
-TEMPLATE = {
+REQUESTS = {
+    "message": "Request from {ip} to {endpoint}",
+    "field_pools": {
+        "ip": ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
+        "endpoint": ["/api/v1/health", "/api/v1/metrics"],
+    },
+}
+TIMINGS = {
+    "message": "{method} {path} took {took} ms",
+    "field_pools": {
+        "method": ["GET", "POST", "PUT"],
+        "path": ["/cart", "/pay", "/thanks", "/search"],
+        "took": [str(milliseconds) for milliseconds in range(1, 40)],
+    },
+}
+ONE = {"type": "template", "templates": [REQUESTS], "seed": 3}
+MANY = {
     "type": "template",
-    "templates": [
-        {
-            "message": "Request from {ip} to {endpoint}",
-            "field_pools": {
-                "ip": ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
-                "endpoint": ["/api/v1/health", "/api/v1/metrics"],
-            },
-        },
-        {
-            "message": "{method} {path} took {took} ms",
-            "field_pools": {
-                "method": ["GET", "POST", "PUT"],
-                "path": ["/cart", "/pay", "/thanks", "/search"],
-                "took": [str(milliseconds) for milliseconds in range(1, 40)],
-            },
-        },
-    ],
+    "templates": [REQUESTS, TIMINGS],
     "severity_weights": {"info": 0.7, "warn": 0.2, "error": 0.1},
     "seed": 3,
 }
@@ -61,8 +61,8 @@ class Case:
     lines: int = 1
 
 
-def logs(encoder: str) -> dict[str, Any]:
-    return {"signal_type": "logs", "log_generator": TEMPLATE, "encoder": {"type": encoder}}
+def logs(generator: dict[str, Any], encoder: str) -> dict[str, Any]:
+    return {"signal_type": "logs", "log_generator": generator, "encoder": {"type": encoder}}
 
 
 def observed(signal: str, distribution: dict[str, Any]) -> dict[str, Any]:
@@ -82,8 +82,10 @@ def metric(generator: dict[str, Any], encoder: str) -> dict[str, Any]:
 EXPONENTIAL = {"type": "exponential", "rate": 10}
 NORMAL = {"type": "normal", "mean": 0.1, "stddev": 0.02}
 CASES = [
-    Case("log template, json_lines", logs("json_lines"), "3.0 M"),
-    Case("log template, syslog", logs("syslog"), "3.0 M"),
+    Case("log template, json_lines", logs(ONE, "json_lines"), "3.0 M"),
+    Case("log template, syslog", logs(ONE, "syslog"), "3.0 M"),
+    Case("two templates, severities, json_lines", logs(MANY, "json_lines"), ""),
+    Case("two templates, severities, syslog", logs(MANY, "syslog"), ""),
     Case("histogram, exponential", observed("histogram", EXPONENTIAL), "0.16 M", lines=14),
     Case("histogram, normal", observed("histogram", NORMAL), "", lines=14),
     Case("histogram, uniform", observed("histogram", {"type": "uniform", "min": 0, "max": 2}), "", lines=14),
@@ -175,12 +177,12 @@ def main() -> None:
     parser.add_argument("--secs", type=int, default=4, help="length of each measurement")
     options = parser.parse_args()
     peer_binary = os.environ.get("PEER_SERVER")
-    print(f"{'figure':36} {'measured':22} {'to reach':10} beside")
+    print(f"{'figure':38} {'measured':22} {'to reach':10} beside")
     for part in options.only.split(","):
         with Served(OURS) as ours, Served(peer_binary) if peer_binary else contextlib.nullcontext() as peer:
             try:
                 for name, text, reach, beside in PARTS[part](ours, peer, options.secs):
-                    print(f"{name:36} {text:22} {reach:10} {beside}", flush=True)
+                    print(f"{name:38} {text:22} {reach:10} {beside}", flush=True)
             except MeasurementError as exc:
                 print(f"{part}: not measured to its end: {exc}", flush=True)
 
