@@ -53,7 +53,7 @@ KINDS = [
 every_written_kind = pytest.mark.parametrize(
     ("block", "spec"), KINDS, ids=[f"{block}-{kind_of(spec)}" for block, spec in KINDS]
 )
-PARTS = ("gaps", "gap_windows", "bursts", "cardinality_spikes", "dynamic_labels", "after", "pack")
+PARTS = ("gaps", "gap_windows", "bursts", "cardinality_spikes", "dynamic_labels", "after", "pack", "while", "delay")
 
 
 @functools.cache
