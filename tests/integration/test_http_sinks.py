@@ -342,6 +342,8 @@ def test_a_slow_answer_within_the_time_is_waited_for(station: Station) -> None:
         (HttpPush(url="ftp://h"), "invalid HTTP push URL 'ftp://h': must start with http:// or https://"),
         (Loki(url="h:3100"), "invalid Loki URL 'h:3100': must start with http:// or https://"),
         (HttpPush(url="http://"), "invalid HTTP push URL 'http://': it has no host"),
+        (HttpPush(url="http://[::1"), "invalid HTTP push URL 'http://[::1': its host or port cannot be read"),
+        (HttpPush(url="http://a b"), "invalid HTTP push URL 'http://a b': its host or port cannot be read"),
         (HttpPush(url="http://h:port"), "invalid HTTP push URL 'http://h:port': its host or port cannot be read"),
         (HttpPush(url="ftp://u:pw@h"), "invalid HTTP push URL 'ftp://u:***@h': must start with http:// or https://"),
         (

@@ -1,14 +1,17 @@
-"""The URL a sink posts to, taken apart once. Source: sinks contract, sections 2, 5 and 12."""
+"""The URL a sink posts to, taken apart once. Source: sinks contract, sections 2, 5 and 12; RFC 3986."""
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass
-from urllib.parse import unquote
-
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
+from typing import Final
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from common.errors import SinkOpenError
 from common.urls import mask_userinfo
+
+_HOST: Final = re.compile(r"[\w.:%~-]+", re.ASCII)
+_SAFE: Final = "/%:@!$&'()*+,;=~?"
+"""What a path or query may hold as it is; the rest is escaped, escapes stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,25 @@ def _endpoint(url: str, suffix: str) -> Endpoint:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     try:
-        parts = parse_url(url + suffix)
-    except LocationParseError as exc:
+        parts = urlsplit(url + suffix)
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError as exc:
         raise ValueError("its host or port cannot be read") from exc
-    if not parts.host:
+    if not host:
         raise ValueError("it has no host")
+    if not _HOST.fullmatch(host):
+        raise ValueError("its host or port cannot be read")
+    query = f"?{quote(parts.query, _SAFE)}" if parts.query else ""
     return Endpoint(
         url=mask_userinfo(url + suffix),
         secure=parts.scheme == "https",
-        host=parts.host.strip("[]"),
-        port=parts.port,
-        target=parts.request_uri,
-        authorization=None if parts.auth is None else f"Basic {b64encode(unquote(parts.auth).encode()).decode()}",
+        host=host,
+        port=port,
+        target=quote(parts.path or "/", _SAFE) + query,
+        authorization=None if parts.username is None else _basic(parts),
     )
+
+
+def _basic(parts: SplitResult) -> str:
+    credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(credentials.encode()).decode()}"

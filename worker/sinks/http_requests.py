@@ -1,7 +1,7 @@
 """HTTP requests of a sink over one connection, kept alive.
 
-The library writes requests and reads answers; connecting and every wait are the worker's own, so that no receiver,
-however slow or broken, can make it deaf to a stop. Source: sinks contract, section 5.
+The standard library writes requests and reads answers; connecting and every wait are the worker's own, so that no
+receiver, however slow or broken, can make it deaf to a stop. Source: sinks contract, section 5.
 """
 
 import http.client
@@ -12,10 +12,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, cast
-
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
-from urllib3.response import HTTPResponse
 
 from common.errors import SinkError, SinkOpenError
 from worker.sinks.connect import connect
@@ -51,7 +47,11 @@ class HttpRequests:
         self._failed = f"{action} '{endpoint.url}' failed"
         self._waiter = waiter
         self._context = _trust() if endpoint.secure else None
-        self._client = (HTTPSConnection if endpoint.secure else HTTPConnection)(endpoint.host, endpoint.port)
+        self._client = (
+            http.client.HTTPConnection(endpoint.host, endpoint.port)
+            if self._context is None
+            else http.client.HTTPSConnection(endpoint.host, endpoint.port, context=self._context)
+        )
         self._socket: WaitingSocket | None = None
 
     def post(self, body: bytes) -> int:
@@ -64,7 +64,7 @@ class HttpRequests:
             raise SinkError(f"{self._failed}: the scenario's time to stop is over")
         try:
             status = self._exchange(body)
-        except (OSError, HTTPError, http.client.HTTPException) as exc:
+        except (OSError, http.client.HTTPException) as exc:
             self.close()
             if self._waiter.given_up:
                 raise SinkError(f"{self._failed}: no answer before the scenario had to stop") from exc
@@ -84,7 +84,7 @@ class HttpRequests:
 
     def _exchange(self, body: bytes) -> int:
         """Send one request, connecting if need be, and return the status of its answer."""
-        if self._socket is None or not self._client.is_connected:
+        if self._socket is None or not self._socket.is_quiet():
             self.close()
             self._socket = self._connected()
             self._client.sock = cast(socket.socket, self._socket)
@@ -93,14 +93,7 @@ class HttpRequests:
         self._socket.cork(on=True)
         # A receiver may answer before it has read everything, and then close.
         with suppress(BrokenPipeError):
-            self._client.request(
-                "POST",
-                self._endpoint.target,
-                body=body,
-                headers=self._headers,
-                preload_content=False,
-                decode_content=False,
-            )
+            self._client.request("POST", self._endpoint.target, body, self._headers)
         self._socket.cork(on=False)
         answer = self._client.getresponse()
         if not self._drain(answer, self._socket):
@@ -119,22 +112,17 @@ class HttpRequests:
                 raise
         return connection
 
-    def _drain(self, answer: HTTPResponse, connection: WaitingSocket) -> bool:
+    def _drain(self, answer: http.client.HTTPResponse, connection: WaitingSocket) -> bool:
         """Read the rest of an answer; False when the connection cannot be used again."""
-        if self._client.sock is None or answer.status < 200:
+        if answer.will_close or answer.status < 200:
             return False
         connection.until = time.monotonic() + _DRAIN_SECS
-        left = _DRAIN_BYTES
         try:
-            while left > 0:
-                chunk = answer.read1(left)
-                if not chunk:
-                    return True
-                left -= len(chunk)
-        except (OSError, HTTPError, http.client.HTTPException):
+            answer.read(_DRAIN_BYTES)
+        except (OSError, http.client.HTTPException):
             # The status has been read, and decides.
             return False
-        return False
+        return answer.isclosed()
 
 
 def _trust() -> ssl.SSLContext:

@@ -1,6 +1,7 @@
 """A socket for HTTP clients that never makes a worker deaf: its calls wait through the worker's waiter."""
 
 import io
+import select
 import socket
 import ssl
 import time
@@ -56,12 +57,11 @@ class WaitingSocket:
         """Return a buffered reader of what is received."""
         return io.BufferedReader(_Incoming(self))
 
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._connection.fileno()
-
-    def settimeout(self, _secs: float | None) -> None:
-        """Do nothing: waits end at `until`."""
+    def is_quiet(self) -> bool:
+        """Return whether the peer has neither closed the connection nor sent anything unasked."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Close the connection."""
