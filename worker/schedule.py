@@ -9,7 +9,8 @@
 
 A segment is an uninterrupted stretch of emission and has its own offset 0. Inside it a stretch is a run of ticks at
 one rate, and a span is a run of due ticks that share burst and label spikes: what becomes one batch. Windows are
-judged by a tick's scheduled offset, rounded to whole nanoseconds, never by the clock.
+judged by a tick's scheduled offset, rounded to whole nanoseconds, never by the clock. One-shot silences of a replay
+belong to its rows: they are judged by the tick number, whatever pauses and bursts came before.
 
 Source: scheduling contract, sections 3 to 6.
 """
@@ -23,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from common.plan import Cycle, EntryPlan, Silence
+from common.plan import Cycle, EntryPlan, ReplayColumn, ReplayRows, Silence
 from worker.stretch import Stretch
 
 NEVER_NS: Final = 1 << 62
@@ -51,6 +52,21 @@ class Span:
     in_burst: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """A silence that the next tick lies in.
+
+    Attributes:
+        start_ns: where it begins, offset of the segment.
+        end_ns: where it ends.
+        rows: how many rows of a replay it suppresses from the next tick on; None for a silence that is no row's.
+    """
+
+    start_ns: int
+    end_ns: int
+    rows: int | None = None
+
+
 class Schedule:
     """The tick engine of one entry; begins with a segment at scenario clock 0.
 
@@ -69,12 +85,18 @@ class Schedule:
         self.anchor_ns = anchor_ns
         self._bursts = plan.bursts
         self._gaps = plan.gaps
-        self._silences = _merged(plan.gap_windows)
-        self._silence_ends = [silence.end_ns for silence in self._silences]
+        self._is_replay = isinstance(plan.generator, ReplayColumn | ReplayRows)
+        self._drops_overdue = not self._is_replay and not plan.gap_windows
         self._spikes = [spike.cycle for spike in plan.cardinality_spikes]
         self._period = _period(Fraction(plan.rate))
         self._burst_period = _period(Fraction(plan.rate) * Fraction(plan.bursts.multiplier if plan.bursts else 1))
         self._grid = Stretch(Fraction(0), self._period)
+        silences = _merged(plan.gap_windows)
+        rows = [(self._grid.first_at(one.start_ns), self._grid.first_at(one.end_ns), one.start_ns) for one in silences]
+        self._silent_rows = [row for row in rows if row[0] < row[1]] if self._is_replay else []
+        self._silent_row_ends = [end for _, end, _ in self._silent_rows]
+        self._silences = [] if self._is_replay else silences
+        self._silence_ends = [silence.end_ns for silence in self._silences]
         self.end_ns = plan.duration_ns
         self.deadline_ns = 0
         self.in_gap = False
@@ -84,6 +106,7 @@ class Schedule:
         self._n = 0
         self._tick = 0
         self._silent_tick = 0
+        self._silent_from = self._grid
         self._before: dict[str, Any] = {}
         self.begin_segment(0)
 
@@ -96,7 +119,8 @@ class Schedule:
     def end_segment(self, at_ns: int) -> None:
         """End the segment at `at_ns`: ticks that a silence would have suppressed later on are still to come."""
         if self.in_gap:
-            reached = self._segment_tick + self._grid.first_at(at_ns - self._segment_ns)
+            reached = self._silent_from.first_at(at_ns - self._segment_ns)
+            reached += self._silent_tick if self._is_replay else self._segment_tick
             self._tick = min(self._tick, max(self._silent_tick, reached))
 
     def take(self, now_ns: int, grace_ns: int, limit: int) -> Span | None:
@@ -127,7 +151,7 @@ class Schedule:
                 if self.end_ns is not None and now_ns >= self.end_ns:
                     self.deadline_ns = self.end_ns
                     return None
-                gap = None if self._silences else _gap_at(self._gaps, now)
+                gap = _gap_at(self._gaps, now) if self._drops_overdue else None
                 if gap is not None:
                     self._skip(gap)
                     continue
@@ -166,19 +190,28 @@ class Schedule:
             self._judge()
         return span
 
-    def _skip(self, silence: Silence) -> None:
-        """Enter a silence (offsets of the segment) and move to the first slot of the base grid at or after its end."""
+    def _skip(self, silence: _Quiet) -> None:
+        """Enter a silence, and move to the first slot of the base grid at or after its end, or behind its rows."""
+        here = self._stretch.exact_offset(self._n)
         if not self.in_gap:
             self._silent_tick = self._tick
+            self._silent_from = Stretch(here, self._period) if self._is_replay else self._grid
         self.in_gap = True
-        self._move_to_slot(self._grid.first_at(silence.end_ns))
+        if silence.rows is None:
+            self._move_to_slot(self._grid.first_at(silence.end_ns))
+        else:
+            self._tick += silence.rows
+            self._move(Stretch(here + silence.rows * self._period, self._period), 0)
 
     def _move_to_slot(self, slot: int) -> None:
         self._tick = max(self._tick, self._segment_tick + slot)
-        self._stretch = self._grid
-        self._n = slot
+        self._move(self._grid, slot)
+
+    def _move(self, stretch: Stretch, n: int) -> None:
+        self._stretch = stretch
+        self._n = n
         self._in_burst = False
-        self._offset = self._grid.offset(slot)
+        self._offset = stretch.offset(n)
         self._judge()
 
     def _judge(self) -> None:
@@ -213,24 +246,32 @@ class Schedule:
                 self._stretch = Stretch(self._stretch.exact_offset(self._n), period)
                 self._n = 0
         self._edge = self._stretch.first_at(min(edges))
+        following = bisect_right(self._silent_row_ends, self._tick)
+        if following < len(self._silent_rows):
+            self._edge = min(self._edge, self._n + self._silent_rows[following][0] - self._tick)
 
-    def _silence_at(self, offset: int) -> Silence | None:
-        """Return the silence that `offset` lies in: from where its first window begins to where one of them ends."""
+    def _silence_at(self, offset: int) -> _Quiet | None:
+        """Return the silence that the next tick lies in: from where its first window begins to where one ends."""
+        following = bisect_right(self._silent_row_ends, self._tick)
+        if following < len(self._silent_rows) and self._silent_rows[following][0] <= self._tick:
+            _, end, start_ns = self._silent_rows[following]
+            begun_ns = self._grid.offset(self._tick) - start_ns
+            return _Quiet(offset - begun_ns, offset, end - self._tick)
         window = self._window_at(offset)
         if window is None:
             return None
         start_ns = window.start_ns
         while (earlier := self._window_at(start_ns - 1)) is not None:
             start_ns = earlier.start_ns
-        return Silence(start_ns=start_ns, end_ns=window.end_ns)
+        return _Quiet(start_ns, window.end_ns)
 
-    def _window_at(self, offset: int) -> Silence | None:
+    def _window_at(self, offset: int) -> _Quiet | None:
         """Return the one-shot silence or the gap that `offset` lies in, in offsets of the segment."""
         place = self._segment_ns + offset
         following = bisect_right(self._silence_ends, place)
         if following < len(self._silences) and self._silences[following].start_ns <= place:
             silence = self._silences[following]
-            return Silence(start_ns=silence.start_ns - self._segment_ns, end_ns=silence.end_ns - self._segment_ns)
+            return _Quiet(silence.start_ns - self._segment_ns, silence.end_ns - self._segment_ns)
         return _gap_at(self._gaps, offset)
 
 
@@ -245,13 +286,13 @@ def _head(cycle: Cycle, offset: int) -> tuple[bool, int]:
     return active, offset - place + (cycle.for_ns if active else cycle.every_ns)
 
 
-def _gap_at(gaps: Cycle | None, offset: int) -> Silence | None:
+def _gap_at(gaps: Cycle | None, offset: int) -> _Quiet | None:
     """Return the tail of the cycle when `offset` lies in it."""
     if gaps is None:
         return None
     end_ns = offset - offset % gaps.every_ns + gaps.every_ns
     start_ns = end_ns - gaps.for_ns
-    return Silence(start_ns=start_ns, end_ns=end_ns) if offset >= start_ns else None
+    return _Quiet(start_ns, end_ns) if offset >= start_ns else None
 
 
 def _merged(silences: Iterable[Silence]) -> list[Silence]:

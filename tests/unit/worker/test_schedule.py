@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from common.plan import Burst, Cycle, EntryPlan, LabelSpike, Silence
+from common.plan import Burst, Cycle, EntryPlan, LabelSpike, ReplayColumn, Silence
 from common.specs import Constant, Memory, PrometheusText
 from tests.support.reference_schedule import NearHalfError, ReferenceSchedule, Tick
 from worker.batch import BATCH_EVENTS
@@ -24,11 +24,10 @@ def entry(rate: float, duration_ns: int | None = None, **fields: object) -> Entr
         name="up",
         rate=rate,
         duration_ns=duration_ns,
-        generator=Constant(value=1.0),
+        **{"generator": Constant(value=1.0)} | fields,  # type: ignore[arg-type]
         labels={},
         encoder=PrometheusText(),
         sink=Memory(),
-        **fields,  # type: ignore[arg-type]
     )
 
 
@@ -218,6 +217,7 @@ def plans(draw: st.DrawFn) -> EntryPlan:
         draw(st.none() | durations_us.map(lambda us: us * 1000)),
         gaps=draw(st.none() | cycles()),
         gap_windows=tuple(Silence(start_ns=at * 1000, end_ns=(at + length) * 1000) for at, length in silences),
+        generator=draw(st.sampled_from([Constant(value=1.0), ReplayColumn(values=bytes(8), repeat=True)])),
         bursts=draw(st.none() | st.builds(Burst, cycle=cycles(), multiplier=st.floats(0.2, 5))),
         cardinality_spikes=tuple(
             LabelSpike(key="k", cycle=c, cardinality=3, prefix="k_", strategy="counter", seed=0)
@@ -246,6 +246,42 @@ def test_every_run_equals_the_model(plan: EntryPlan, steps_us: list[int], grace_
         assert taken(schedule, now, grace_ns, limits[i % len(limits)]) == expected
         assert schedule.in_gap == model.in_gap
         assert schedule.deadline_ns > now or model.over
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    plan=plans(),
+    steps_us=st.lists(st.tuples(st.integers(0, 500_000), st.none() | st.integers(0, 700_000)), min_size=1, max_size=8),
+)
+def test_every_run_with_pauses_equals_the_model(plan: EntryPlan, steps_us: list[tuple[int, int | None]]) -> None:
+    """Numbers are frozen in a pause, stamps are not; cycles begin anew with a segment, one-shot silences do not."""
+    schedule, model = Schedule(plan, ANCHOR_NS), ReferenceSchedule(plan)
+    now = 0
+    for step, pause in steps_us:
+        now += step * 1000
+        try:
+            expected = list(model.fire_due(now, 0))
+        except NearHalfError:
+            assume(False)
+        assert taken(schedule, now) == expected
+        assert schedule.in_gap == model.in_gap
+        if pause is not None and not model.over:
+            for one in (schedule, model):
+                one.end_segment(now)
+            now += pause * 1000
+            for one in (schedule, model):
+                one.begin_segment(now)
+
+
+def test_the_silence_of_a_row_stays_with_its_row() -> None:
+    """Rows 2 and 3 are blank: they are passed over whatever a pause before them did to the time."""
+    column = ReplayColumn(values=bytes(80), repeat=False)
+    schedule = Schedule(entry(10.0, generator=column, gap_windows=windows((150, 200))), ANCHOR_NS)
+    assert numbers(taken(schedule, 100 * MS)) == [0, 1]
+    schedule.end_segment(120 * MS)
+    schedule.begin_segment(1000 * MS)
+    assert (taken(schedule, 1150 * MS), schedule.in_gap) == ([], True)
+    assert numbers(taken(schedule, 1300 * MS)) == [4, 5]
 
 
 @settings(max_examples=100, deadline=None)
