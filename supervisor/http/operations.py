@@ -12,7 +12,7 @@ import falcon
 from common.states import State
 from supervisor.autostart import Readiness
 from supervisor.http.answers import Deleted, Detail, Launched, LaunchedList, ScenarioList, Sent, Stats
-from supervisor.http.errors import Capacity, Conflict, Envelope
+from supervisor.http.errors import Capacity, Conflict, Envelope, Unresolved
 
 Media = str
 Body = type | tuple[type, ...] | dict[str, Any]
@@ -132,11 +132,17 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
                 201: Answered("All run; one is answered as an object, several as a list.", (Launched, LaunchedList)),
                 400: Answered("The text does not compile.", Envelope),
                 409: Answered("A scenario of this scenario_name is running.", Conflict),
-                422: Answered("It compiles, but a value cannot be used.", Envelope),
+                422: Answered("It compiles, but a value cannot be used, or a gate would wait.", (Envelope, Unresolved)),
                 429: Answered("There are as many scenarios as there may be.", Capacity),
                 500: Answered("No process could be started.", Envelope),
             },
             request={JSON: _SCENARIO_BODY, YAML: _ANY_TEXT},
+            parameters={
+                "validate": {
+                    "description": "strict refuses a body with a gate on an entry of another body that does not run.",
+                    "schema": {"type": "string"},
+                },
+            },
         ),
     },
     "/scenarios/metrics": {
