@@ -63,7 +63,7 @@ def test_a_single_scenario_body(server: LiveServer) -> None:
     ("example", "names"),
     [
         ("multi-scenario", ["cpu_usage", "memory_usage"]),
-        ("multi-scenario-file", ["cpu_usage", "memory_usage", "queue_depth"]),
+        ("multi-scenario-file", ["cpu_usage", "app_logs"]),
     ],
 )
 def test_a_body_of_several_scenarios(server: LiveServer, example: str, names: list[str]) -> None:
