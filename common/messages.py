@@ -4,6 +4,7 @@
 
     supervisor ──Run──► worker            Ready ──► supervisor    at boot: parked, waiting for a plan
                ──Start──►                 Prepared ──►            generator and encoder built
+               ──Emit──►                  Emitted ──►             one event delivered; parked again
                ──Stop──►                  Log ──►                 a log line for the supervisor's stderr
                ──Watch, Unwatch──►        StdoutClosed ──►        the reader of stdout has gone
                ──Follow, Lose──►          Finished ──►            last message; the process leaves
@@ -37,6 +38,12 @@ class Start(Message, frozen=True, kw_only=True):
 
     start_ns: int
     wall_ns: int
+
+
+class Emit(Message, frozen=True, kw_only=True):
+    """Deliver the first event of this entry now, then answer Emitted, or Finished when it failed."""
+
+    entry: EntryPlan
 
 
 class Stop(Message, frozen=True, kw_only=True):
@@ -94,6 +101,12 @@ class Prepared(Message, frozen=True, kw_only=True):
     """Generator and encoder are built; waiting for Start."""
 
 
+class Emitted(Message, frozen=True, kw_only=True):
+    """The event is with the destination; from encoding it to the destination's word took `latency_ns`."""
+
+    latency_ns: int
+
+
 class StdoutClosed(Message, frozen=True, kw_only=True):
     """A write to stdout failed because its reader has gone."""
 
@@ -127,5 +140,5 @@ class Finished(Message, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-Command = Run | Start | Stop | StdoutDiscards | Watch | Unwatch | Follow | Lose
-Event = Ready | Prepared | StdoutClosed | Log | Finished
+Command = Run | Start | Emit | Stop | StdoutDiscards | Watch | Unwatch | Follow | Lose
+Event = Ready | Prepared | Emitted | StdoutClosed | Log | Finished

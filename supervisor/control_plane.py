@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from common.board import Counters, Recent
 from common.current import SeriesValue
 from common.errors import SondadError
-from common.plan import Plan, PlannedEntry
+from common.plan import EntryPlan, Plan, PlannedEntry
 from common.states import State
 
 
@@ -133,6 +133,21 @@ class LaunchError(SondadError):
     """The workers of a body could not be started; nothing of it remains. The text is short and fit for clients."""
 
 
+EventCause = Literal["encoder", "sink", "runtime"]
+
+
+class EventError(SondadError):
+    """A single event that was not delivered, as far as is known.
+
+    Attributes:
+        cause: whether the encoder can never take it, the destination did not take it, or something else went wrong.
+    """
+
+    def __init__(self, message: str, cause: EventCause) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class CallTimeoutError(SondadError):
     """The loop did not get it done within the caller's time; a launch leaves nothing, a stop goes on by itself."""
 
@@ -178,5 +193,17 @@ class ControlPlane(Protocol):
         Raises:
             CallTimeoutError: `timeout_secs` were over first; the worker is still stopped and reaped.
             LaunchError: the daemon is shutting down and takes no more requests.
+        """
+        ...
+
+    def deliver(self, entry: EntryPlan, timeout_secs: float) -> int:
+        """Deliver the first event of `entry` by a worker, and wait for the destination's word.
+
+        Returns:
+            Nanoseconds from encoding the event to the destination's word.
+
+        Raises:
+            EventError: it was not delivered.
+            CallTimeoutError: `timeout_secs` were over first; the delivery is broken off.
         """
         ...

@@ -5,8 +5,9 @@
     pool: starting ──Ready──► spare ──Run──► launch ──Prepared, Start──► scenario ──Finished──► gone
               └─────────────────┴───────── given up ──┘                                          │
               row free again ◄────────────────────────┘             row free again after DELETE ◄┘
+    spare ──Emit──► delivers one event ──Emitted──► spare
 
-The owner of a worker (nobody but the pool, a launch, a scenario) decides what its events and its end mean.
+The owner of a worker (nobody but the pool, a launch, a scenario, `Emissions`) decides what its events and its end mean.
 """
 
 import logging
@@ -17,16 +18,18 @@ from functools import partial
 from typing import Final
 
 from common.board import Board
-from common.errors import SondadError, WireError
+from common.errors import WireError
 from common.logs import fields
-from common.messages import Event, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards
-from common.plan import Plan
-from supervisor.control_plane import CapacityError, LaunchError, NameConflict, Scenario, StopResult
+from common.messages import Emitted, Event, Finished, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards
+from common.plan import EntryPlan, Plan
+from supervisor.control_plane import CapacityError, EventError, LaunchError, NameConflict, Scenario, StopResult
+from supervisor.emissions import Emissions
 from supervisor.endings import abnormal_end, ending_of, fault_text, traceback_fields
 from supervisor.launch import Launch
 from supervisor.loop import Callback, Loop
 from supervisor.pool import Pool
 from supervisor.scenarios import LaunchedScenario, ScenarioMap
+from supervisor.slots import refuse
 from supervisor.spawn import WorkerProcess
 from supervisor.tally import Tally
 from supervisor.wakeups import WakeupBudget
@@ -43,6 +46,7 @@ BOOT_SECS: Final = 10.0
 BodyLaunch = Launch[WorkerProcess]
 LaunchSlot = Future[list[Scenario]]
 StopSlot = Future[StopResult | None]
+EventSlot = Future[int]
 
 
 class Fleet:
@@ -76,12 +80,13 @@ class Fleet:
         self._budget = budget
         self._on_first_ready: Callback | None = on_first_ready
         self.tally = Tally()
-        self._owners: dict[WorkerProcess, BodyLaunch | LaunchedScenario | None] = {}
+        self._owners: dict[WorkerProcess, BodyLaunch | Emissions | LaunchedScenario | None] = {}
         self._launches: list[BodyLaunch] = []
         self._workers: dict[LaunchedScenario, WorkerProcess] = {}
         self._stopping: dict[LaunchedScenario, StopSlot] = {}
         self._kept_rows: dict[LaunchedScenario, int] = {}
         self._processes = Workers(loop, self._handle, self._ended)
+        self._emissions = Emissions(pool, self._processes)
         self._wiring = Wiring(partial(self._processes.kill, why="killed: it does not read"))
         self._on_empty: Callback | None = None
 
@@ -93,7 +98,7 @@ class Fleet:
             self._check_room(len(scenarios))
             self._scenarios.reserve(scenarios)
         except (NameConflict, CapacityError, LaunchError) as exc:
-            _refuse(slot, exc)
+            refuse(slot, exc)
             return
         self._launches.append(Launch(plan, scenarios, slot))
         self._hand_out_spares()
@@ -104,6 +109,20 @@ class Fleet:
             if launch.slot is slot:
                 self._give_up(launch, LaunchError("the request was over before the workers were ready"))
                 return
+
+    def deliver(self, entry: EntryPlan, slot: EventSlot) -> None:
+        """Deliver the first event of `entry`; the slot gets the nanoseconds it took, or an EventError."""
+        try:
+            self._check_room(1)
+        except LaunchError as exc:
+            refuse(slot, EventError(str(exc), "runtime"))
+            return
+        self._emissions.add(entry, slot)
+        self._hand_out_spares()
+
+    def break_off(self, slot: EventSlot) -> None:
+        """Break off the delivery of the event that nobody waits for any more."""
+        self._emissions.abandon(slot)
 
     def stop(self, scenario_id: str, slot: StopSlot) -> None:
         """Remove a scenario at once and stop its worker; the slot is answered when the worker has gone."""
@@ -122,6 +141,7 @@ class Fleet:
         self._on_empty = on_empty
         for launch in list(self._launches):
             self._give_up(launch, LaunchError("the daemon is shutting down"))
+        self._emissions.refuse_waiting("the daemon is shutting down")
         for worker, owner in self._owners.items():
             if owner is None:
                 worker.kill()
@@ -155,7 +175,9 @@ class Fleet:
         refusal = self._pool.refusal(now_ns)
         for launch in [launch for launch in self._launches if launch.without_worker and refusal is not None]:
             self._give_up(launch, LaunchError(f"no worker can be started: {refusal}"))
-        waiting = sum(len(launch.without_worker) for launch in self._launches)
+        if refusal is not None:
+            self._emissions.refuse_waiting(f"no worker can be started: {refusal}")
+        waiting = self._without_worker()
         due_ns = self._pool.due_ns(now_ns, waiting=waiting, busy=bool(self._launches))
         if due_ns is None or due_ns > now_ns:
             return due_ns
@@ -171,11 +193,14 @@ class Fleet:
     def _check_room(self, wanted: int) -> None:
         if self._leaving:
             raise LaunchError("the daemon is shutting down")
-        promised = sum(len(launch.without_worker) for launch in self._launches)
-        if self._pool.room() - promised < wanted:
+        if self._pool.room() - self._without_worker() < wanted:
             raise LaunchError(f"all {self._board.rows} places for scenarios are taken: DELETE finished ones first")
 
+    def _without_worker(self) -> int:
+        return sum(len(launch.without_worker) for launch in self._launches) + self._emissions.waiting
+
     def _hand_out_spares(self) -> None:
+        self._owners.update((worker, self._emissions) for worker in self._emissions.hand_out())
         for launch in self._launches:
             while launch.without_worker:
                 worker = self._pool.take()
@@ -221,7 +246,7 @@ class Fleet:
 
     def _give_up(self, launch: BodyLaunch, error: LaunchError) -> None:
         self._dismantle(launch)
-        _refuse(launch.slot, error)
+        refuse(launch.slot, error)
 
     def _dismantle(self, launch: BodyLaunch) -> None:
         # Nothing was delivered yet, so there is nothing to flush: the workers are killed, and go back to the pool.
@@ -244,6 +269,11 @@ class Fleet:
                 self.discard_stdout()
             case Ready():
                 self._parked(worker, event)
+            case Emitted() if owner is self._emissions:
+                self._emissions.delivered(worker, event.latency_ns)
+                self._park_again(worker)
+            case Finished() if owner is self._emissions:
+                self._emissions.failed(worker, event)
             case Prepared() if isinstance(owner, Launch) and owner.prepared(worker):
                 self._start(owner)
             case _:
@@ -263,6 +293,15 @@ class Fleet:
             self._on_first_ready()
             self._on_first_ready = None
 
+    def _park_again(self, worker: WorkerProcess) -> None:
+        self._owners[worker] = None
+        if self._leaving or self._processes.was_killed(worker):
+            return
+        if self._pool.park(worker):
+            self._hand_out_spares()
+        else:
+            self._processes.ask_to_stop(worker, STOP_SECS)
+
     def _tell_stdout_discards(self, worker: WorkerProcess) -> None:
         try:
             worker.send(StdoutDiscards())
@@ -277,6 +316,9 @@ class Fleet:
             case Launch() as launch:
                 self._release_row(worker.row)
                 self._launch_lost(launch, worker, end)
+            case Emissions() as emissions:
+                emissions.lost(worker, end.reason or "the worker ended without saying why")
+                self._release_row(worker.row)
             case LaunchedScenario() as scenario:
                 self._scenario_ended(scenario, worker, end)
         self._tell_when_empty()
@@ -331,9 +373,3 @@ class Fleet:
     def _tell_when_empty(self) -> None:
         if self._on_empty is not None and not self._processes:
             self._on_empty()
-
-
-def _refuse(slot: LaunchSlot, error: SondadError) -> None:
-    # The caller may have given up meanwhile, and a cancelled slot takes no answer.
-    if slot.set_running_or_notify_cancel():
-        slot.set_exception(error)

@@ -86,6 +86,14 @@ class Pool(Generic[W]):
         self._starting.remove(worker)
         self._spares.append(worker)
 
+    def park(self, worker: W) -> bool:
+        """Take back a worker that is as good as new; False when there are enough, so that it is to leave."""
+        if len(self._spares) >= 2 * self._spares_wanted:
+            return False
+        # Used again first, so that the others stay untouched.
+        self._spares.appendleft(worker)
+        return True
+
     def lost(self, worker: W, reason: str, now_ns: int) -> bool:
         """Note that a worker has gone; its row is free again.
 

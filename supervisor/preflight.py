@@ -21,13 +21,17 @@ _ADVICE = (
 def warnings(plan: Plan) -> list[str]:
     """Return the loopback warnings in entry order, then those about the number of Loki streams."""
     entries = [entry.plan for entry in plan.entries]
-    loopbacks = [
-        f"scenario entry '{entry.name}' sink `{kind_of(entry.sink)}` targets `{mask_userinfo(target)}` — {_ADVICE}"
-        for entry in entries
-        for target in _targets(entry.sink)
+    loopbacks = [text for entry in entries for text in loopback_warnings(entry.name, entry.sink)]
+    return loopbacks + [text for entry in entries if (text := _stream_warning(entry)) is not None]
+
+
+def loopback_warnings(entry_name: str, sink: SinkSpec) -> list[str]:
+    """Return one text for every destination of the sink that is the daemon's own loopback."""
+    return [
+        f"scenario entry '{entry_name}' sink `{kind_of(sink)}` targets `{mask_userinfo(target)}` — {_ADVICE}"
+        for target in _targets(sink)
         if host_of(target).lower() in _LOOPBACK
     ]
-    return loopbacks + [text for entry in entries if (text := _stream_warning(entry)) is not None]
 
 
 def host_of(target: str) -> str:

@@ -19,7 +19,7 @@ from common.board import Board
 from common.clock import SystemClock
 from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, fields
-from common.plan import Plan
+from common.plan import EntryPlan, Plan
 from supervisor.autostart import NOT_CONFIGURED, Sweep, find_candidates
 from supervisor.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
 from supervisor.figures import read_figures
@@ -105,6 +105,18 @@ class LoopControlPlane:
             return slot.result(timeout_secs)
         except TimeoutError as exc:
             raise CallTimeoutError(f"the worker was not gone within {timeout_secs:g} s") from exc
+
+    def deliver(self, entry: EntryPlan, timeout_secs: float) -> int:
+        """Deliver the first event of `entry` and wait for the destination's word; see the protocol."""
+        slot: Future[int] = Future()
+        self._post(partial(self._fleet.deliver, entry, slot))
+        try:
+            return slot.result(timeout_secs)
+        except TimeoutError as exc:
+            if not slot.cancel():
+                return slot.result()
+            self._loop.post(partial(self._fleet.break_off, slot))
+            raise CallTimeoutError(f"the event was not delivered within {timeout_secs:g} s") from exc
 
     def _post(self, call: Callback) -> None:
         if not self._loop.post(call):

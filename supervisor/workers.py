@@ -89,6 +89,10 @@ class Workers:
             self._verdicts.setdefault(worker, why)
             worker.kill()
 
+    def was_killed(self, worker: WorkerProcess) -> bool:
+        """Return whether a worker that has not ended is about to."""
+        return worker in self._verdicts
+
     def _receive(self, worker: WorkerProcess) -> bool:
         """Handle the next event; returns whether there may be more."""
         try:

@@ -144,15 +144,7 @@ class BatchedDelivery:
             SinkError: the failure that it ended with.
         """
         request = self._sink.request(self._buffer.take(self._clock.monotonic_ns()))
-        attempt = 0
-        while True:
-            try:
-                refusal = self._sink.send(request)
-                break
-            except SinkError as exc:
-                if not self._retrying.tries_again(exc, attempt):
-                    raise
-                attempt += 1
+        refusal = self._retrying.attempt(lambda: self._sink.send(request))
         if refusal is None:
             self._outcomes.deliver()
         else:

@@ -16,11 +16,11 @@ second before the deadline of the stop: the process has to leave within it.
 import os
 import select
 from multiprocessing.connection import Connection
-from typing import Final, TypeVar
+from typing import Final, TypeVar, overload
 
 from common.clock import Clock
 from common.errors import WireError
-from common.messages import Command, Event, Log, Run, Start, StdoutClosed, StdoutDiscards, Stop
+from common.messages import Command, Event, Log, Message, StdoutClosed, StdoutDiscards, Stop
 from common.wire import receive_command, send
 from worker.links import LinkCommand, Links
 
@@ -42,7 +42,8 @@ _LONG_WAIT_NS: Final = 250_000_000
 _LONGEST_WAIT_NS: Final = 3600 * _NS_PER_SEC
 _MAX_LOG_CHARS: Final = 2000
 
-_C = TypeVar("_C", Run, Start)
+_C = TypeVar("_C", bound=Message)
+_D = TypeVar("_D", bound=Message)
 
 
 class Control:
@@ -97,10 +98,16 @@ class Control:
         self.stop(self._clock.monotonic_ns() + STOP_WINDOW_NS)
         os.eventfd_write(self._terminated, 1)
 
-    def expect(self, kind: type[_C]) -> _C | None:
-        """Wait for a command of `kind` and return it, or None when the worker is to leave instead."""
+    @overload
+    def expect(self, kind: type[_C], /) -> _C | None: ...
+
+    @overload
+    def expect(self, kind: type[_C], other: type[_D], /) -> _C | _D | None: ...
+
+    def expect(self, *kinds: type[Message]) -> Message | None:
+        """Wait for a command of one of `kinds` and return it, or None when the worker is to leave instead."""
         while not self.stopping:
-            if isinstance(self._command, kind):
+            if isinstance(self._command, kinds):
                 command, self._command = self._command, None
                 return command
             self._select((), (), None)

@@ -1,7 +1,8 @@
 """Whether a failed delivery is tried again, and the wait before it. Source: sinks contract, section 6."""
 
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from common.errors import SinkError
 from common.specs import Retry
@@ -10,6 +11,9 @@ from worker.waiting import Waiter
 
 _STOPPING_BACKOFF_SECS: Final = 0.1
 """Longest backoff once the scenario is stopping: what is left of the time is for attempts."""
+
+
+_T = TypeVar("_T")
 
 
 class Retrying:
@@ -23,6 +27,21 @@ class Retrying:
     def __init__(self, retry: Retry | None, waiter: Waiter) -> None:
         self._backoff = None if retry is None else Backoff(retry)
         self._waiter = waiter
+
+    def attempt(self, deliver: Callable[[], _T]) -> _T:
+        """Return the result of `deliver`, which is called again when it fails and another attempt is due.
+
+        Raises:
+            SinkError: the failure that it ended with.
+        """
+        retries = 0
+        while True:
+            try:
+                return deliver()
+            except SinkError as exc:
+                if not self.tries_again(exc, retries):
+                    raise
+                retries += 1
 
     def tries_again(self, error: SinkError, attempt: int) -> bool:
         """Wait out the backoff when another attempt is due; log what happens.

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from common.specs import kind_of
+from common.specs import EncoderSpec, SinkSpec, kind_of
 from common.units import clip
 from supervisor.compiler.faults import compile_fault
 from supervisor.compiler.language import Entry
@@ -17,16 +17,16 @@ NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
 def check_available(entries: tuple[Entry, ...]) -> None:
     """Raise CompileError (400) for the first entry that uses something of `NOT_YET_RUNNABLE`."""
     for index, entry in enumerate(entries):
-        missing = _first_missing(entry)
+        missing = missing_kind(entry.encoder, entry.sink)
         if missing:
             raise compile_fault(
                 "prepare", f"entry {index} ({clip(str(entry.name))}): {missing} is not available in this release"
             )
 
 
-def _first_missing(entry: Entry) -> str | None:
-    for block, kinds in NOT_YET_RUNNABLE.items():
-        written = getattr(entry, block)
-        if written is not None and kind_of(written) in kinds:
+def missing_kind(encoder: EncoderSpec | None, sink: SinkSpec | None) -> str | None:
+    """Return which of the two is of `NOT_YET_RUNNABLE`, in words; None when neither is."""
+    for block, written in (("encoder", encoder), ("sink", sink)):
+        if written is not None and kind_of(written) in NOT_YET_RUNNABLE[block]:
             return f"{block} type '{kind_of(written)}'"
     return None

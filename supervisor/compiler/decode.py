@@ -71,14 +71,16 @@ class Reading:
 Decoder = Callable[[Reading, Node, Place | None, Regime], Any]
 
 
-def decode(node: Node, target: type[_Struct], place: Place | None = None) -> tuple[_Struct, list[Unknown]]:
+def decode(
+    node: Node, target: type[_Struct], place: Place | None = None, regime: Regime = Regime.DIRECT
+) -> tuple[_Struct, list[Unknown]]:
     """Return `node` as a `target` Struct, and the unknown keys met on the way.
 
     Raises:
         DecodeError: the first fault in text order that is not an unknown key.
     """
     reading = Reading()
-    return decoder(target)(reading, node, place, Regime.DIRECT), reading.unknown
+    return decoder(target)(reading, node, place, regime), reading.unknown
 
 
 def unknown_text(unknown: list[Unknown]) -> str:

@@ -7,7 +7,7 @@ Source: scenario format, section 17; generators contract, section 1.8.
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,15 +119,13 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, allowed_paths: tuple
     bursts = plan_bursts(entry.bursts)
     spikes = plan_spikes(entry.cardinality_spikes)
     dynamic_labels = tuple(_rotating(label) for label in entry.dynamic_labels or ())
-    if entry.signal_type != "logs" and not _METRIC_NAME.fullmatch(entry.name):
-        raise DecodeError(f"invalid metric name {quote(clip(entry.name))}: must match [a-zA-Z_:][a-zA-Z0-9_:]*")
+    if entry.signal_type != "logs":
+        check_metric_name(entry.name)
     observations = None if entry.distribution is None else plan_observations(entry, entry.distribution)
     jitter = _jitter(entry.jitter)
-    _check_precision(entry.encoder)
+    check_precision(entry.encoder)
     check_sink(entry.sink, allowed_paths)
-    for key in entry.labels:
-        if not IDENTIFIER.fullmatch(key):
-            raise DecodeError(f"invalid label key {quote(clip(key))}: must match [a-zA-Z_][a-zA-Z0-9_]*")
+    check_label_keys(entry.labels)
     check_label_bytes(entry)
     return EntryPlan(
         id=entry.id,
@@ -220,7 +218,21 @@ def _jitter(amplitude: float | None) -> float:
     return amplitude
 
 
-def _check_precision(encoder: EncoderSpec) -> None:
+def check_metric_name(name: str) -> None:
+    """Raise DecodeError for a text that names no metric."""
+    if not _METRIC_NAME.fullmatch(name):
+        raise DecodeError(f"invalid metric name {quote(clip(name))}: must match [a-zA-Z_:][a-zA-Z0-9_:]*")
+
+
+def check_label_keys(keys: Iterable[str]) -> None:
+    """Raise DecodeError for the first text that names no label."""
+    for key in keys:
+        if not IDENTIFIER.fullmatch(key):
+            raise DecodeError(f"invalid label key {quote(clip(key))}: must match [a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def check_precision(encoder: EncoderSpec) -> None:
+    """Raise DecodeError for more decimals than a float has."""
     precision: int | None = getattr(encoder, "precision", None)
     if precision is not None and precision > MAX_PRECISION:
         raise DecodeError(f"encoder precision must be 0..={MAX_PRECISION}, got {precision}")

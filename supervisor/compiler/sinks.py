@@ -15,12 +15,46 @@ _SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def check_sink(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
-    """Raise DecodeError for a value that no opening can mend.
+    """Raise DecodeError for a value that no opening can mend; arguments as `check_sink_settings`."""
+    _check_delivery(sink)
+    _check_destination(sink)
+    _check_rest(sink, allowed_paths)
+
+
+def check_sink_settings(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
+    """Raise DecodeError for a value that is wrong whatever the destination.
 
     Args:
         sink: as written.
         allowed_paths: resolved roots under which files may be written; empty allows every path.
     """
+    _check_delivery(sink)
+    _check_rest(sink, allowed_paths)
+
+
+def _check_destination(sink: SinkSpec) -> None:
+    match sink:
+        case HttpPush(url=url) | RemoteWriteSink(url=url) | Loki(url=url):
+            if not url.startswith(("http://", "https://")):
+                name = _URL_NAMES[type(sink)]
+                raise DecodeError(f"invalid {name} URL '{clip(url)}': must start with http:// or https://")
+        case Kafka(brokers=brokers):
+            if not any(broker.strip() for broker in brokers.split(",")):
+                raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(brokers)}'")
+
+
+def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
+    match sink:
+        case Kafka(sasl=sasl) if sasl is not None and sasl.mechanism not in _SASL_MECHANISMS:
+            raise DecodeError(
+                f"unsupported SASL mechanism: '{clip(sasl.mechanism)}' "
+                "(expected PLAIN, SCRAM-SHA-256, or SCRAM-SHA-512)"
+            )
+        case File(path=path):
+            check_path(path, allowed_paths)
+
+
+def _check_delivery(sink: SinkSpec) -> None:
     max_buffer_age: str | None = getattr(sink, "max_buffer_age", None)
     retry: Retry | None = getattr(sink, "retry", None)
     try:
@@ -30,17 +64,6 @@ def check_sink(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
             _check_retry(retry)
     except DurationError as exc:
         raise DecodeError(str(exc)) from exc
-    match sink:
-        case HttpPush(url=url) | RemoteWriteSink(url=url) | Loki(url=url):
-            if not url.startswith(("http://", "https://")):
-                name = _URL_NAMES[type(sink)]
-                raise DecodeError(f"invalid {name} URL '{clip(url)}': must start with http:// or https://")
-        case Kafka():
-            _check_kafka(sink)
-        case File(path=path):
-            check_path(path, allowed_paths)
-        case _:
-            pass
 
 
 def _check_retry(retry: Retry) -> None:
@@ -49,14 +72,4 @@ def _check_retry(retry: Retry) -> None:
     if duration_us(retry.max_backoff) < duration_us(retry.initial_backoff):
         raise DecodeError(
             f"retry max_backoff ({clip(retry.max_backoff)}) must be >= initial_backoff ({clip(retry.initial_backoff)})"
-        )
-
-
-def _check_kafka(sink: Kafka) -> None:
-    if not any(broker.strip() for broker in sink.brokers.split(",")):
-        raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(sink.brokers)}'")
-    if sink.sasl is not None and sink.sasl.mechanism not in _SASL_MECHANISMS:
-        raise DecodeError(
-            f"unsupported SASL mechanism: '{clip(sink.sasl.mechanism)}' "
-            "(expected PLAIN, SCRAM-SHA-256, or SCRAM-SHA-512)"
         )

@@ -17,6 +17,7 @@ from supervisor.http.admission import Admission
 from supervisor.http.aggregate import AggregateMetrics
 from supervisor.http.documents import Document
 from supervisor.http.errors import handle_error
+from supervisor.http.events import Events
 from supervisor.http.health import Health, Ready
 from supervisor.http.observe import ScenarioMetrics, ScenarioStats
 from supervisor.http.openapi import openapi
@@ -74,6 +75,7 @@ def build_app(
         (item, ScenarioItem(control_plane, clock, timeout_secs)),
         (f"{item}/stats", ScenarioStats(control_plane, clock)),
         (f"{item}/metrics", ScenarioMetrics(control_plane)),
+        ("/events", Events(control_plane, settings.allowed_paths, clock, timeout_secs)),
         ("/metrics", own_metrics),
         *([] if relay is None else relay_routes(relay)),
     ]

@@ -12,7 +12,7 @@ import msgspec
 
 from common.errors import CompileError, SondadError
 from common.states import State
-from supervisor.control_plane import CallTimeoutError, CapacityError, LaunchError, NameConflict, Scenario
+from supervisor.control_plane import CallTimeoutError, CapacityError, EventError, LaunchError, NameConflict, Scenario
 from supervisor.http.answers import Launched, UnresolvedRef, launched
 
 logger = logging.getLogger(__name__)
@@ -125,6 +125,10 @@ def answer_of(error: Exception) -> Answer:
             return Answer(429, Capacity("capacity_exceeded", str(error), _count_by_state(error.scenarios)))
         case LaunchError():
             return Answer(500, Envelope("internal_server_error", str(error)))
+        case EventError(cause="sink"):
+            return Answer(502, Envelope("bad_gateway", f"sink error: {_encodable(str(error))}"))
+        case EventError():
+            return Answer(500, Envelope("internal_server_error", f"{error.cause} error: {_encodable(str(error))}"))
         case falcon.HTTPError():
             return Answer(error.status_code)
         case _:

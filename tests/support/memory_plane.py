@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from common.board import Board, Counters, Row
 from common.current import CurrentValues
-from common.plan import Plan
+from common.plan import EntryPlan, Plan
 from common.states import State
 from supervisor.control_plane import Scenario, StopResult
 from supervisor.gates import Gates
@@ -22,6 +22,9 @@ class MemoryControlPlane:
     Attributes:
         rows: by scenario id, what a worker would write.
         launch_error: raised by the next launches, when set.
+        delivered: single events, in order.
+        event_error: raised by the next events, when set.
+        event_latency_ns: what the next events take.
         stop_status: what stopping says.
         wall_ns: when gates are wired and lose their upstreams.
     """
@@ -29,6 +32,9 @@ class MemoryControlPlane:
     def __init__(self, capacity: int = 0, launched_ns: int = 0) -> None:
         self.rows: dict[str, Row] = {}
         self.launch_error: Exception | None = None
+        self.delivered: list[EntryPlan] = []
+        self.event_error: Exception | None = None
+        self.event_latency_ns = 0
         self.stop_status: Literal["stopped", "force_stopped"] = "stopped"
         self.wall_ns = 0
         self._launched_ns = launched_ns
@@ -80,6 +86,12 @@ class MemoryControlPlane:
         row = self.rows[scenario_id]
         row.append_samples(first_tick, stamps_ns, values)
         CurrentValues(row.view, scenario.entry.plan).put(first_tick, values, 0)
+
+    def deliver(self, entry: EntryPlan, timeout_secs: float) -> int:
+        self.delivered.append(entry)
+        if self.event_error is not None:
+            raise self.event_error
+        return self.event_latency_ns
 
     def show(self, scenario_id: str, counters: Counters) -> None:
         """Write what a worker would show."""

@@ -66,6 +66,12 @@ class RunningFleet:
         assert not self._thread.is_alive(), "the loop does not end"
         self.loop.refuse_posts()
 
+    def wait_until_full_or_more(self) -> None:
+        """Wait until the pool holds at least as many spares as it should, and none is being started."""
+        wait_until(
+            lambda: len(self.pool.spares) >= self._spares_wanted and not self.pool.starting, "the pool is at rest"
+        )
+
     def wait_until_full(self) -> None:
         """Wait until the pool holds as many spares as it should."""
         wait_until(lambda: len(self.pool.spares) == self._spares_wanted, "the pool is full")

@@ -1,5 +1,6 @@
 """The memory sink: no destination, for measuring everything before it."""
 
+import sys
 from collections import deque
 
 from common.clock import Clock
@@ -16,7 +17,7 @@ class MemorySink:
     """
 
     def __init__(self, spec: Memory, clock: Clock) -> None:
-        self.captured: deque[tuple[int, bytes]] = deque(maxlen=max(spec.max_events, 1))
+        self.captured: deque[tuple[int, bytes]] = deque(maxlen=min(max(spec.max_events, 1), sys.maxsize))
         self._captures = spec.capture
         self._clock = clock
 

@@ -21,6 +21,7 @@ ALLOW = {
     "/scenarios/x": {"GET", "HEAD", "DELETE"},
     "/scenarios/x/stats": {"GET", "HEAD"},
     "/scenarios/x/metrics": {"GET", "HEAD"},
+    "/events": {"POST"},
 }
 PUBLIC = ("/health", "/ready")
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "BREW"]
@@ -71,7 +72,7 @@ def test_ready_follows_the_sweep(settings: Settings, status: str, code: int) -> 
         "/scenarios/x/stats/z",
         "/scen%61rios",
         "/ready/",
-        "/events",
+        "/events/",
         "*",
     ],
 )

@@ -90,6 +90,22 @@ def test_takes_the_longest_parked() -> None:
     assert len(pool.spares) == 2
 
 
+def test_a_used_worker_is_used_again_first() -> None:
+    """The others stay untouched; beyond twice the wanted number there are enough, and nothing is started for it."""
+    pool = _pool(Starter(), spares_wanted=2)
+    _fill(pool)
+    used, other = pool.spares
+    assert pool.take() is used
+    _fill(pool)
+    assert pool.park(used)
+    assert pool.take() is used
+    assert pool.park(used)
+    assert pool.spares[1] is other
+    assert pool.park(ParkedWorker(90))
+    assert not pool.park(ParkedWorker(91))
+    assert pool.due_ns(0, waiting=0, busy=False) is None
+
+
 def test_nothing_to_take() -> None:
     """An empty pool has no worker to give."""
     assert _pool(Starter()).take() is None
@@ -206,7 +222,9 @@ def test_rows_are_never_lost_nor_shared(seed: int, rows: int) -> None:
         if choice.random() < 0.5 and (worker := pool.take()) is not None:
             taken.append(worker)
         if taken and choice.random() < 0.5:
-            pool.give_back(taken.pop().row)
+            worker = taken.pop()
+            if choice.random() < 0.5 or not pool.park(worker):
+                pool.give_back(worker.row)
         held = [worker.row for worker in (*pool.starting, *pool.spares, *taken)]
         assert len(held) == len(set(held))
         assert pool.room() == rows - len(taken)

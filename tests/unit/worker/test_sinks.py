@@ -87,3 +87,10 @@ def test_every_sink_is_built_without_touching_anything_and_closes_unopened_and_t
     sink = sinks.build(spec, context)  # type: ignore[arg-type]
     sink.close()
     sink.close()
+
+
+def test_a_memory_of_any_bound_can_be_made() -> None:
+    """Also of one that no memory could hold."""
+    sink = MemorySink(Memory(capture=True, max_events=2**64 - 1), ManualClock())
+    sink.write(Encoded(payload=b"a\n", events=1))
+    assert len(sink.captured) == 1

@@ -1,0 +1,125 @@
+"""Single events on their way through spare workers; main thread only.
+
+::
+
+    waiting ──spare──► Emit ──► Emitted ──► answered; the worker is parked again
+                         ├─► Finished ────► refused; the worker leaves
+                         └─► gone ────────► refused
+
+An event that one worker has got is never given to a second one, which might deliver it again.
+Source: HTTP contract, section 17.
+"""
+
+import logging
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from common.errors import EncoderError, SinkError, SinkOpenError, WireError
+from common.logs import fields
+from common.messages import Emit, Finished
+from common.plan import EntryPlan
+from supervisor.control_plane import EventCause, EventError
+from supervisor.endings import traceback_fields
+from supervisor.pool import Pool
+from supervisor.slots import answer, refuse
+from supervisor.spawn import WorkerProcess
+from supervisor.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+_CAUSES: Final[dict[str, EventCause]] = {
+    EncoderError.__name__: "encoder",
+    SinkError.__name__: "sink",
+    SinkOpenError.__name__: "sink",
+}
+"""What the kind of a fault means for whoever sent the event."""
+
+
+@dataclass(slots=True)
+class _Emission:
+    entry: EntryPlan
+    slot: "Future[int]"
+    was_not_taken: bool = False
+
+
+class Emissions:
+    """Owns the workers that deliver an event at the moment.
+
+    Args:
+        pool: where spares are taken from.
+        processes: kills a worker whose caller has given up.
+    """
+
+    def __init__(self, pool: Pool[WorkerProcess], processes: Workers) -> None:
+        self._pool = pool
+        self._processes = processes
+        self._waiting: deque[_Emission] = deque()
+        self._busy: dict[WorkerProcess, _Emission] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait for a worker."""
+        return len(self._waiting)
+
+    def add(self, entry: EntryPlan, slot: "Future[int]") -> None:
+        """Let an event wait for a worker."""
+        self._waiting.append(_Emission(entry, slot))
+
+    def hand_out(self) -> list[WorkerProcess]:
+        """Give waiting events to spares; returns the workers that are owned from now on."""
+        taken = []
+        while self._waiting and (worker := self._pool.take()) is not None:
+            emission = self._waiting.popleft()
+            try:
+                worker.send(Emit(entry=emission.entry))
+            except WireError as exc:
+                self._processes.kill(worker, "killed: it did not take its event")
+                self._not_taken(emission, exc)
+                continue
+            self._busy[worker] = emission
+            taken.append(worker)
+        return taken
+
+    def delivered(self, worker: WorkerProcess, latency_ns: int) -> None:
+        """Answer the event of a worker that is free again."""
+        answer(self._busy.pop(worker).slot, latency_ns)
+
+    def failed(self, worker: WorkerProcess, finished: Finished) -> None:
+        """Refuse the event of a worker that could not deliver it."""
+        fault = finished.fault
+        if fault is None:
+            self.lost(worker, "the worker was stopped")
+            return
+        if fault.traceback:
+            logger.warning("an event failed unexpectedly", extra=fields(**traceback_fields(finished)))
+        cause = _CAUSES.get(fault.kind, "runtime")
+        text = f"{fault.kind}: {fault.message}" if cause == "runtime" else fault.message
+        refuse(self._busy.pop(worker).slot, EventError(text, cause))
+
+    def lost(self, worker: WorkerProcess, reason: str) -> None:
+        """Refuse the event of a worker that has gone, if it has not been answered."""
+        emission = self._busy.pop(worker, None)
+        if emission is not None:
+            refuse(emission.slot, EventError(reason, "runtime"))
+
+    def abandon(self, slot: "Future[int]") -> None:
+        """Forget the event that nobody waits for any more; a worker that has it is killed."""
+        self._waiting = deque(emission for emission in self._waiting if emission.slot is not slot)
+        for worker, emission in self._busy.items():
+            if emission.slot is slot:
+                self._processes.kill(worker, "killed: its event took longer than the request may")
+
+    def refuse_waiting(self, reason: str) -> None:
+        """Refuse every event that has no worker."""
+        while self._waiting:
+            refuse(self._waiting.popleft().slot, EventError(reason, "runtime"))
+
+    def _not_taken(self, emission: _Emission, error: WireError) -> None:
+        if emission.was_not_taken:
+            refuse(emission.slot, EventError(str(error), "runtime"))
+            return
+        # The worker may have been dead before; another one is tried, once.
+        emission.was_not_taken = True
+        self._waiting.appendleft(emission)
