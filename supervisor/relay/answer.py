@@ -6,9 +6,9 @@ Source: relay contract, section 6.
 import base64
 import hashlib
 import json
+import os
 import re
 import time
-import uuid
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -85,7 +85,9 @@ def request_uuid(values: list[str]) -> str | None:
 
 def new_request_id() -> str:
     """Return a fresh version 4 UUID in upper case."""
-    return str(uuid.uuid4()).upper()
+    # PERF: `uuid.uuid4` and its text take as long as all other headers together.
+    text = os.urandom(16).hex().upper()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89AB'[int(text[16], 16) % 4]}{text[17:20]}-{text[20:]}"
 
 
 class Envelope:

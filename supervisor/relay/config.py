@@ -6,7 +6,6 @@ import msgspec
 
 Mode = Literal["clients", "pure"]
 Kind = Literal["agent", "relay"]
-Status = Literal["ok", "warn", "error"]
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):

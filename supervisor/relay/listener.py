@@ -17,7 +17,6 @@ from supervisor.relay.request import Request
 
 logger = logging.getLogger(__name__)
 
-_ACCEPTS_PER_TURN: Final = 64
 _NO_DESCRIPTOR_PAUSE_SECS: Final = 1.0
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Asked for every few seconds by whoever watches the relay; they would drown the rest of the audit log.
@@ -174,27 +173,25 @@ class Listener:
         return self._max_connections is not None and len(self.connections) >= self._max_connections
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
-            if self._is_full():
+        if self._is_full():
+            self._unpoll()
+            return
+        try:
+            sock, _ = self._sock.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                logger.warning("Cannot accept a connection: %s; trying again.", error.strerror)
                 self._unpoll()
-                return
-            try:
-                sock, _ = self._sock.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    logger.warning("Cannot accept a connection: %s; trying again.", error.strerror)
-                    self._unpoll()
-                    self.http.loop.call_later(_NO_DESCRIPTOR_PAUSE_SECS, self._poll)
-                    return
-                continue
-            sock.setblocking(False)
-            try:
-                caller = self._admit(sock)
-            except OSError:
-                sock.close()
-                continue
-            connection = Connection(sock, self, caller)
-            self.connections.add(connection)
-            connection.start()
+                self.http.loop.call_later(_NO_DESCRIPTOR_PAUSE_SECS, self._poll)
+            return
+        sock.setblocking(False)
+        try:
+            caller = self._admit(sock)
+        except OSError:
+            sock.close()
+            return
+        connection = Connection(sock, self, caller)
+        self.connections.add(connection)
+        connection.start()

@@ -18,6 +18,8 @@ Callback = Callable[[], None]
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 _WAKE: Final = b"\0"
+# What is ready together shares a turn, and so a commit; timers and hand-overs must not wait for all of a flood.
+_CALLBACKS_PER_TURN: Final = 64
 
 
 class Timer:
@@ -92,12 +94,17 @@ class Loop:
         self._running = False
 
     def run_once(self, max_wait_secs: float = 60.0) -> None:
-        """Wait for something to do, at most `max_wait_secs`, and do it."""
+        """Wait for something to do, at most `max_wait_secs`, and do it until nothing is ready any more."""
         callbacks = self._callbacks
-        for fd, _ in self._epoll.poll(self._wait_secs(max_wait_secs)):
-            callback = callbacks.get(fd)
-            if callback is not None:
-                callback()
+        made = 0
+        ready = self._epoll.poll(self._wait_secs(max_wait_secs), _CALLBACKS_PER_TURN)
+        while ready:
+            for fd, _ in ready:
+                callback = callbacks.get(fd)
+                if callback is not None:
+                    callback()
+            made += len(ready)
+            ready = self._epoll.poll(0, _CALLBACKS_PER_TURN) if made < _CALLBACKS_PER_TURN else []
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
             timer = heapq.heappop(self._timers)[2]

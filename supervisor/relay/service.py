@@ -86,7 +86,6 @@ class Relay:
         self._clients = Clients(config, self._http, self._counters, self._checks.serve)
         self._bound: list[BoundSocket] = []
         self._listeners: list[Listener] = []
-        self._signals: list[int] = []
         self._stopping = False
         self._open_admin(config)
         self._notify: NotifySocket | None = None

@@ -129,6 +129,7 @@ class Spool:
             ends[1].after = entry
         self._ends[entry.key] = (ends[0] if ends else entry, entry)
         self._enter(entry)
+        self._reconsider(entry.before)
         self._journal.append((True, entry))
 
     def drop(self, entry: Entry) -> None:
@@ -211,9 +212,6 @@ class Spool:
         self._last_seq = max(self._last_seq, entry.seq)
         self.octets += entry.octets
         self._counts[entry.key] = self._counts.get(entry.key, 0) + 1
-        self._reconsider(entry.before)
-        self._reconsider(entry)
-        self._reconsider(entry.after)
 
     def _unlink(self, entry: Entry) -> None:
         before, after = entry.before, entry.after
@@ -247,3 +245,5 @@ class Spool:
         first, last = self._ends.get(entry.key, (entry, entry))
         self._ends[entry.key] = (entry if before is None else first, entry if after is None else last)
         self._enter(entry)
+        for moved in (before, entry, after):
+            self._reconsider(moved)

@@ -24,8 +24,10 @@ FILE_NAME: Final = "relay.db"
 MAX_DEAD_LETTERS: Final = 1000
 _VERSION: Final = 1
 _CHECKPOINT_COMMITS: Final = 500
-# 16 MiB. Commits so large that the log exceeds it before a checkpoint is due make one themselves.
-_MAX_LOG_PAGES: Final = 4000
+# PERF: a commit writes whole pages, and most records have a few hundred bytes.
+_PAGE_BYTES: Final = 1024
+# Commits so large that the log exceeds this before a checkpoint is due make one themselves.
+_MAX_LOG_PAGES: Final = (16 << 20) // _PAGE_BYTES
 _SCHEMA: Final = """
 CREATE TABLE latest (client TEXT, chk TEXT, record BLOB, acked_ms INTEGER, PRIMARY KEY (client, chk)) WITHOUT ROWID;
 CREATE TABLE transitions (client TEXT, chk TEXT, seq INTEGER, record BLOB, PRIMARY KEY (client, chk, seq))
@@ -232,6 +234,7 @@ class Store:
         verdict = writer.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise _DamagedError(verdict)
+        writer.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
         writer.execute(f"PRAGMA wal_autocheckpoint = {_MAX_LOG_PAGES}")
