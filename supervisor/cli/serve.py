@@ -39,6 +39,7 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
 
 def _run(settings: Settings, logs: LineWriter) -> int:
     # Imported here, so that wrong arguments, help and version answer at once.
+    from supervisor.allocator import return_large_blocks
     from supervisor.relay.config_reader import ConfigError, load
     from supervisor.service import Service
 
@@ -48,6 +49,7 @@ def _run(settings: Settings, logs: LineWriter) -> int:
         logs.put("".join(f"{fault}\n" for fault in exc.faults).encode(errors="replace"))
         logs.close(_LAST_LINES_SECS)
         return MISUSED
+    return_large_blocks()
     service = Service(settings, logs, admin_path)
     service.run()
     logs.close(service.last_lines_secs())
