@@ -87,7 +87,7 @@ class Fleet:
         self._kept_rows: dict[LaunchedScenario, int] = {}
         self._processes = Workers(loop, self._handle, self._ended)
         self._emissions = Emissions(pool, self._processes)
-        self._wiring = Wiring(partial(self._processes.kill, why="killed: it does not read"))
+        self._wiring = Wiring(self._processes.kill)
         self._on_empty: Callback | None = None
 
     def launch(self, plan: Plan, slot: LaunchSlot) -> None:

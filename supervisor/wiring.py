@@ -21,13 +21,13 @@ class Wiring:
     """The wires between the workers of all running scenarios.
 
     Args:
-        on_deaf: called with a worker that did not take a message, so that what it knows of its gate is wrong.
+        on_broken: called with a worker that cannot be told about its gate although it is there, and why.
     """
 
-    def __init__(self, on_deaf: Callable[[WorkerProcess], None]) -> None:
+    def __init__(self, on_broken: Callable[[WorkerProcess, str], None]) -> None:
         self._gates = Gates()
         self._workers: dict[LaunchedScenario, WorkerProcess] = {}
-        self._on_deaf = on_deaf
+        self._on_broken = on_broken
 
     def add(self, body: Mapping[WorkerProcess, LaunchedScenario], scenarios: list[LaunchedScenario]) -> None:
         """Connect the entries of a body to their upstreams, before they are started.
@@ -57,7 +57,11 @@ class Wiring:
 
     def _connect(self, wires: Iterable[Wire]) -> None:
         for wire in wires:
-            bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            try:
+                bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            except OSError as exc:
+                self._on_broken(self._workers[wire.downstream], f"killed: its gate cannot be wired: {exc}")
+                continue
             watch = Watch(slot=wire.slot, op=wire.gate.op, value=wire.gate.value)
             follow = Follow(row=self._workers[wire.upstream].row)
             try:
@@ -77,6 +81,6 @@ class Wiring:
                 worker.send_with_descriptor(command, bell)
         except WireError as exc:
             logger.debug("a worker could not be told about its gate: %s", exc)
-            # One that has gone is seen to end; one that has stopped reading would go on as if nothing had happened.
-            if isinstance(exc.__cause__, BlockingIOError):
-                self._on_deaf(worker)
+            # One that has gone is seen to end; one that is there would go on as if nothing had happened.
+            if not isinstance(exc.__cause__, ConnectionError):
+                self._on_broken(worker, f"killed: it cannot be told about its gate: {exc}")

@@ -55,8 +55,10 @@ class Watchers:
             os.eventfd_write(watcher.bell, 1)
 
     def remove(self, slot: int) -> None:
-        """Forget a bell."""
-        os.close(self._watchers.pop(slot).bell)
+        """Forget a bell; nothing happens when there is none, because it could not be handed over."""
+        watcher = self._watchers.pop(slot, None)
+        if watcher is not None:
+            os.close(watcher.bell)
 
     def publish(self, value: float) -> None:
         """Show `value`, and ring the bells of those for whom it makes a difference."""

@@ -1,6 +1,7 @@
 """Gates between real workers: chains, losses, bodies that come and go, and what a paused worker costs."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -233,6 +234,23 @@ def test_a_body_of_the_same_name_takes_over(running: RunningFleet) -> None:
     assert down.resolution.attempts == 1
     stop(running, new)
     wait_for_state(down, State.UNRESOLVED)
+
+
+def test_without_descriptors_a_gate_cannot_be_wired(running: RunningFleet) -> None:
+    """The entry that waits is ended with the reason, because it would never open; its upstream runs on."""
+    (up,) = launch(running, source(), name="body")
+    running.wait_until_full()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        (down,) = launch(running, gated("down", "up", "body"))
+        wait_for_state(down, State.FINISHED)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert down.exit_reason == "killed: its gate cannot be wired: [Errno 24] Too many open files"
+    wait_for_growth(up)
+    (again,) = launch(running, gated("again", "up", "body"))
+    wait_for_state(again, State.RUNNING)
 
 
 class GateBetweenBodies(RuleBasedStateMachine):

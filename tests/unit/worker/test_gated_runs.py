@@ -1,10 +1,12 @@
 """Gated entries from start to end on a clock that tests move: what is emitted, when, and what is shown."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from common.messages import Watch
 from common.plan import Cycle, EntryPlan, GatePlan, RotatingLabel, Silence
 from common.specs import Step
 from common.states import State
@@ -147,6 +149,18 @@ def test_the_current_rate_is_zero_while_paused(stage: GatedStage) -> None:
     stage.at(1700, lambda: rates.append((1700, stage.row.read().current_rate)))
     stage.run(gated(2000))
     assert rates == [(1400, 10.0), (1700, 0.0)]
+
+
+@pytest.mark.parametrize(("watched", "late_ms"), [(False, 80.0), (True, 20.0)])
+def test_ticks_that_somebody_waits_for_are_late_by_design_by_little(
+    stage: GatedStage, watched: bool, late_ms: float
+) -> None:
+    """The slack of a busy machine is shared by all but those whose edges have to take effect in time."""
+    stage.board.set_slack_ns(80 * MS)
+    if watched:
+        stage.links.watchers.add(Watch(slot=0, op=">", value=0.5), os.eventfd(0))
+    stage.run(entry_plan(rate=5.0, duration_ns=NS, generator=Step(step_size=1.0)))
+    assert stage.values() == [(0, 0), *((200 * k + late_ms, k) for k in range(1, 5))]
 
 
 def closing(duration_ms: int, **fields: Any) -> EntryPlan:
