@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.e2e.relay.live_relay import LiveRelay, clients_config, own
+from tests.support.exposition_reading import samples
 from tests.support.live_server import COMMAND, LiveServer, new_session
 from tests.support.polling import wait_until
 
@@ -172,3 +173,17 @@ def test_the_compatible_command_has_no_relay() -> None:
     ended = subprocess.run([COMMAND, "--relay", "x"], capture_output=True, timeout=20, check=False)
     assert ended.returncode == 2
     assert b"--relay" in ended.stderr
+
+
+def test_whether_the_relay_answers_is_a_metric(server: LiveServer) -> None:
+    """1 while it does, 0 while it hangs; asking does not take longer than it may."""
+
+    def up() -> float:
+        return samples(server.get("/metrics?own=1").text)["sondad_relay_up"]
+
+    assert up() == 1
+    process = process_of(server)
+    process.suspend()
+    assert up() == 0
+    process.resume()
+    wait_until(lambda: up() == 1, "it answers again")
