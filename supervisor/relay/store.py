@@ -215,10 +215,10 @@ class Store:
         self._writer.close()
 
     def _open(self) -> None:
-        self._writer = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        self._writer = self._connect()
         try:
             self._prepare(self._writer)
-            self._reader = sqlite3.connect(self._path, isolation_level=None, timeout=1.0)
+            self._reader = self._connect()
             self._load()
         except sqlite3.OperationalError:
             self._writer.close()
@@ -226,6 +226,11 @@ class Store:
         except sqlite3.DatabaseError as exc:
             self._writer.close()
             raise _DamagedError(str(exc)) from exc
+
+    def _connect(self) -> sqlite3.Connection:
+        # This VFS keeps every other process out of the file, so that none can block a commit and none has to be asked.
+        uri = f"{self._path.as_uri()}?vfs=unix-excl"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1.0)
 
     def _prepare(self, writer: sqlite3.Connection) -> None:
         version = writer.execute("PRAGMA user_version").fetchone()[0]

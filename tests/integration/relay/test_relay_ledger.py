@@ -76,7 +76,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 @contextlib.contextmanager
 def stalled(database: Path) -> Iterator[sqlite3.Connection]:
     """Hold the lock that every commit needs: it waits, as for a disk that stalls, and fails after a second."""
-    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as holder:
+    uri = f"{database.as_uri()}?vfs=unix-excl"
+    with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         yield holder
 
