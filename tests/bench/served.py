@@ -55,13 +55,20 @@ class Served:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Return the decoded answer; anything but a 2xx ends the measurement."""
+        return json.loads(self._answer(method, path, body))
+
+    def text(self, path: str) -> str:
+        """Return the answer to a GET as it is; anything but a 2xx ends the measurement."""
+        return self._answer("GET", path, None).decode()
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
         payload = None if body is None else json.dumps(body).encode()
         self._connection.request(method, path, payload, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         text = answer.read()
         if not 200 <= answer.status < 300:
             raise MeasurementError(f"{method} {path}: {answer.status} {text[:300]!r}")
-        return json.loads(text)
+        return text
 
     def post(self, *entries: dict[str, Any]) -> list[str]:
         """Start `entries` as one body and return their ids."""
