@@ -1,4 +1,7 @@
-"""What the relay runs with: the configuration file with every default, unit and user name resolved, frozen."""
+"""What the relay runs with: the configuration file with every default, unit and user name resolved, frozen.
+
+Source: relay contract, section 2.
+"""
 
 from typing import Literal
 

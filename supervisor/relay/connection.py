@@ -7,6 +7,8 @@
 
 LINGERING reads and discards what the peer still sends: closing over unread bytes would reset the connection, and the
 peer could lose the answer.
+
+Source: relay contract, sections 3 and 6; RFC 9112, section 9.6.
 """
 
 import contextlib

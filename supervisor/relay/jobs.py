@@ -1,4 +1,7 @@
-"""What the ledger is asked to make durable, and what becomes of it."""
+"""What the ledger is asked to make durable, and what becomes of it.
+
+Source: relay contract, sections 11.1, 11.3 and 12.
+"""
 
 import enum
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""The relay's process: arguments, logging, exit code."""
+"""The relay's process: arguments, logging, exit code.
+
+Source: relay contract, section 15.
+"""
 
 import argparse
 import logging

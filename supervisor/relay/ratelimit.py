@@ -1,4 +1,7 @@
-"""A token bucket; pure, `now` is passed in."""
+"""A token bucket; pure, `now` is passed in.
+
+Source: relay contract, section 2, `rate` and `burst`.
+"""
 
 
 class RateLimit:

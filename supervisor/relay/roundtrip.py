@@ -1,6 +1,8 @@
 """One HTTP request over one connection, within one deadline that covers everything from connect to the last byte.
 
 Blocking; for sender threads and for the control plane's threads, never for the relay's loop.
+
+Source: RFC 9112; relay contract, sections 11.2 and 13.3.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""TCP listening sockets of the relay."""
+"""TCP listening sockets of the relay.
+
+Source: relay contract, section 2, `pure.listen` and `admin.tcp`.
+"""
 
 import socket
 from typing import Final
