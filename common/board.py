@@ -8,7 +8,7 @@ per row. Readers take no lock and send no message, so a worker that hangs in a s
     page 0      header: slack_ns u64, written by the supervisor, read by every worker
     row 0       cells  64 × 8 bytes   counters below, guarded by a sequence number (odd while being written)
                 text   1024 bytes     last sink error, UTF-8, length in a cell
-                gate   2 × 8 bytes    1 once a value was published, and the newest one f64: see gate_cell.py
+                gate   2 × 8 bytes    when the first value was published u64, the newest one f64: see gate_cell.py
                 late   2 seconds      how late ticks were fired: see lateness.py
                 ring   columns of RING_SLOTS × 8 bytes: tick u64, stamp_ns i64, value f64, series u64
                 values CURRENT_SLOTS  the newest value of each series: see current.py

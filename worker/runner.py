@@ -201,7 +201,7 @@ class Runner:
         self._lateness.count(now_ns + self._zero_stamp_ns - stamps_ns.item(0), len(batch), now_ns)
         if self._is_watchable:
             # Before the writing, so that a sink in trouble holds up nobody who watches.
-            self._links.watchers.publish(float(values[-1]))
+            self._links.watchers.publish(float(values[-1]), now_ns)
         delivered = 0
         for first, stop in self._delivery.deliver(batch, events.encoded):
             delivered += stop - first
@@ -225,7 +225,7 @@ class Runner:
         upstream, plan = self._links.upstream, self._plan.gate
         assert plan is not None  # noqa: S101 - there is a gate
         while True:
-            signal = upstream.signal(plan)
+            signal = upstream.first_signal(plan, start_ns) if gate.heard is None else upstream.signal(plan)
             if signal is gate.heard and now_ns < gate.deadline_ns and not upstream.has_news:
                 return
             was_emitting = gate.emitting

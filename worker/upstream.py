@@ -38,6 +38,15 @@ class Upstream:
         """Note that the upstream has ended."""
         self._news.append(None)
 
+    def first_signal(self, plan: GatePlan, start_ns: int) -> Signal:
+        """Return what the gate is to hear at the entry's start (monotonic ns).
+
+        An upstream that starts at the same instant has no value then: however fast it is, its first one comes live.
+        """
+        signal = self.signal(plan)
+        is_live = self._cell is not None and self._cell.first_ns() >= start_ns
+        return Signal.SILENT if is_live else signal
+
     def signal(self, plan: GatePlan) -> Signal:
         """Return what the gate is to hear; of values the newest alone counts, but no loss is passed over."""
         if self._news:

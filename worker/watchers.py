@@ -60,10 +60,10 @@ class Watchers:
         if watcher is not None:
             os.close(watcher.bell)
 
-    def publish(self, value: float) -> None:
-        """Show `value`, and ring the bells of those for whom it makes a difference."""
+    def publish(self, value: float, now_ns: int) -> None:
+        """Show `value` at `now_ns` (monotonic), and ring the bells of those for whom it makes a difference."""
         is_first = self._watchers and self._cell.newest() is None
-        self._cell.publish(value)
+        self._cell.publish(value, now_ns)
         for watcher in self._watchers.values():
             verdict = is_open(watcher.op, value, watcher.threshold)
             if verdict is not watcher.verdict or is_first:

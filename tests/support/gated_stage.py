@@ -68,7 +68,8 @@ class GatedStage:
         self.waiter.script.sort(key=lambda one: one[0])
 
     def value_at(self, ms: float, value: float) -> None:
-        self.at(ms, lambda: self.upstream.publish(value))
+        """Let the upstream publish `value`, before the start for a negative instant."""
+        self.at(ms, lambda: self.upstream.publish(value, self.start_ns + int(ms * MS)))
 
     def run(self, plan: EntryPlan, *, followed: bool = True) -> Reason:
         if followed:

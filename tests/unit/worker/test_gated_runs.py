@@ -48,9 +48,16 @@ def test_it_emits_while_the_gate_is_open(stage: GatedStage) -> None:
 
 def test_a_gate_that_was_open_before_the_start_opens_with_it(stage: GatedStage) -> None:
     """First tick at the start, whatever `delay.open` says."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.run(gated(250, open_delay_ns=NS))
     assert stage.values() == [(0, 0), (100, 1), (200, 2)]
+
+
+def test_the_first_value_of_an_upstream_that_starts_together_comes_live(stage: GatedStage) -> None:
+    """Whichever of the two is faster, `delay.open` holds for it."""
+    stage.value_at(0, 1.0)
+    stage.run(gated(250, open_delay_ns=100 * MS))
+    assert stage.values() == [(100, 0), (200, 1)]
 
 
 def test_without_a_value_it_stays_pending(stage: GatedStage) -> None:
@@ -96,7 +103,7 @@ def test_an_opening_that_does_not_last_is_none(stage: GatedStage) -> None:
 
 def test_open_close_open_before_anybody_looks_is_still_open(stage: GatedStage) -> None:
     """Of unread edges only the newest counts."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     for value in (0.0, 1.0):
         stage.value_at(50, value)
     stage.run(gated(300))
@@ -105,7 +112,7 @@ def test_open_close_open_before_anybody_looks_is_still_open(stage: GatedStage) -
 
 def test_windows_begin_anew_with_every_segment(stage: GatedStage) -> None:
     """The cycle of gaps restarts at the opening; the tick number of a segment that ends in a gap is the one reached."""
-    for ms, value in ((0, 1.0), (450, 0.0), (600, 1.0)):
+    for ms, value in ((-1, 1.0), (450, 0.0), (600, 1.0)):
         stage.value_at(ms, value)
     gaps = Cycle(every_ns=600 * MS, for_ns=400 * MS)
     stage.run(gated(1000, fields={"gaps": gaps}))
@@ -115,7 +122,7 @@ def test_windows_begin_anew_with_every_segment(stage: GatedStage) -> None:
 
 def test_one_shot_silences_follow_the_scenario_clock(stage: GatedStage) -> None:
     """A window that passes during a pause is over; none comes twice."""
-    for ms, value in ((0, 1.0), (150, 0.0), (550, 1.0)):
+    for ms, value in ((-1, 1.0), (150, 0.0), (550, 1.0)):
         stage.value_at(ms, value)
     silences = (Silence(start_ns=200 * MS, end_ns=400 * MS), Silence(start_ns=700 * MS, end_ns=800 * MS))
     stage.run(gated(1000, fields={"gap_windows": silences}))
@@ -124,7 +131,7 @@ def test_one_shot_silences_follow_the_scenario_clock(stage: GatedStage) -> None:
 
 def test_the_end_of_a_local_upstream_is_the_end(stage: GatedStage) -> None:
     """At once, flushed and finished."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.at(250, stage.links.upstream.lose)
     assert stage.run(gated(1000)) == "upstream"
     assert stage.values() == [(0, 0), (100, 1), (200, 2)]
@@ -134,7 +141,7 @@ def test_the_end_of_a_local_upstream_is_the_end(stage: GatedStage) -> None:
 
 def test_a_stop_ends_a_pause(stage: GatedStage) -> None:
     """Without a tick."""
-    stage.value_at(0, 0.0)
+    stage.value_at(-1, 0.0)
     stage.waiter.stop_at_ns = stage.start_ns + 300 * MS
     assert stage.run(gated(1000)) == "stopped"
     assert stage.states == [(0, State.PAUSED), (300, State.FINISHED)]
@@ -142,7 +149,7 @@ def test_a_stop_ends_a_pause(stage: GatedStage) -> None:
 
 def test_the_current_rate_is_zero_while_paused(stage: GatedStage) -> None:
     """And keeps nothing of the segment before."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.value_at(1550, 0.0)
     rates: list[tuple[int, float]] = []
     stage.at(1400, lambda: rates.append((1400, stage.row.read().current_rate)))
@@ -169,7 +176,7 @@ def closing(duration_ms: int, **fields: Any) -> EntryPlan:
 
 def test_a_committed_close_writes_a_last_sample(stage: GatedStage) -> None:
     """One sample with the value of `snap_to`, 1 ms behind the newest, flushed, not counted; then held."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.value_at(250, 0.0)
     stage.run(closing(1000))
     assert stage.values() == [(0, 0), (100, 1), (200, 2), (350, -1)]
@@ -184,7 +191,7 @@ def test_a_committed_close_writes_a_last_sample(stage: GatedStage) -> None:
 
 def test_a_close_that_is_cancelled_writes_nothing(stage: GatedStage) -> None:
     """The run resumes with the next number."""
-    for ms, value in ((0, 1.0), (150, 0.0), (200, 1.0)):
+    for ms, value in ((-1, 1.0), (150, 0.0), (200, 1.0)):
         stage.value_at(ms, value)
     stage.waiter.stop_at_ns = stage.start_ns + 320 * MS
     stage.run(closing(1000))
@@ -193,7 +200,7 @@ def test_a_close_that_is_cancelled_writes_nothing(stage: GatedStage) -> None:
 
 def test_the_end_of_the_duration_closes_what_was_written(stage: GatedStage) -> None:
     """Also inside the window of `delay.close`, and only what was written since the last close."""
-    for ms, value in ((0, 1.0), (50, 0.0), (200, 1.0), (250, 0.0), (350, 0.1)):
+    for ms, value in ((-1, 1.0), (50, 0.0), (200, 1.0), (250, 0.0), (350, 0.1)):
         stage.value_at(ms, value)
     stage.run(closing(300))
     assert stage.values() == [(0, 0), (150, -1), (200, 1), (300, -1)]
@@ -209,7 +216,7 @@ def test_held_needs_a_sample(stage: GatedStage) -> None:
 
 def test_every_series_is_closed_once(stage: GatedStage) -> None:
     """Rotating labels: each label set that was written gets one last sample."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.value_at(450, 0.0)
     label = RotatingLabel(key="pod", cardinality=3, prefix="p")
     stage.run(closing(1000, dynamic_labels=(label,)))
@@ -219,7 +226,7 @@ def test_every_series_is_closed_once(stage: GatedStage) -> None:
 
 def test_a_failed_close_is_counted_and_does_not_stop_the_transition(stage: GatedStage) -> None:
     """One error and one sink failure for all of it; ticks did not fail with it."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.value_at(150, 0.0)
     stage.fail_write = lambda payload: b" -1 " in payload
     stage.run(closing(1000, dynamic_labels=(RotatingLabel(key="pod", cardinality=3000, prefix="p"),)))
@@ -232,7 +239,7 @@ def test_a_failed_close_is_counted_and_does_not_stop_the_transition(stage: Gated
 
 def test_a_failed_close_ends_the_scenario_under_fail(stage: GatedStage) -> None:
     """As any other failure does."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.value_at(150, 0.0)
     stage.fail_write = lambda payload: b" -1 " in payload
     with pytest.raises(Exception, match="full"):
@@ -256,7 +263,7 @@ def test_unresolved_until_there_is_a_value(stage: GatedStage, mode: str) -> None
 
 def test_lost_and_found(stage: GatedStage) -> None:
     """A running entry whose upstream goes is unresolved and silent; with a new one it goes on with its numbers."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.at(150, stage.links.upstream.lose)
     stage.at(300, lambda: stage.links.upstream.follow(UPSTREAM_ROW))
     stage.run(across(450, snap_to=-1.0))
@@ -276,7 +283,7 @@ def test_a_loss_is_not_passed_over(stage: GatedStage) -> None:
         stage.links.upstream.lose()
         stage.links.upstream.follow(UPSTREAM_ROW)
 
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.at(150, lose_and_find)
     stage.run(across(250, snap_to=-1.0))
     assert stage.values() == [(0, 0), (100, 1), (150, -1), (150, 2), (250, -1)]
@@ -287,7 +294,7 @@ def test_open_while_unresolved_emits_through(stage: GatedStage) -> None:
     stage.at(150, lambda: stage.links.upstream.follow(UPSTREAM_ROW))
     stage.value_at(250, 1.0)
     stage.at(350, stage.links.upstream.lose)
-    stage.at(450, lambda: stage.upstream.publish(0.0))
+    stage.value_at(450, 0.0)
     stage.at(460, lambda: stage.links.upstream.follow(UPSTREAM_ROW))
     stage.run(across(600, if_unresolved="open", snap_to=-1.0), followed=False)
     assert stage.values() == [(0, 0), (100, 1), (200, 2), (300, 3), (400, 4), (460, -1)]
@@ -302,7 +309,7 @@ def test_open_while_unresolved_emits_through(stage: GatedStage) -> None:
 
 def test_a_row_that_is_being_given_to_somebody_else_changes_nothing(stage: GatedStage) -> None:
     """Between the end of the upstream and the news of it the last verdict holds."""
-    stage.value_at(0, 1.0)
+    stage.value_at(-1, 1.0)
     stage.at(50, lambda: stage.board.clear(UPSTREAM_ROW))
     stage.run(gated(250))
     assert stage.values() == [(0, 0), (100, 1), (200, 2)]

@@ -58,8 +58,10 @@ def test_comparisons_are_strict(op: str, value: float, verdict: bool) -> None:
 def test_a_cell_without_a_value(cell: GateCell) -> None:
     """There is a difference between no value and zero."""
     assert cell.newest() is None
-    cell.publish(0.0)
-    assert cell.newest() == 0.0
+    assert cell.first_ns() == 0
+    cell.publish(0.0, 7)
+    cell.publish(1.0, 9)
+    assert (cell.newest(), cell.first_ns()) == (1.0, 7)
 
 
 def test_the_first_value_is_announced_whatever_it_is(cell: GateCell, bell: int) -> None:
@@ -67,14 +69,14 @@ def test_the_first_value_is_announced_whatever_it_is(cell: GateCell, bell: int) 
     watchers = Watchers(cell)
     hang(watchers, bell)
     assert not rung(bell)
-    watchers.publish(0.0)
+    watchers.publish(0.0, 7)
     assert rung(bell)
 
 
 def test_a_new_watcher_is_told_to_look(cell: GateCell, bell: int) -> None:
     """The value may have changed since it has looked last."""
     watchers = Watchers(cell)
-    watchers.publish(0.0)
+    watchers.publish(0.0, 7)
     hang(watchers, bell)
     assert rung(bell)
 
@@ -84,12 +86,12 @@ def test_a_new_watcher_is_told_to_look(cell: GateCell, bell: int) -> None:
 def test_only_changes_ring(cell: GateCell, bell: int, values: list[float]) -> None:
     """Once for every change of the verdict, and the value is there by then."""
     watchers = Watchers(cell)
-    watchers.publish(0.0)
+    watchers.publish(0.0, 7)
     hang(watchers, bell)
     rung(bell)
     verdict = False
     for value in values:
-        watchers.publish(value)
+        watchers.publish(value, 7)
         newest = cell.newest()
         assert newest == value or math.isnan(value)
         assert rung(bell) == ((value > 0.5) is not verdict)
@@ -103,16 +105,16 @@ def test_watchers_are_independent(cell: GateCell, bell: int) -> None:
     other = os.eventfd(0, os.EFD_NONBLOCK)
     before = set(os.listdir("/proc/self/fd"))
     watchers = Watchers(cell)
-    watchers.publish(0.0)
+    watchers.publish(0.0, 7)
     hang(watchers, bell, slot=1, threshold=10.0)
     hang(watchers, other, slot=2)
     rung(bell)
     rung(other)
-    watchers.publish(5.0)
+    watchers.publish(5.0, 7)
     assert (rung(bell), rung(other)) == (False, True)
     watchers.remove(2)
-    watchers.publish(20.0)
-    watchers.publish(0.0)
+    watchers.publish(20.0, 7)
+    watchers.publish(0.0, 7)
     assert (rung(bell), rung(other)) == (True, False)
     watchers.remove(1)
     assert set(os.listdir("/proc/self/fd")) == before
