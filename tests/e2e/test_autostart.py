@@ -39,6 +39,8 @@ def write(directory: Path, name: str, *, rows: int = 1, **head: Any) -> Path:
 
 def wait_until_ready(server: LiveServer, timeout_secs: float = 30) -> dict[str, Any]:
     wait_until(lambda: server.get("/ready").status_code == 200, "the sweep has ended", timeout_secs)
+    # Readiness comes first, then the line; behind it no other line of the sweep can come.
+    wait_until(lambda: server.log_lines("autostart: started"), "the line that says so")
     return server.get("/ready").json()
 
 

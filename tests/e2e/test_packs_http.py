@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.live_server import LiveServer
-
+from tests.support.polling import wait_until
 
 ENTRY = {"id": "p", "signal_type": "metrics", "rate": 10, "sink": {"type": "memory"}}
 
@@ -96,4 +96,5 @@ def test_a_broken_file_of_the_catalog_is_said_and_costs_nothing(start_server: St
     write_pack(tmp_path, "fine", "up")
     server = start_server("--catalog", str(tmp_path))
     server.launch(body("fine"))
-    assert server.log_lines(f"warning: catalog: skipping {tmp_path}/broken.yaml: unparseable YAML: ")
+    said = f"warning: catalog: skipping {tmp_path}/broken.yaml: unparseable YAML: "
+    wait_until(lambda: server.log_lines(said), "the line about the broken file")

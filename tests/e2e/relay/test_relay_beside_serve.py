@@ -109,7 +109,7 @@ def test_a_killed_relay_comes_back_and_disturbs_nothing(server: LiveServer, rela
     assert (seen["state"], seen["errors"]) == ("running", 0)
     assert server.worker(scenario["id"]) == worker
     server.wait_for_events(scenario["id"], seen["total_events"] + 10)
-    assert server.log_lines("The relay ended with code -9; it is started again in 1 s.")
+    wait_until(lambda: server.log_lines("The relay ended with code -9; it is started again in 1 s."), "the line")
 
 
 def test_a_relay_that_hangs_holds_up_its_own_routes_only(server: LiveServer) -> None:
