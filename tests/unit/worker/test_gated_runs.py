@@ -19,7 +19,9 @@ NS = 1_000_000_000
 
 @pytest.fixture
 def stage() -> Iterator[GatedStage]:
-    return GatedStage()
+    stage = GatedStage()
+    yield stage
+    os.close(stage.board.descriptor)
 
 
 def gated(duration_ms: int, rate: float = 10.0, fields: dict[str, Any] | None = None, **gate: Any) -> EntryPlan:

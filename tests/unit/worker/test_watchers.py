@@ -16,7 +16,10 @@ from worker.watchers import Watchers, is_open
 
 @pytest.fixture
 def cell() -> GateCell:
-    return GateCell(Board(1).descriptor, 0, writable=True)
+    board = Board(1)
+    cell = GateCell(board.descriptor, 0, writable=True)
+    os.close(board.descriptor)
+    return cell
 
 
 @pytest.fixture
