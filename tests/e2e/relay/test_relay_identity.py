@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -186,9 +187,9 @@ def test_a_pidfile_names_the_peer(relay: LiveRelay) -> None:
     assert post_as(relay.sock("pidfile"), 0).startswith(b"HTTP/1.1 403 ")
 
 
-def fork_with_pid(pid: int) -> int:
-    """Fork until the child has the pid `pid`; returns it in the parent, 0 in the child."""
-    for _ in range(200):
+def fork_with_pid(pid: int) -> int | None:
+    """Fork until the child has the pid `pid`; returns it in the parent, 0 in the child, None when others keep it."""
+    for _ in range(20):
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
         child = os.fork()
         if child in (0, pid):
@@ -196,18 +197,23 @@ def fork_with_pid(pid: int) -> int:
                 os._exit(0)
             return child
         os.waitpid(child, 0)
-    pytest.skip("another process took the pid every time")
+    return None
 
 
 def test_a_reused_pid_does_not_pass_the_pidfile_left_behind(relay: LiveRelay) -> None:
     """The agent died and left its pidfile; a stranger that got its number is younger than the file."""
-    agent = subprocess.Popen(["true"])
-    agent.wait()
     pidfile = relay.root / "agent.pid"
-    pidfile.write_text(f"{agent.pid}\n")
-    os.utime(pidfile, (1_000_000_000, 1_000_000_000))
     reader, writer = os.pipe()
-    child = fork_with_pid(agent.pid)
+    for _ in range(20):
+        agent = subprocess.Popen(["true"])
+        agent.wait()
+        pidfile.write_text(f"{agent.pid}\n")
+        os.utime(pidfile, (1_000_000_000, 1_000_000_000))
+        child = fork_with_pid(agent.pid)
+        if child is not None:
+            break
+    else:
+        pytest.fail("other processes took every pid")
     if child == 0:
         with connect(relay.sock("pidfile")) as sock:
             sock.sendall(REQUEST)
@@ -219,11 +225,23 @@ def test_a_reused_pid_does_not_pass_the_pidfile_left_behind(relay: LiveRelay) ->
     os.close(reader)
 
 
+def connect_and_die(path: str) -> tuple[socket.socket, int]:
+    """Return a connection that a process made which has ended since, and the pid of that process."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    stranger = os.fork()
+    if stranger == 0:
+        sock.connect(path)
+        sock.sendall(REQUEST)
+        os._exit(0)
+    os.waitpid(stranger, 0)
+    return sock, stranger
+
+
 def test_a_dead_peer_does_not_pass_the_pidfile_of_its_successor(relay: LiveRelay) -> None:
     """A stranger connects and dies; the agent that gets its number does not vouch for the old connection."""
     relay_process = relay.process
     assert relay_process is not None
-    pidfile = relay.root / "agent.pid"
 
     def denied_as_dead() -> int:
         # Before Linux 6.16 a dead peer has no pidfd any more, since then it has one that says so.
@@ -231,28 +249,27 @@ def test_a_dead_peer_does_not_pass_the_pidfile_of_its_successor(relay: LiveRelay
         return sum(int(relay.metric(series % reason) or "0") for reason in ("dead", "unreadable"))
 
     before = denied_as_dead()
-    os.kill(relay_process.pid, 19)  # SIGSTOP: the connection waits in the backlog
+    reader, writer = os.pipe()
+    os.kill(relay_process.pid, signal.SIGSTOP)  # the connection waits in the backlog
     try:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(20)
-        stranger = os.fork()
-        if stranger == 0:
-            sock.connect(relay.sock("pidfile"))
-            sock.sendall(REQUEST)
-            os._exit(0)
-        os.waitpid(stranger, 0)
-        reader, writer = os.pipe()
-        agent = fork_with_pid(stranger)
+        for _ in range(20):
+            sock, stranger = connect_and_die(relay.sock("pidfile"))
+            agent = fork_with_pid(stranger)
+            if agent is not None:
+                break
+            sock.close()
+        else:
+            pytest.fail("other processes took every pid")
         if agent == 0:
             os.close(writer)
             os.read(reader, 1)
             os._exit(0)
-        pidfile.write_text(f"{agent}\n")
+        (relay.root / "agent.pid").write_text(f"{agent}\n")
     finally:
-        os.kill(relay_process.pid, 18)  # SIGCONT
+        os.kill(relay_process.pid, signal.SIGCONT)
     wait_until(lambda: denied_as_dead() > before, "the dead peer is denied")
     assert read_all(sock).startswith(b"HTTP/1.1 403 ")
+    sock.close()
     os.close(reader)
     os.close(writer)
     os.waitpid(agent, 0)
-    sock.close()
