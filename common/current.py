@@ -83,16 +83,17 @@ class CurrentValues:
         region = self._regions.get(spike_mask)
         if region is None:
             return
-        sequence = self._header[CURRENT_SEQUENCE_CELL] | 1
-        self._header[CURRENT_SEQUENCE_CELL] = sequence
         if values.size == 1 or (region.period == 1 and values.ndim == 1):
             # PERF: every tick of a slow scenario comes this way, and all ticks of an entry whose labels do not rotate.
+            # One value is seen whole without a sequence number.
             index = (first_tick + len(values) - 1) % region.period
             if index < region.shown:
                 self._doubles[region.start + index] = values.item(-1)
                 self._flags[region.start + index] = 1
-        else:
-            self._put_columns(first_tick, values, region)
+            return
+        sequence = self._header[CURRENT_SEQUENCE_CELL] | 1
+        self._header[CURRENT_SEQUENCE_CELL] = sequence
+        self._put_columns(first_tick, values, region)
         self._header[CURRENT_SEQUENCE_CELL] = sequence + 1
 
     def newest(self) -> list[SeriesValue]:
