@@ -23,6 +23,7 @@ import mmap
 import os
 import struct
 import time
+import weakref
 from typing import Final
 
 import msgspec
@@ -301,6 +302,7 @@ class Board:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.descriptor = os.memfd_create("sondad-board", os.MFD_CLOEXEC)
+        weakref.finalize(self, os.close, self.descriptor)
         os.ftruncate(self.descriptor, PAGE_BYTES + rows * ROW_BYTES)
         self._map = mmap.mmap(self.descriptor, PAGE_BYTES + rows * ROW_BYTES)
         self._header = memoryview(self._map)[:PAGE_BYTES].cast("Q")

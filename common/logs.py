@@ -149,7 +149,9 @@ class LineWriter:
                 if exc.errno != errno.EAGAIN:
                     return False
                 # Whoever shares the descriptor made it non-blocking; this thread is the one that may wait.
-                select.select([], [self._descriptor], [])
+                room = select.poll()
+                room.register(self._descriptor, select.POLLOUT)
+                room.poll()
         return True
 
 

@@ -331,7 +331,7 @@ class Fleet:
     def _launch_lost(self, launch: BodyLaunch, worker: WorkerProcess, end: End) -> None:
         launch.workers[worker].detach()
         if end.finished is None and launch.retry(worker):
-            # It may have been dead before it got its plan; another one is tried, once.
+            # It may have been dead before it got its plan; another one is tried.
             self._hand_out_spares()
             return
         why = end.reason or fault_text(end.finished) or "ended without saying why"

@@ -3,15 +3,19 @@
 reserved ──► every entry has a worker and sent it Run ──► every worker answered Prepared ──► started, or given up
 """
 
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from common.plan import Plan
 from supervisor.control_plane import Scenario
 from supervisor.scenarios import LaunchedScenario
 
 W = TypeVar("W")
+
+MOST_LOSSES: Final = 8
+"""Workers that an entry may lose before its body is given up: several parked ones may have been dead already when they
+were taken, and the news arrives later; an entry that kills its worker must not be tried for ever."""
 
 
 class Launch(Generic[W]):
@@ -30,7 +34,7 @@ class Launch(Generic[W]):
         self.without_worker = deque(scenarios)
         self.workers: dict[W, LaunchedScenario] = {}
         self._unprepared: set[W] = set()
-        self._retried: set[LaunchedScenario] = set()
+        self._losses: Counter[LaunchedScenario] = Counter()
 
     def assign(self, worker: W) -> LaunchedScenario:
         """Give `worker` the next entry without one, and return it."""
@@ -45,11 +49,11 @@ class Launch(Generic[W]):
         self.without_worker.appendleft(self.workers.pop(worker))
 
     def retry(self, worker: W) -> bool:
-        """Take back an assignment whose worker has gone; False when the same entry has lost one before."""
+        """Take back an assignment whose worker has gone; False when the same entry has lost MOST_LOSSES."""
         scenario = self.workers[worker]
-        if scenario in self._retried:
+        self._losses[scenario] += 1
+        if self._losses[scenario] >= MOST_LOSSES:
             return False
-        self._retried.add(scenario)
         # A prepared worker that goes is lost as well.
         self._unprepared.add(worker)
         self.withdraw(worker)

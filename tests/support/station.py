@@ -58,9 +58,7 @@ class Station:
 def links_of_a_worker() -> Links:
     """Return the links of a worker without any, on a board of its own."""
     board = Board(1)
-    links = Links(board.descriptor, 0)
-    os.close(board.descriptor)
-    return links
+    return Links(board.descriptor, 0)
 
 
 def request_sink(plan: EntryPlan, waiter: Waiter, clock: Clock) -> RequestSink:

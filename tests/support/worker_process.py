@@ -2,7 +2,6 @@
 
 import multiprocessing
 import operator
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,4 +103,3 @@ def worker_processes(count: int = 1) -> Iterator[list[WorkerProcess]]:
     finally:
         for one in workers:
             one.close()
-        os.close(board.descriptor)

@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 
 from supervisor.control_plane import Scenario
-from supervisor.launch import Launch
+from supervisor.launch import MOST_LOSSES, Launch
 from supervisor.scenarios import LaunchedScenario
 from tests.unit.supervisor.entries import plan_of, planned_entry
 
@@ -38,14 +38,15 @@ def test_withdrawn_entry_is_assigned_next() -> None:
     assert launch.prepared("c")
 
 
-def test_an_entry_may_lose_one_worker() -> None:
-    """The first lost worker of an entry is replaced, prepared or not; the second loses the launch."""
+def test_an_entry_may_lose_some_workers() -> None:
+    """A lost worker of an entry is replaced, prepared or not, up to a bound; then the launch is lost."""
     launch = _launch(2)
-    launch.assign("a")
-    launch.assign("b")
-    assert not launch.prepared("a")
-    assert launch.retry("a")
-    assert not launch.prepared("b")
-    assert launch.assign("c").id == "e0"
-    assert not launch.retry("c")
-    assert launch.prepared("c")
+    launch.assign("0")
+    launch.assign("other")
+    assert not launch.prepared("0")
+    for loss in range(1, MOST_LOSSES):
+        assert launch.retry(str(loss - 1))
+        assert not launch.prepared("other")
+        assert launch.assign(str(loss)).id == "e0"
+    assert not launch.retry(str(MOST_LOSSES - 1))
+    assert launch.prepared(str(MOST_LOSSES - 1))

@@ -1,7 +1,6 @@
 """Gated entries from start to end on a clock that tests move: what is emitted, when, and what is shown."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,10 +17,8 @@ NS = 1_000_000_000
 
 
 @pytest.fixture
-def stage() -> Iterator[GatedStage]:
-    stage = GatedStage()
-    yield stage
-    os.close(stage.board.descriptor)
+def stage() -> GatedStage:
+    return GatedStage()
 
 
 def gated(duration_ms: int, rate: float = 10.0, fields: dict[str, Any] | None = None, **gate: Any) -> EntryPlan:

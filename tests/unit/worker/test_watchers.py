@@ -17,9 +17,7 @@ from worker.watchers import Watchers, is_open
 @pytest.fixture
 def cell() -> GateCell:
     board = Board(1)
-    cell = GateCell(board.descriptor, 0, writable=True)
-    os.close(board.descriptor)
-    return cell
+    return GateCell(board.descriptor, 0, writable=True)
 
 
 @pytest.fixture
