@@ -8,6 +8,7 @@ The servers take turns in short rounds, of which the medians are shown, so that 
 
 import argparse
 import contextlib
+import os
 import select
 import signal
 import socket
@@ -45,10 +46,20 @@ CONFIG = """
 version: 1
 relay: {{id: bench, run_dir: {root}/run, state_dir: {root}/state}}
 spool: {{sync: {sync}, max_entries: 1000000, max_bytes: 4GiB}}
-upstream: {{url: "unix:{root}/nobody.sock"}}
+{upstream}
 clients:
   agent: {{uid: {uid}, max_connections: 1024, checks: {{"123": {{urn: "urn:logscan"}}}}}}
 """
+
+
+SPOOLING = 'upstream: {{url: "unix:{root}/nobody.sock"}}'
+
+
+def configure(root: Path, sync: str, upstream: str = SPOOLING) -> str:
+    """Write a configuration under `root` and return its path; with `upstream` every update is spooled, too."""
+    config = root / "relay.yaml"
+    config.write_text(CONFIG.format(root=root, sync=sync, upstream=upstream.format(root=root), uid=os.geteuid()))
+    return str(config)
 
 
 def drive(path: str, clients: int, seconds: float) -> tuple[float, float, float]:
@@ -116,14 +127,16 @@ def bench_rates(seconds: float) -> None:
                 process(["-c", BARE, targets["falcon on waitress"]], targets["falcon on waitress"])
             )
         }
-        for sync in ("commit", "off"):
-            folder = root / sync
+        for name, sync, upstream in (
+            ("relay, sync: commit", "commit", SPOOLING),
+            ("the same, no upstream", "commit", ""),
+            ("relay, sync: off", "off", SPOOLING),
+        ):
+            folder = root / name.replace(" ", "-")
             folder.mkdir()
-            config = folder / "relay.yaml"
-            config.write_text(CONFIG.format(root=folder, sync=sync, uid=0))
-            targets[f"relay, sync: {sync}"] = f"{folder}/run/clients/agent.sock"
-            arguments = ["-m", "supervisor.relay", "--config", str(config)]
-            servers[f"relay, sync: {sync}"] = stack.enter_context(process(arguments, targets[f"relay, sync: {sync}"]))
+            targets[name] = f"{folder}/run/clients/agent.sock"
+            arguments = ["-m", "supervisor.relay", "--config", configure(folder, sync, upstream)]
+            servers[name] = stack.enter_context(process(arguments, targets[name]))
         for clients in (1, 8, 64):
             rounds = [
                 {name: measure(path, servers[name].pid, clients, seconds / ROUNDS) for name, path in targets.items()}
@@ -166,10 +179,8 @@ def cpu_secs(pid: int) -> float:
 def bench_recovery(entries: int) -> None:
     """Print how long a relay with a spool of `entries` takes from its start to its first answer."""
     with tempfile.TemporaryDirectory() as root:
-        config = Path(root, "relay.yaml")
-        config.write_text(CONFIG.format(root=root, sync="off", uid=0))
         path = f"{root}/run/clients/agent.sock"
-        arguments = ["-m", "supervisor.relay", "--config", str(config)]
+        arguments = ["-m", "supervisor.relay", "--config", configure(Path(root), "off")]
         with process(arguments, path):
             sent = 0.0
             while sent < entries:

@@ -71,12 +71,12 @@ def test_the_catalog_is_started(start_server: StartServer, tmp_path: Path) -> No
     assert wait_until_ready(server) == {"status": "finished", "autostart_started": 2, "autostart_expected": 3}
     rows = server.get("/scenarios", headers={"Authorization": "Bearer sesame"}).json()["scenarios"]
     assert [row["name"] for row in rows] == ["up", "down", "m0", "m1"]
+    (line,) = server.wait_for_log("autostart:")
     assert f"pack catalog enabled for POST /scenarios catalog={catalog}" in server.log()
     assert len(server.log_lines(f"origin={catalog}/beta.yaml")) == 2
     (skipped,) = server.log_lines("skipping catalog entry")
     assert f"{broken}: does not compile, skipping catalog entry origin={broken} reason=" in skipped
     assert "body is not a v2 scenario" in skipped
-    (line,) = server.log_lines("autostart:")
     assert "INFO" in line
     assert "autostart: started 2 of 3 runnable catalog entries started=2 total=3" in line
     assert server.stop() == 0
@@ -89,7 +89,7 @@ def test_the_environment_asks_for_it_too(start_server: StartServer, tmp_path: Pa
     (tmp_path / "catalog").mkdir()
     server = start_server(environment={"SONDA_CATALOG": str(tmp_path / "catalog"), "SONDA_AUTOSTART": "yes"})
     assert wait_until_ready(server) == {"status": "finished", "autostart_started": 0, "autostart_expected": 0}
-    assert server.log_lines("autostart: started 0 of 0")
+    assert server.wait_for_log("autostart: started 0 of 0")
 
 
 def test_without_autostart_the_log_does_not_speak_of_it(start_server: StartServer, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_the_sweep_competes_with_posts(start_server: StartServer, tmp_path: Path
     write(tmp_path, "two")
     server = start_server("--catalog", str(tmp_path), "--autostart", "--max-scenarios", "1")
     assert wait_until_ready(server) == {"status": "finished", "autostart_started": 1, "autostart_expected": 2}
-    (line,) = server.log_lines("scenario cap reached")
+    (line,) = server.wait_for_log("scenario cap reached")
     assert f"WARN sonda_server::intake {tmp_path}/two.yaml: scenario cap reached needed=1" in line
     body = json.loads((tmp_path / "two.yaml").read_text())
     assert server.post(body).status_code == 429

@@ -76,7 +76,7 @@ def test_sigkill_of_a_worker_is_one_scenarios_affair(start_server: StartServer, 
     )
     assert "SIGKILL" in detail["exit_reason"]
     assert detail["stats"]["total_events"] >= 100
-    assert len([line for line in server.log_lines("SIGKILL") if victim["id"] in line]) == 1
+    assert len([line for line in server.wait_for_log("SIGKILL") if victim["id"] in line]) == 1
     before = server.stats(other["id"])["total_events"]
     server.wait_for_events(other["id"], before + 1_000)
     assert server.stats(other["id"])["errors"] == 0

@@ -151,7 +151,8 @@ def test_hung_control_calls_do_not_delay_what_observes(start_server: StartServer
     assert [answer.json()["status"] for answer in answers] == ["force_stopped"] * len(hung)
     assert [row["id"] for row in server.get("/scenarios").json()["scenarios"]] == [watched]
     for scenario_id in hung:
-        assert [line for line in server.log_lines(scenario_id) if " WARN " in line]
+        warned = lambda told=scenario_id: [line for line in server.log_lines(told) if " WARN " in line]  # noqa: E731
+        wait_until(warned, "the log says that the worker was killed")
 
 
 def test_a_delete_beyond_the_time_limit_is_408_and_still_happens(start_server: StartServer) -> None:

@@ -175,7 +175,7 @@ def test_authenticated_requests(start_server: StartServer, given: str) -> None:
     for suffix in ("", "/stats", "/metrics"):
         assert server.get(f"/scenarios/{launched['id']}{suffix}").status_code == 401
         assert server.get(f"/scenarios/{launched['id']}{suffix}", headers=KEY).status_code in (200, 204)
-    assert server.log_lines("API key authentication enabled for /scenarios/*")
+    assert server.wait_for_log("API key authentication enabled for /scenarios/*")
     assert "my-secret-key" not in server.log()
     assert "my-secret-key" not in Path(f"/proc/{server.pid}/cmdline").read_text()
     for worker in server.descendants():

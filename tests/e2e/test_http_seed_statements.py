@@ -93,7 +93,7 @@ def test_a_sink_on_loopback_is_warned_of_and_launched(server: LiveServer) -> Non
     assert answer.status_code == 201
     expected = shown("warnings")
     assert without_ids(answer.json()) == {**expected, "id": "…"}
-    (line,) = server.log_lines("sink pre-flight warning")
+    (line,) = server.wait_for_log("sink pre-flight warning")
     assert " WARN " in line
     assert expected["warnings"][0] in line
     assert list(server.post_yaml(body("up")).json()) == ["id", "name", "state"]
@@ -358,7 +358,7 @@ def test_protected_and_public_endpoints(start_server: StartServer) -> None:
 def test_without_a_key_everything_is_public(server: LiveServer) -> None:
     """And the log says so."""
     assert server.get("/scenarios").status_code == 200
-    assert server.log_lines("API key authentication disabled — all endpoints are public")
+    assert server.wait_for_log("API key authentication disabled — all endpoints are public")
 
 
 # --- Scraping

@@ -51,6 +51,6 @@ def test_a_silent_receiver_disturbs_nobody_else(server: LiveServer, silent: Rece
     answer = server.delete(f"/scenarios/{stuck['id']}", timeout=DELETE_SECS)
     assert (answer.status_code, answer.json()["status"]) == (200, "stopped")
     # What it held is counted as lost, in the daemon's words.
-    assert server.log_lines("no answer before the scenario had to stop")
+    assert server.wait_for_log("no answer before the scenario had to stop")
     for row in others:
         assert server.stats(row["id"])["state"] == "running"

@@ -87,7 +87,7 @@ def test_info_shows_the_documented_lines_alone(start_server: StartServer) -> Non
 def test_key_lines_and_secrecy(start_server: StartServer) -> None:
     """With a key the log says so; the key itself is in no log, no process title and no worker's environment."""
     server = start_server("--api-key", "t0p-s3cret")
-    assert server.log_lines("API key authentication enabled for /scenarios/*, /events, /metrics, and")
+    assert server.wait_for_log("API key authentication enabled for /scenarios/*, /events, /metrics, and")
     assert server.get("/scenarios").status_code == 401
     wait_until(lambda: any(READY in " ".join(process.cmdline()) for process in server.descendants()), "a spare")
     for process in [psutil.Process(server.pid), *server.descendants()]:
@@ -109,8 +109,10 @@ def test_the_key_of_the_environment_stays_out_of_children(start_server: StartSer
 def test_an_empty_key_and_an_open_address_warn(start_server: StartServer) -> None:
     """An empty key is no key, and an address that others reach without one is worth a warning."""
     server = start_server("--api-key=", "--bind", "0.0.0.0")
-    assert server.log_lines("WARN sonda_server::service --api-key / SONDA_API_KEY is empty — authentication disabled")
-    assert server.log_lines("--bind 0.0.0.0 without an API key")
+    assert server.wait_for_log(
+        "WARN sonda_server::service --api-key / SONDA_API_KEY is empty — authentication disabled"
+    )
+    assert server.wait_for_log("--bind 0.0.0.0 without an API key")
     assert server.get("/scenarios").status_code == 200
 
 

@@ -120,6 +120,10 @@ class LiveServer:
         """The log's lines that contain `text`."""
         return [line for line in self.log().splitlines() if text in line]
 
+    def wait_for_log(self, text: str) -> list[str]:
+        """The log's lines that contain `text`, once there is one: lines are written beside what they tell."""
+        return wait_until(lambda: self.log_lines(text), f"the log says {text!r}")
+
     def descendants(self) -> list[psutil.Process]:
         """Every process of the daemon's session besides itself."""
         return [process for process in _session_members(self.pid) if process.pid != self.pid]

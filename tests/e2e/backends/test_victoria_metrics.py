@@ -78,4 +78,4 @@ def test_what_the_store_refuses_is_told(server: LiveServer, store: VictoriaMetri
     assert stats["errors"] == stats["total_sink_failures"] == 0
     assert stats["last_successful_write_at"] is None
     note = f"sonda: http_push sink: received HTTP 400 from '{store.url}/no/such/path'; discarding batch"
-    assert len(server.log_lines(note)) == 1
+    assert len(server.wait_for_log(note)) == 1
