@@ -42,6 +42,7 @@ app = falcon.App()
 app.add_route("/checks/{check}", Check())
 waitress.serve(app, unix_socket=sys.argv[1], threads=8, asyncore_use_poll=True, connection_limit=1000, _quiet=True)
 """
+SPOOLING = 'upstream: {{url: "unix:{root}/nobody.sock"}}'
 CONFIG = """
 version: 1
 relay: {{id: bench, run_dir: {root}/run, state_dir: {root}/state}}
@@ -50,9 +51,6 @@ spool: {{sync: {sync}, max_entries: 1000000, max_bytes: 4GiB}}
 clients:
   agent: {{uid: {uid}, max_connections: 1024, checks: {{"123": {{urn: "urn:logscan"}}}}}}
 """
-
-
-SPOOLING = 'upstream: {{url: "unix:{root}/nobody.sock"}}'
 
 
 def configure(root: Path, sync: str, upstream: str = SPOOLING) -> str:
@@ -132,7 +130,7 @@ def bench_rates(seconds: float) -> None:
             ("the same, no upstream", "commit", ""),
             ("relay, sync: off", "off", SPOOLING),
         ):
-            folder = root / name.replace(" ", "-")
+            folder = root / str(len(servers))
             folder.mkdir()
             targets[name] = f"{folder}/run/clients/agent.sock"
             arguments = ["-m", "supervisor.relay", "--config", configure(folder, sync, upstream)]
