@@ -227,7 +227,9 @@ class Fleet:
         start = Start(start_ns=time.monotonic_ns(), wall_ns=time.time_ns())
         try:
             for worker in launch.workers:
-                worker.send(start)
+                # One whose gate could not be wired is ended with that reason, like any scenario that ends.
+                if not self._processes.was_killed(worker):
+                    worker.send(start)
         except WireError as exc:
             self._dismantle(launch)
             launch.slot.set_exception(LaunchError(f"a worker went while it was being started: {exc}"))

@@ -70,9 +70,15 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
         """Whether nothing of it is being worked on."""
         return not self.requests or self.is_parked
 
+    def readable(self) -> bool:
+        """Return whether the I/O thread is to look at it when the client has sent something."""
+        # The server closes idle connections right before these questions are asked. The number of such a descriptor
+        # must not be waited for: it may be the next connection's by the time the answer comes.
+        return bool(self.connected and super().readable())
+
     def writable(self) -> bool:
         """Return whether the I/O thread is to look at it when the client can receive."""
-        return bool(self.is_parked or super().writable())
+        return bool(self.connected and (self.is_parked or super().writable()))
 
     def handle_write(self) -> None:
         """Send what there is; go on with the next request when all has left."""
