@@ -136,6 +136,10 @@ class LiveRelay:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def wait_for_log(self, text: str) -> None:
+        """Wait until the log says `text`: lines are written beside what they tell."""
+        wait_until(lambda: text in self.log(), f"the log says {text!r}")
+
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 

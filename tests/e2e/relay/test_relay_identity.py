@@ -110,7 +110,7 @@ def test_another_user_is_refused_on_a_world_writable_socket(relay: LiveRelay) ->
     assert b'"code":"NotAuthorized","message":"client is not authorized"' in answer
     assert relay.check("root", "123")["status"] is None
     assert relay.metric('sondad_relay_denied_total{client="root",reason="uid"}') == "1"
-    assert f"uid {STRANGER}" in relay.log()
+    relay.wait_for_log(f"uid {STRANGER}")
 
 
 def test_the_configured_user_is_accepted_and_recorded(relay: LiveRelay) -> None:

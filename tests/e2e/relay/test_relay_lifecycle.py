@@ -186,7 +186,7 @@ def test_a_faulty_file_is_not_loaded(relay: LiveRelay) -> None:
     assert relay.admin("POST", "/state?action=reload").status == 202
     wait_until(lambda: relay.metric('sondad_relay_reloads_total{result="error"}') == "1", "the fault is counted")
     assert relay.post("agent", "c").status == 202
-    assert "surprise: unknown key" in relay.log()
+    relay.wait_for_log("surprise: unknown key")
     relay.config.write_text(good)
 
 
@@ -212,7 +212,7 @@ def test_a_client_fault_is_repaired_by_reload(tmp_path: Path) -> None:
 def test_a_changed_directory_needs_a_restart(relay: LiveRelay) -> None:
     """Settings that name what is open are kept, with a warning, and the sockets stay where they are."""
     reload(relay, f"'{relay.root}/run'", f"'{relay.root}/elsewhere'")
-    assert "a change of run_dir needs a restart" in relay.log()
+    relay.wait_for_log("a change of run_dir needs a restart")
     assert relay.post("agent", "c").status == 202
     assert not os.path.exists(f"{relay.root}/elsewhere")
 
