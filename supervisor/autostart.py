@@ -16,8 +16,8 @@ from common.errors import CompileError, DecodeError, SondadError, StartupError
 from common.logs import fields
 from supervisor.compiler import Body
 from supervisor.compiler.catalog import UnlistableError, read_catalog, read_text, warn_of_broken
+from supervisor.host.loop import Callback
 from supervisor.intake import Intake
-from supervisor.loop import Callback
 from supervisor.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from common.plan import EntryPlan, Plan
 from supervisor.control_plane import CapacityError, EventError, LaunchError, NameConflict, Scenario, StopResult
 from supervisor.emissions import Emissions
 from supervisor.endings import abnormal_end, ending_of, fault_text, traceback_fields
+from supervisor.host.loop import Callback, Loop
 from supervisor.launch import Launch
-from supervisor.loop import Callback, Loop
 from supervisor.pool import Pool
 from supervisor.scenarios import LaunchedScenario, ScenarioMap
 from supervisor.slots import refuse

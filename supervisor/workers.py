@@ -13,7 +13,7 @@ from typing import Final
 from common.errors import WireError
 from common.logs import fields
 from common.messages import Event, Finished, Log, Stop
-from supervisor.loop import Loop
+from supervisor.host.loop import Loop
 from supervisor.spawn import WorkerProcess
 
 logger = logging.getLogger(__name__)

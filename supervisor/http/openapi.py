@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from supervisor import build
 from supervisor.compiler.schema import scenario_schema
+from supervisor.host import build
 from supervisor.http.operations import OPERATIONS, Answered, Body, Media, Operation
 from supervisor.http.paths import is_control, route_of
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from supervisor.loop import Callback, Loop, Timer
+from supervisor.host.loop import Callback, Loop, Timer
 from supervisor.relay.child import RelayChild
 
 _UNWATCHED_SECS: Final = 1.0

@@ -18,6 +18,7 @@ import msgspec
 
 from common.errors import StartupError
 from common.logs import LineWriter
+from supervisor.host.sdnotify import ServiceManager
 from supervisor.relay.admin import AdminEndpoint
 from supervisor.relay.answer import new_request_id
 from supervisor.relay.audit import Audit
@@ -46,7 +47,6 @@ from supervisor.relay.store import DeadLetter, Store
 from supervisor.relay.tcpsock import listen_tcp
 from supervisor.relay.unixsock import BoundSocket, SocketPathError, listen
 from supervisor.relay.workers import Workers
-from supervisor.sdnotify import ServiceManager
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.loop import SHUTDOWN_SIGNALS, Loop
+from supervisor.host.loop import SHUTDOWN_SIGNALS, Loop
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.sdnotify import ServiceManager
+from supervisor.host.sdnotify import ServiceManager
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Self
 
 from common.board import Board
 from supervisor.fleet import Fleet
-from supervisor.loop import Loop
+from supervisor.host.loop import Loop
 from supervisor.pool import Pool
 from supervisor.scenarios import ScenarioMap
 from supervisor.service import LoopControlPlane

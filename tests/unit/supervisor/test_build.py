@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from supervisor.build import git_sha, version
+from supervisor.host.build import git_sha, version
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
