@@ -12,7 +12,7 @@
     ├── WireError               the peer of a control pipe has gone or sent something that is no message
     └── StartupError            the daemon cannot start: `Error: …` on stderr, exit code 1
 
-`supervisor/control_plane.py` adds NameConflict and LaunchError, which carry what only the supervisor knows.
+`supervisor/engine/control_plane.py` adds NameConflict and LaunchError, which carry what only the supervisor knows.
 A subclass exists only because a caller decides something by it.
 """
 

@@ -15,7 +15,14 @@ from common.logs import fields
 from common.plan import Plan
 from common.states import State
 from supervisor.compiler import Body, Compiled, Context, PackSources, compile_scenario, prepare
-from supervisor.control_plane import CallTimeoutError, CapacityError, ControlPlane, LaunchError, NameConflict, Scenario
+from supervisor.engine.control_plane import (
+    CallTimeoutError,
+    CapacityError,
+    ControlPlane,
+    LaunchError,
+    NameConflict,
+    Scenario,
+)
 from supervisor.preflight import warnings as preflight_warnings
 from supervisor.settings import Settings
 

@@ -21,22 +21,22 @@ from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, fields
 from common.plan import EntryPlan, Plan
 from supervisor.autostart import NOT_CONFIGURED, Sweep, find_candidates
-from supervisor.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
-from supervisor.figures import read_figures
-from supervisor.fleet import Fleet
+from supervisor.engine.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
+from supervisor.engine.figures import read_figures
+from supervisor.engine.fleet import Fleet
+from supervisor.engine.pool import Pool
+from supervisor.engine.scenarios import ScenarioMap
+from supervisor.engine.spawn import Door
+from supervisor.engine.wakeups import WakeupBudget
 from supervisor.host.loop import Callback, Loop
 from supervisor.host.sdnotify import ServiceManager
 from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
 from supervisor.intake import Intake
-from supervisor.pool import Pool
 from supervisor.relay.attached import AttachedRelay
 from supervisor.relay.child import RelayChild
 from supervisor.relay.client import RelayClient
-from supervisor.scenarios import ScenarioMap
 from supervisor.settings import Settings, usable_cores
-from supervisor.spawn import Door
-from supervisor.wakeups import WakeupBudget
 
 logger = logging.getLogger(__name__)
 

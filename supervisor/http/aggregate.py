@@ -13,7 +13,7 @@ import falcon
 
 from common.states import State
 from supervisor import scrape
-from supervisor.control_plane import ControlPlane, Scenario
+from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.http.errors import BadQuery
 from supervisor.http.observe import EXPOSITION
 

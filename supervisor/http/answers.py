@@ -10,7 +10,7 @@ import msgspec
 
 from common.board import Counters
 from common.states import State
-from supervisor.control_plane import Scenario
+from supervisor.engine.control_plane import Scenario
 
 _STALE_NS: Final = 30_000_000_000
 

@@ -11,8 +11,8 @@ import falcon
 from common.clock import Clock, SystemClock
 from supervisor.autostart import NOT_CONFIGURED, Readiness
 from supervisor.compiler.schema import scenario_schema
-from supervisor.control_plane import ControlPlane
-from supervisor.figures import Figures
+from supervisor.engine.control_plane import ControlPlane
+from supervisor.engine.figures import Figures
 from supervisor.http.admission import Admission
 from supervisor.http.aggregate import AggregateMetrics
 from supervisor.http.documents import Document

@@ -12,7 +12,14 @@ import msgspec
 
 from common.errors import CompileError, SondadError
 from common.states import State
-from supervisor.control_plane import CallTimeoutError, CapacityError, EventError, LaunchError, NameConflict, Scenario
+from supervisor.engine.control_plane import (
+    CallTimeoutError,
+    CapacityError,
+    EventError,
+    LaunchError,
+    NameConflict,
+    Scenario,
+)
 from supervisor.http.answers import Launched, UnresolvedRef, launched
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from common.logs import fields
 from common.plan import EntryPlan
 from common.specs import kind_of
 from supervisor.compiler.event import plan_event, read_event
-from supervisor.control_plane import ControlPlane
+from supervisor.engine.control_plane import ControlPlane
 from supervisor.http.answers import Sent
 from supervisor.preflight import loopback_warnings
 

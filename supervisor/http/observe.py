@@ -11,7 +11,7 @@ import msgspec
 
 from common.clock import Clock
 from supervisor import scrape
-from supervisor.control_plane import ControlPlane, Scenario
+from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.http.answers import stats
 from supervisor.http.errors import BadQuery, UnknownScenario
 

@@ -15,8 +15,8 @@ from common.lateness import BUCKETS, quantile_secs
 from common.specs import kind_of
 from common.states import State
 from supervisor.autostart import Readiness
-from supervisor.control_plane import ControlPlane
-from supervisor.figures import Figures
+from supervisor.engine.control_plane import ControlPlane
+from supervisor.engine.figures import Figures
 from supervisor.host import build
 from supervisor.http.families import Family, header, histogram_lines, single
 from supervisor.http.observe import EXPOSITION

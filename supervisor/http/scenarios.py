@@ -13,7 +13,7 @@ from common.clock import Clock
 from common.errors import CompileError
 from common.logs import fields
 from supervisor.compiler import Body, Compiled
-from supervisor.control_plane import ControlPlane
+from supervisor.engine.control_plane import ControlPlane
 from supervisor.http.answers import Deleted, ScenarioList, UnresolvedRef, detail, launch_answer, listed
 from supervisor.http.errors import UnknownScenario, UnresolvedReferences
 from supervisor.intake import Intake

@@ -16,7 +16,7 @@ import pytest
 from common.plan import EntryPlan
 from common.specs import File, HttpPush, Sequence, SinkSpec, Tcp
 from common.states import State
-from supervisor.control_plane import CallTimeoutError, EventError, LaunchError
+from supervisor.engine.control_plane import CallTimeoutError, EventError, LaunchError
 from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
 from tests.support.running_fleet import RunningFleet

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from common.plan import GatePlan, PlannedEntry
 from common.specs import Constant, File, Sequence, Step
 from common.states import State
-from supervisor.control_plane import Scenario
+from supervisor.engine.control_plane import Scenario
 from tests.support.polling import wait_until
 from tests.support.running_fleet import RunningFleet
 from tests.unit.supervisor.entries import plan_of, planned_entry

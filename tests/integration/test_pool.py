@@ -17,7 +17,7 @@ import pytest
 from common.plan import PlannedEntry
 from common.specs import File, Tcp
 from common.states import State
-from supervisor.control_plane import CallTimeoutError, LaunchError, NameConflict, Scenario, StopResult
+from supervisor.engine.control_plane import CallTimeoutError, LaunchError, NameConflict, Scenario, StopResult
 from tests.support.polling import wait_until
 from tests.support.running_fleet import RunningFleet
 from tests.unit.supervisor.entries import plan_of, planned_entry

@@ -17,8 +17,8 @@ import pytest
 from common.board import Board
 from common.errors import WireError
 from common.messages import Event, Ready, Stop
-from supervisor.control_plane import LaunchError
-from supervisor.spawn import Door, WorkerProcess, exit_reason
+from supervisor.engine.control_plane import LaunchError
+from supervisor.engine.spawn import Door, WorkerProcess, exit_reason
 from tests.support.polling import wait_until
 
 
@@ -198,7 +198,7 @@ def test_exit_reasons(code: int, reason: str | None) -> None:
 _SUPERVISOR = textwrap.dedent("""
     import select, signal, sys
     from common.board import Board
-    from supervisor.spawn import Door
+    from supervisor.engine.spawn import Door
     board = Board(8)
     door = Door(board.descriptor)
     workers = [door.start(row) for row in range(3)]
@@ -245,7 +245,7 @@ def test_workers_import_nothing_of_the_supervisor(tmp_path: Path) -> None:
             import select
             import falcon, waitress, yaml
             from common.board import Board
-            from supervisor.spawn import Door
+            from supervisor.engine.spawn import Door
             board = Board(1)
             worker = Door(board.descriptor).start(0)
             select.select([worker], [], [], 30)

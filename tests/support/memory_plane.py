@@ -11,13 +11,13 @@ from common.board import Board, Counters, Row
 from common.current import CurrentValues
 from common.plan import EntryPlan, Plan
 from common.states import State
-from supervisor.control_plane import Scenario, StopResult
-from supervisor.gates import Gates
-from supervisor.scenarios import LaunchedScenario, ScenarioMap
+from supervisor.engine.control_plane import Scenario, StopResult
+from supervisor.engine.gates import Gates
+from supervisor.engine.scenarios import LaunchedScenario, ScenarioMap
 
 
 class MemoryControlPlane:
-    """Implements `supervisor.control_plane.ControlPlane`; everything launched runs at once and does nothing.
+    """Implements `supervisor.engine.control_plane.ControlPlane`; everything launched runs at once and does nothing.
 
     Attributes:
         rows: by scenario id, what a worker would write.

@@ -5,13 +5,13 @@ from types import TracebackType
 from typing import Self
 
 from common.board import Board
-from supervisor.fleet import Fleet
+from supervisor.engine.fleet import Fleet
+from supervisor.engine.pool import Pool
+from supervisor.engine.scenarios import ScenarioMap
+from supervisor.engine.spawn import Door, WorkerProcess
+from supervisor.engine.wakeups import WakeupBudget
 from supervisor.host.loop import Loop
-from supervisor.pool import Pool
-from supervisor.scenarios import ScenarioMap
 from supervisor.service import LoopControlPlane
-from supervisor.spawn import Door, WorkerProcess
-from supervisor.wakeups import WakeupBudget
 from tests.support.polling import wait_until
 
 

@@ -7,7 +7,7 @@ from common.board import Counters
 from common.plan import EntryPlan, Plan, PlannedEntry
 from common.specs import Constant, PrometheusText, Stdout
 from common.states import State
-from supervisor.control_plane import Scenario
+from supervisor.engine.control_plane import Scenario
 from supervisor.http.answers import detail, launch_answer, listed, stats
 from tests.support.memory_plane import MemoryControlPlane
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from common.errors import CompileError
-from supervisor.control_plane import CallTimeoutError, LaunchError
+from supervisor.engine.control_plane import CallTimeoutError, LaunchError
 from supervisor.http.errors import (
     BadQuery,
     BodyTooLarge,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common.plan import EntryPlan
-from supervisor.control_plane import CallTimeoutError, EventError, LaunchError
+from supervisor.engine.control_plane import CallTimeoutError, EventError, LaunchError
 from tests.support.http_app import AppClient
 
 LOG: dict[str, Any] = {

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from supervisor.control_plane import CallTimeoutError, LaunchError
+from supervisor.engine.control_plane import CallTimeoutError, LaunchError
 from supervisor.settings import Settings
 from tests.support.http_app import MINIMAL_YAML, AppClient, FixedClock
 from tests.support.memory_plane import MemoryControlPlane

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from common.plan import GatePlan
-from supervisor.gates import Gates, Wire
-from supervisor.scenarios import LaunchedScenario
+from supervisor.engine.gates import Gates, Wire
+from supervisor.engine.scenarios import LaunchedScenario
 from tests.unit.supervisor.entries import planned_entry
 
 IDS = ("a", "b", "c")

@@ -2,9 +2,9 @@
 
 from concurrent.futures import Future
 
-from supervisor.control_plane import Scenario
-from supervisor.launch import MOST_LOSSES, Launch
-from supervisor.scenarios import LaunchedScenario
+from supervisor.engine.control_plane import Scenario
+from supervisor.engine.launch import MOST_LOSSES, Launch
+from supervisor.engine.scenarios import LaunchedScenario
 from tests.unit.supervisor.entries import plan_of, planned_entry
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.control_plane import LaunchError
-from supervisor.pool import REFUSING_FAILURES, TOLERATED_FAILURES, Pool
+from supervisor.engine.control_plane import LaunchError
+from supervisor.engine.pool import REFUSING_FAILURES, TOLERATED_FAILURES, Pool
 
 SECOND_NS = 1_000_000_000
 

@@ -11,8 +11,8 @@ from common.current import CurrentValues
 from common.lateness import BUCKETS, Lateness
 from common.plan import ReplayColumn, ReplayRows
 from common.states import State
-from supervisor.control_plane import CapacityError, NameConflict
-from supervisor.scenarios import LaunchedScenario, ScenarioMap
+from supervisor.engine.control_plane import CapacityError, NameConflict
+from supervisor.engine.scenarios import LaunchedScenario, ScenarioMap
 from tests.unit.supervisor.entries import planned_entry
 
 

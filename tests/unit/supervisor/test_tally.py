@@ -5,9 +5,9 @@ import pytest
 from common.board import Board, Counters
 from common.messages import Fault, Finished
 from common.specs import Tcp
-from supervisor.endings import Ending, abnormal_end, ending_of
-from supervisor.scenarios import LaunchedScenario
-from supervisor.tally import Tally
+from supervisor.engine.endings import Ending, abnormal_end, ending_of
+from supervisor.engine.scenarios import LaunchedScenario
+from supervisor.engine.tally import Tally
 from tests.unit.supervisor.entries import planned_entry
 
 FAULT = Fault(kind="SinkError", message="full")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.wakeups import MAX_SLACK_NS, MAX_WAKEUPS_PER_SEC, WakeupBudget
+from supervisor.engine.wakeups import MAX_SLACK_NS, MAX_WAKEUPS_PER_SEC, WakeupBudget
 
 
 def _wakeups_per_sec(rates: list[float], slack_ns: int) -> float:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from common.board import Board
 from common.logs import LineWriter
-from supervisor.endings import Ending
-from supervisor.pool import Pool
-from supervisor.spawn import WorkerProcess
-from supervisor.tally import Tally, Totals
+from supervisor.engine.endings import Ending
+from supervisor.engine.pool import Pool
+from supervisor.engine.spawn import WorkerProcess
+from supervisor.engine.tally import Tally, Totals
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from common.errors import WireError
 from common.messages import Follow, Lose, Unwatch, Watch
-from supervisor.gates import Gates, Wire
-from supervisor.scenarios import LaunchedScenario
-from supervisor.spawn import WorkerProcess
+from supervisor.engine.gates import Gates, Wire
+from supervisor.engine.scenarios import LaunchedScenario
+from supervisor.engine.spawn import WorkerProcess
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from typing import Any, Final
 import worker.main
 from common import wire
 from common.messages import Command, Event
-from supervisor.control_plane import LaunchError
+from supervisor.engine.control_plane import LaunchError
 
 PRELOAD: Final = ["worker.preload"]
 """Imported once by the template; every worker shares the memory."""

@@ -20,12 +20,12 @@ from common.errors import EncoderError, SinkError, SinkOpenError, WireError
 from common.logs import fields
 from common.messages import Emit, Finished
 from common.plan import EntryPlan
-from supervisor.control_plane import EventCause, EventError
-from supervisor.endings import traceback_fields
-from supervisor.pool import Pool
-from supervisor.slots import answer, refuse
-from supervisor.spawn import WorkerProcess
-from supervisor.workers import Workers
+from supervisor.engine.control_plane import EventCause, EventError
+from supervisor.engine.endings import traceback_fields
+from supervisor.engine.pool import Pool
+from supervisor.engine.slots import answer, refuse
+from supervisor.engine.spawn import WorkerProcess
+from supervisor.engine.workers import Workers
 
 logger = logging.getLogger(__name__)
 

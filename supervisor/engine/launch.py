@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from typing import Final, Generic, TypeVar
 
 from common.plan import Plan
-from supervisor.control_plane import Scenario
-from supervisor.scenarios import LaunchedScenario
+from supervisor.engine.control_plane import Scenario
+from supervisor.engine.scenarios import LaunchedScenario
 
 W = TypeVar("W")
 

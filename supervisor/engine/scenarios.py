@@ -17,7 +17,7 @@ from common.current import CurrentValues, SeriesValue
 from common.lateness import Lateness
 from common.plan import PlannedEntry, without_recording
 from common.states import State
-from supervisor.control_plane import CapacityError, NameConflict, Resolution
+from supervisor.engine.control_plane import CapacityError, NameConflict, Resolution
 
 
 class LaunchedScenario:

@@ -22,19 +22,19 @@ from common.errors import WireError
 from common.logs import fields
 from common.messages import Emitted, Event, Finished, Prepared, Ready, Run, Start, StdoutClosed, StdoutDiscards
 from common.plan import EntryPlan, Plan
-from supervisor.control_plane import CapacityError, EventError, LaunchError, NameConflict, Scenario, StopResult
-from supervisor.emissions import Emissions
-from supervisor.endings import abnormal_end, ending_of, fault_text, traceback_fields
+from supervisor.engine.control_plane import CapacityError, EventError, LaunchError, NameConflict, Scenario, StopResult
+from supervisor.engine.emissions import Emissions
+from supervisor.engine.endings import abnormal_end, ending_of, fault_text, traceback_fields
+from supervisor.engine.launch import Launch
+from supervisor.engine.pool import Pool
+from supervisor.engine.scenarios import LaunchedScenario, ScenarioMap
+from supervisor.engine.slots import refuse
+from supervisor.engine.spawn import WorkerProcess
+from supervisor.engine.tally import Tally
+from supervisor.engine.wakeups import WakeupBudget
+from supervisor.engine.wiring import Wiring
+from supervisor.engine.workers import End, Workers
 from supervisor.host.loop import Callback, Loop
-from supervisor.launch import Launch
-from supervisor.pool import Pool
-from supervisor.scenarios import LaunchedScenario, ScenarioMap
-from supervisor.slots import refuse
-from supervisor.spawn import WorkerProcess
-from supervisor.tally import Tally
-from supervisor.wakeups import WakeupBudget
-from supervisor.wiring import Wiring
-from supervisor.workers import End, Workers
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Self
 
 from common.board import Counters
 from common.specs import kind_of
-from supervisor.control_plane import Scenario
-from supervisor.endings import Ending
+from supervisor.engine.control_plane import Scenario
+from supervisor.engine.endings import Ending
 
 
 @dataclass(frozen=True, slots=True)

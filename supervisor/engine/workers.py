@@ -13,8 +13,8 @@ from typing import Final
 from common.errors import WireError
 from common.logs import fields
 from common.messages import Event, Finished, Log, Stop
+from supervisor.engine.spawn import WorkerProcess
 from supervisor.host.loop import Loop
-from supervisor.spawn import WorkerProcess
 
 logger = logging.getLogger(__name__)
 worker_logger = logging.getLogger("worker")

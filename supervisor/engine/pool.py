@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
-from supervisor.control_plane import LaunchError
+from supervisor.engine.control_plane import LaunchError
 
 TOLERATED_FAILURES: Final = 4
 """So many spares may die within the window and are replaced at once."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.plan import GatePlan
-from supervisor.scenarios import LaunchedScenario
+from supervisor.engine.scenarios import LaunchedScenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,7 @@
+"""The engine: from a compiled plan to running workers, their figures and their ends. Needs no server.
+
+Runs in the process that owns the workers, on its main thread; other threads ask through `control_plane.py`. Imports
+`common` and `supervisor.host`, and through `spawn.py`, the one door, the workers' entry point.
+
+Read first: `fleet.py` (whose worker is it), `launch.py`, `pool.py`, `workers.py`, `spawn.py`.
+"""
