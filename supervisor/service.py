@@ -20,7 +20,6 @@ from common.clock import SystemClock
 from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, fields
 from common.plan import EntryPlan, Plan
-from supervisor.autostart import NOT_CONFIGURED, Sweep, find_candidates
 from supervisor.engine.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
 from supervisor.engine.figures import read_figures
 from supervisor.engine.fleet import Fleet
@@ -32,7 +31,8 @@ from supervisor.host.loop import Callback, Loop
 from supervisor.host.sdnotify import ServiceManager
 from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
-from supervisor.intake import Intake
+from supervisor.intake.autostart import NOT_CONFIGURED, Sweep, find_candidates
+from supervisor.intake.intake import Intake
 from supervisor.relay.attached import AttachedRelay
 from supervisor.relay.child import RelayChild
 from supervisor.relay.client import RelayClient

@@ -9,7 +9,6 @@ from typing import Any, Final
 import falcon
 
 from common.clock import Clock, SystemClock
-from supervisor.autostart import NOT_CONFIGURED, Readiness
 from supervisor.compiler.schema import scenario_schema
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.engine.figures import Figures
@@ -25,7 +24,8 @@ from supervisor.http.own_metrics import ServerMetrics
 from supervisor.http.paths import NameConverter
 from supervisor.http.request_counts import CountRequests, RequestCounts
 from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
-from supervisor.intake import Intake
+from supervisor.intake.autostart import NOT_CONFIGURED, Readiness
+from supervisor.intake.intake import Intake
 from supervisor.relay.client import RelayClient
 from supervisor.relay.routes import routes as relay_routes
 from supervisor.settings import Settings

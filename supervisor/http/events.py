@@ -18,7 +18,7 @@ from common.specs import kind_of
 from supervisor.compiler.event import plan_event, read_event
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.http.answers import Sent
-from supervisor.preflight import loopback_warnings
+from supervisor.intake.preflight import loopback_warnings
 
 logger = logging.getLogger(__name__)
 

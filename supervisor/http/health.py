@@ -10,7 +10,7 @@ from collections.abc import Callable
 import falcon
 import msgspec
 
-from supervisor.autostart import Readiness
+from supervisor.intake.autostart import Readiness
 
 
 class Health:

@@ -10,9 +10,9 @@ from typing import Any, Final
 import falcon
 
 from common.states import State
-from supervisor.autostart import Readiness
 from supervisor.http.answers import Deleted, Detail, Launched, LaunchedList, ScenarioList, Sent, Stats
 from supervisor.http.errors import Capacity, Conflict, Envelope, Unresolved
+from supervisor.intake.autostart import Readiness
 
 Media = str
 Body = type | tuple[type, ...] | dict[str, Any]

@@ -14,13 +14,13 @@ from common.clock import Clock
 from common.lateness import BUCKETS, quantile_secs
 from common.specs import kind_of
 from common.states import State
-from supervisor.autostart import Readiness
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.engine.figures import Figures
 from supervisor.host import build
 from supervisor.http.families import Family, header, histogram_lines, single
 from supervisor.http.observe import EXPOSITION
 from supervisor.http.request_counts import RequestCounts
+from supervisor.intake.autostart import Readiness
 from supervisor.relay.client import RelayClient
 from supervisor.settings import Settings
 

@@ -16,7 +16,7 @@ from supervisor.compiler import Body, Compiled
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.http.answers import Deleted, ScenarioList, UnresolvedRef, detail, launch_answer, listed
 from supervisor.http.errors import UnknownScenario, UnresolvedReferences
-from supervisor.intake import Intake
+from supervisor.intake.intake import Intake
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 
 from common.plan import Burst, Cycle, EntryPlan, LabelSpike, RotatingLabel, Silence
 from common.units import LONGEST_NS
-from supervisor.preflight import host_of, warnings
+from supervisor.intake.preflight import host_of, warnings
 from tests.support.compiling import body, entry, plan_of
 
 SECOND = 10**9

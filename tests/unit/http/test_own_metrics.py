@@ -10,9 +10,9 @@ import pytest
 from common.board import Counters
 from common.lateness import Lateness
 from common.states import State
-from supervisor.autostart import Readiness
 from supervisor.engine.figures import Figures
 from supervisor.engine.tally import Totals
+from supervisor.intake.autostart import Readiness
 from supervisor.settings import Settings
 from tests.support.http_app import MINIMAL_YAML, AppClient, FixedClock
 from tests.support.memory_plane import MemoryControlPlane

@@ -5,7 +5,7 @@ import re
 import falcon.testing
 import pytest
 
-from supervisor.autostart import Readiness
+from supervisor.intake.autostart import Readiness
 from supervisor.settings import Settings
 from tests.support.http_app import MINIMAL_YAML, AppClient
 from tests.support.memory_plane import MemoryControlPlane

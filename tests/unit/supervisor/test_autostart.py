@@ -8,10 +8,10 @@ import pytest
 
 from common.clock import SystemClock
 from common.errors import SondadError, StartupError
-from supervisor.autostart import Readiness, Sweep, find_candidates
 from supervisor.compiler import Body
 from supervisor.engine.control_plane import LaunchError
-from supervisor.intake import Intake
+from supervisor.intake.autostart import Readiness, Sweep, find_candidates
+from supervisor.intake.intake import Intake
 from supervisor.settings import Settings, parse_settings
 from tests.support.memory_plane import MemoryControlPlane
 

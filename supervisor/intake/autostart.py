@@ -17,7 +17,7 @@ from common.logs import fields
 from supervisor.compiler import Body
 from supervisor.compiler.catalog import UnlistableError, read_catalog, read_text, warn_of_broken
 from supervisor.host.loop import Callback
-from supervisor.intake import Intake
+from supervisor.intake.intake import Intake
 from supervisor.settings import Settings
 
 logger = logging.getLogger(__name__)

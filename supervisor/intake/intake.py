@@ -23,7 +23,7 @@ from supervisor.engine.control_plane import (
     NameConflict,
     Scenario,
 )
-from supervisor.preflight import warnings as preflight_warnings
+from supervisor.intake.preflight import warnings as preflight_warnings
 from supervisor.settings import Settings
 
 logger = logging.getLogger(__name__)
