@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 import falcon
 
 from common.states import State
-from supervisor import scrape
 from supervisor.engine.control_plane import ControlPlane, Scenario
+from supervisor.http import scrape
 from supervisor.http.errors import BadQuery
 from supervisor.http.observe import EXPOSITION
 

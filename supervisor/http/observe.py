@@ -10,8 +10,8 @@ import falcon
 import msgspec
 
 from common.clock import Clock
-from supervisor import scrape
 from supervisor.engine.control_plane import ControlPlane, Scenario
+from supervisor.http import scrape
 from supervisor.http.answers import stats
 from supervisor.http.errors import BadQuery, UnknownScenario
 

@@ -6,7 +6,7 @@ from common.board import Board
 from common.current import CurrentValues
 from common.plan import EntryPlan, Histogram, PlannedEntry, RotatingLabel, Summary
 from common.specs import Exponential
-from supervisor import scrape
+from supervisor.http import scrape
 from tests.support.plans import entry_plan
 from worker import encoders, generators
 from worker.batch import Batch
