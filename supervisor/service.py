@@ -33,9 +33,9 @@ from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
 from supervisor.intake.autostart import NOT_CONFIGURED, Sweep, find_candidates
 from supervisor.intake.intake import Intake
-from supervisor.relay.attached import AttachedRelay
-from supervisor.relay.child import RelayChild
-from supervisor.relay.client import RelayClient
+from supervisor.relay_link.attached import AttachedRelay
+from supervisor.relay_link.child import RelayChild
+from supervisor.relay_link.client import RelayClient
 from supervisor.settings import Settings, usable_cores
 
 logger = logging.getLogger(__name__)

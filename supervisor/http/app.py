@@ -26,8 +26,8 @@ from supervisor.http.request_counts import CountRequests, RequestCounts
 from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
 from supervisor.intake.autostart import NOT_CONFIGURED, Readiness
 from supervisor.intake.intake import Intake
-from supervisor.relay.client import RelayClient
-from supervisor.relay.routes import routes as relay_routes
+from supervisor.relay_link.client import RelayClient
+from supervisor.relay_link.routes import routes as relay_routes
 from supervisor.settings import Settings
 
 _CLOCK: Final = SystemClock()

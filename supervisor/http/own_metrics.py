@@ -21,7 +21,7 @@ from supervisor.http.families import Family, header, histogram_lines, single
 from supervisor.http.observe import EXPOSITION
 from supervisor.http.request_counts import RequestCounts
 from supervisor.intake.autostart import Readiness
-from supervisor.relay.client import RelayClient
+from supervisor.relay_link.client import RelayClient
 from supervisor.settings import Settings
 
 _DURATIONS: Final = "sonda_server_request_duration_seconds"

@@ -10,7 +10,7 @@ from jsonschema_rs import validator_for
 from supervisor.compiler.schema import scenario_schema
 from supervisor.http.operations import OPERATIONS
 from supervisor.http.paths import route_of
-from supervisor.relay.client import RelayClient
+from supervisor.relay_link.client import RelayClient
 from supervisor.settings import Settings
 from tests.support.http_app import AppClient
 from tests.support.memory_plane import MemoryControlPlane

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from supervisor.host.loop import Callback, Loop, Timer
-from supervisor.relay.child import RelayChild
+from supervisor.relay_link.child import RelayChild
 
 _UNWATCHED_SECS: Final = 1.0
 """How often to look for the end of a relay that no descriptor tells about."""
