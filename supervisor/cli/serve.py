@@ -40,7 +40,7 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
 def _run(settings: Settings, logs: LineWriter) -> int:
     # Imported here, so that wrong arguments, help and version answer at once.
     from supervisor.host.allocator import return_large_blocks
-    from supervisor.relay.config_reader import ConfigError, load
+    from supervisor.relay.config.reader import ConfigError, load
     from supervisor.service import Service
 
     try:

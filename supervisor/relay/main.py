@@ -11,9 +11,9 @@ from typing import Final
 
 from common.errors import StartupError
 from common.logs import setup_logging
-from supervisor.relay.config import Config
-from supervisor.relay.config_reader import ConfigError, client_faults, load
-from supervisor.relay.directories import LockHeldError
+from supervisor.relay.config.directories import LockHeldError
+from supervisor.relay.config.reader import ConfigError, client_faults, load
+from supervisor.relay.config.records import Config
 from supervisor.relay.service import Relay, log_faults
 
 logger = logging.getLogger(__name__)

@@ -19,33 +19,33 @@ import msgspec
 from common.errors import StartupError
 from common.logs import LineWriter
 from supervisor.host.sdnotify import ServiceManager
-from supervisor.relay.admin import AdminEndpoint
-from supervisor.relay.answer import new_request_id
-from supervisor.relay.audit import Audit
-from supervisor.relay.checks import CheckEndpoint
-from supervisor.relay.clients import Clients
-from supervisor.relay.config import Config, UnixAddress
-from supervisor.relay.config_reader import ConfigError, client_faults, load
-from supervisor.relay.connection import Caller, Exchange
-from supervisor.relay.counters import Counters
-from supervisor.relay.directories import lock_directories
-from supervisor.relay.exposition import SpoolGauges
-from supervisor.relay.identity import peer_of
-from supervisor.relay.jobs import Forgotten, Update
-from supervisor.relay.ledger import Ledger
-from supervisor.relay.listener import Http, Listener
+from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.endpoint import AdminEndpoint
+from supervisor.relay.admin.exposition import SpoolGauges
+from supervisor.relay.admin.snapshot import Snapshot
+from supervisor.relay.checks.endpoint import CheckEndpoint
+from supervisor.relay.checks.registry import check_of, is_known, ttl_secs_of
+from supervisor.relay.checks.report import Report
+from supervisor.relay.checks.staleness import Staleness
+from supervisor.relay.checks.state import Key, utc_text
+from supervisor.relay.clients.notify import NotifySocket
+from supervisor.relay.clients.sockets import Clients
+from supervisor.relay.config.directories import lock_directories
+from supervisor.relay.config.reader import ConfigError, client_faults, load
+from supervisor.relay.config.records import Config, UnixAddress
+from supervisor.relay.ledger.jobs import Forgotten, Update
+from supervisor.relay.ledger.ledger import Ledger
+from supervisor.relay.ledger.store import DeadLetter, Store
 from supervisor.relay.loop import Loop
-from supervisor.relay.notify import NotifySocket
-from supervisor.relay.registry import check_of, is_known, ttl_secs_of
-from supervisor.relay.report import Report
-from supervisor.relay.sender import Sender
-from supervisor.relay.snapshot import Snapshot
-from supervisor.relay.spool import Entry
-from supervisor.relay.staleness import Staleness
-from supervisor.relay.state import Key, utc_text
-from supervisor.relay.store import DeadLetter, Store
-from supervisor.relay.tcpsock import listen_tcp
-from supervisor.relay.unixsock import BoundSocket, SocketPathError, listen
+from supervisor.relay.net.answer import new_request_id
+from supervisor.relay.net.audit import Audit
+from supervisor.relay.net.connection import Caller, Exchange
+from supervisor.relay.net.identity import peer_of
+from supervisor.relay.net.listener import Http, Listener
+from supervisor.relay.net.tcpsock import listen_tcp
+from supervisor.relay.net.unixsock import BoundSocket, SocketPathError, listen
+from supervisor.relay.upstream.sender import Sender
+from supervisor.relay.upstream.spool import Entry
 from supervisor.relay.workers import Workers
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ Source: relay contract, section 13.3.
 from typing import Final
 
 from common.errors import SondadError
-from supervisor.relay.config import Target
-from supervisor.relay.roundtrip import Response, RoundtripError, roundtrip
+from supervisor.relay.config.records import Target
+from supervisor.relay.upstream.roundtrip import Response, RoundtripError, roundtrip
 
 TIMEOUT_SECS: Final = 1.0
 PING_SECS: Final = 0.25

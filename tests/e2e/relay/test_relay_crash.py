@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.relay.store import FILE_NAME
+from supervisor.relay.ledger.store import FILE_NAME
 from tests.e2e.relay.live_relay import LiveRelay, clients_config, connect, free_port, live, own, pure_config, read_all
 from tests.support.polling import wait_until
 
@@ -90,7 +90,7 @@ def test_nothing_accepted_is_lost_over_fifty_kills(tmp_path: Path) -> None:
 
 KILL_AFTER_COMMIT = """
 import os, signal, sys
-from supervisor.relay import store
+from supervisor.relay.ledger import store
 write = store.Store.write
 def write_and_die(self, changes, *, sync):
     write(self, changes, sync=sync)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from supervisor.relay.config_reader import load
+from supervisor.relay.config.reader import load
 
 ROOT = Path(__file__).parents[3]
 

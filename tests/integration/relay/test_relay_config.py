@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.relay.clients import access
-from supervisor.relay.config import Config, TcpAddress, UnixAddress
-from supervisor.relay.config_reader import ConfigError, load
+from supervisor.relay.clients.sockets import access
+from supervisor.relay.config.reader import ConfigError, load
+from supervisor.relay.config.records import Config, TcpAddress, UnixAddress
 
 
 def read(tmp_path: Path, text: str) -> Config:

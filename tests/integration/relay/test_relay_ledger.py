@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.relay.config_reader import load
-from supervisor.relay.jobs import Outcome, Update
-from supervisor.relay.ledger import Ledger
+from supervisor.relay.checks.report import Report
+from supervisor.relay.config.reader import load
+from supervisor.relay.ledger.jobs import Outcome, Update
+from supervisor.relay.ledger.ledger import Ledger
+from supervisor.relay.ledger.store import FILE_NAME, Changes, Store
 from supervisor.relay.loop import Loop
-from supervisor.relay.report import Report
-from supervisor.relay.store import FILE_NAME, Changes, Store
 
 KEY = ("agent", "c")
 LOOP = threading.main_thread().name

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from supervisor.relay.config import Target, Upstream
-from supervisor.relay.forwarder import Forwarder, Result, classify, retry_after_secs
-from supervisor.relay.spool import Entry, Spool
+from supervisor.relay.config.records import Target, Upstream
+from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
+from supervisor.relay.upstream.spool import Entry, Spool
 
 A, B, C = ("a", "1"), ("b", "1"), ("a", "2")
 

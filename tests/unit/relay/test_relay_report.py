@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from supervisor.relay.answer import RefusedError
-from supervisor.relay.report import Report, read_report
-from supervisor.relay.request import Request
+from supervisor.relay.checks.report import Report, read_report
+from supervisor.relay.net.answer import RefusedError
+from supervisor.relay.net.request import Request
 from tests.support.update_model import bodies, queries, verdict
 
 JSON_HEADERS = {"content-type": ["application/json"]}

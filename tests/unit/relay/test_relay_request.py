@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.relay.answer import RefusedError
-from supervisor.relay.request import RequestReader
+from supervisor.relay.net.answer import RefusedError
+from supervisor.relay.net.request import RequestReader
 
 Outcome = tuple[object, ...]
 

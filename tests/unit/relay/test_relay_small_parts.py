@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from supervisor.relay.answer import Answer, Envelope, RefusedError
-from supervisor.relay.identity import cgroup_has_unit, cgroup_is_under, cgroup_path
-from supervisor.relay.names import is_urn, matches_roots
-from supervisor.relay.notify import parse_message
-from supervisor.relay.ratelimit import RateLimit
-from supervisor.relay.staleness import Staleness
+from supervisor.relay.checks.staleness import Staleness
+from supervisor.relay.clients.notify import parse_message
+from supervisor.relay.clients.ratelimit import RateLimit
+from supervisor.relay.config.names import is_urn, matches_roots
+from supervisor.relay.net.answer import Answer, Envelope, RefusedError
+from supervisor.relay.net.identity import cgroup_has_unit, cgroup_is_under, cgroup_path
 from supervisor.relay_link.child import MAX_DELAY_SECS, STEADY_SECS, STOP_GRACE_SECS, RelayChild
 
 

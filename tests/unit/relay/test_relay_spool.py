@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.relay.config import SpoolLimits
-from supervisor.relay.spool import Entry, Spool
+from supervisor.relay.config.records import SpoolLimits
+from supervisor.relay.upstream.spool import Entry, Spool
 
 KEYS = [("a", "x"), ("a", "y"), ("b", "x")]
 

@@ -1,0 +1,242 @@
+"""The life of the client sockets: created, stopped, swapped at a reload, healed when their file is gone.
+
+::
+
+    stopped ──start──► listening ──stop──► stopping ──drained──► stopped
+       ▲                  │  ▲                 └──start──► (listening again, when drained)
+       └──stop── error ◄──┘  └── start, reconcile
+
+`starting` exists for readers only: creating a socket does not wait for anything, so nobody ever meets that state.
+
+Source: relay contract, section 4.
+"""
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from supervisor.relay.admin.counters import Counters
+from supervisor.relay.config.records import Client, Config
+from supervisor.relay.loop import Timer
+from supervisor.relay.net.connection import Caller, Exchange
+from supervisor.relay.net.identity import mismatch, peer_of
+from supervisor.relay.net.listener import Http, Listener
+from supervisor.relay.net.unixsock import BoundSocket, SocketPathError, listen
+
+logger = logging.getLogger(__name__)
+
+State = Literal["stopped", "listening", "stopping", "error"]
+_UNCHANGED: Final = -1
+
+
+def access(client: Client) -> tuple[int, int, int]:
+    """Return (mode, uid, gid) of the socket file; -1 leaves the owner unchanged."""
+    uid, gid = client.owner_uid, client.owner_gid
+    mode = client.mode
+    if client.identity.uid is not None:
+        uid = client.identity.uid if uid is None else uid
+        mode = 0o600 if mode is None else mode
+    elif client.identity.gid is not None:
+        gid = client.identity.gid if gid is None else gid
+        mode = 0o660 if mode is None else mode
+    return (
+        0o666 if mode is None else mode,
+        _UNCHANGED if uid is None else uid,
+        _UNCHANGED if gid is None else gid,
+    )
+
+
+class ClientSocket:
+    """The socket of one client. All methods are for the main thread, so starts and stops never cross."""
+
+    def __init__(self, client: Client, http: Http, counters: Counters, serve: Callable[[Exchange], None]) -> None:
+        self.client = client
+        self.state: State = "stopped"
+        self.fault: str | None = None
+        self._http = http
+        self._counters = counters
+        self._serve = serve
+        self._bound: BoundSocket | None = None
+        self._listener: Listener | None = None
+        self._drain_timer: Timer | None = None
+        self._start_again = False
+
+    @property
+    def connections(self) -> int:
+        """The number of open connections."""
+        return len(self._listener.connections) if self._listener is not None else 0
+
+    def start(self) -> None:
+        """Listen; the outcome is `state` and `fault`. While stopping, listen again as soon as that is complete."""
+        if self.state == "stopping":
+            self._start_again = True
+            return
+        if self._bound is not None and self._bound.owns_path():
+            return
+        self._abandon()
+        if self.client.fault is not None:
+            self._fail(self.client.fault)
+            return
+        try:
+            self._bound = listen(self.client.socket, *access(self.client))
+        except SocketPathError as error:
+            self._fail(str(error))
+            return
+        self._listener = Listener(self._http, self._bound.sock, self._admit, self._serve, self.client.max_connections)
+        self.state, self.fault = "listening", None
+        logger.info("Client %s listens on %s.", self.client.name, self.client.socket)
+
+    def stop(self, drain_timeout_secs: float) -> None:
+        """Stop listening; requests in flight get `drain_timeout_secs`."""
+        self._start_again = False
+        if self.state == "error":
+            self.state, self.fault = "stopped", None
+        if self.state != "listening" or self._bound is None or self._listener is None:
+            return
+        self.state = "stopping"
+        self._bound.unlink()
+        self._bound = None
+        self._drain_timer = self._http.loop.call_later(drain_timeout_secs, self._listener.abort)
+        self._listener.close(self._drained)
+
+    def reconcile(self) -> None:
+        """Create a lost socket anew and retry a failed one."""
+        if self.state == "error" or (self.state == "listening" and not (self._bound and self._bound.owns_path())):
+            self.start()
+
+    def apply(self, client: Client) -> None:
+        """Take over a changed configuration, with the socket left open where possible."""
+        old, self.client = self.client, client
+        if self.state == "error":
+            self.start()
+        if self.state != "listening" or self._bound is None or self._listener is None:
+            return
+        if client.fault is not None or client.socket != old.socket:
+            lost, lost_listener = self._bound, self._listener
+            self._bound = self._listener = None
+            self.start()
+            lost.unlink()
+            lost_listener.close(lambda: None)
+            return
+        self._listener.limit(client.max_connections)
+        if access(client) != access(old):
+            self._bound.set_access(*access(client))
+
+    def _admit(self, sock: socket.socket) -> Caller:
+        peer = peer_of(sock)
+        reason = mismatch(sock, peer, self.client.identity)
+        if reason is not None:
+            self._counters.denied[self.client.name, reason] += 1
+            logger.warning(
+                "Denied a peer on the socket of %s: %s (pid %d, uid %d, gid %d).",
+                self.client.name,
+                reason,
+                peer.pid,
+                peer.uid,
+                peer.gid,
+            )
+        return Caller(self.client.name, peer, reason)
+
+    def _fail(self, text: str) -> None:
+        if self.fault != text:
+            logger.error("Client %s cannot listen: %s.", self.client.name, text)
+        self.state, self.fault = "error", text
+
+    def _abandon(self) -> None:
+        """Close a listener whose file is gone or foreign."""
+        if self._listener is not None:
+            self._listener.close(lambda: None)
+        self._bound = self._listener = None
+
+    def _drained(self) -> None:
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+        self._listener = None
+        self.state = "stopped"
+        logger.info("Client %s stopped listening.", self.client.name)
+        if self._start_again:
+            self._start_again = False
+            self.start()
+
+
+class Clients:
+    """All client sockets by name."""
+
+    def __init__(self, config: Config, http: Http, counters: Counters, serve: Callable[[Exchange], None]) -> None:
+        self.sockets: dict[str, ClientSocket] = {}
+        self._leaving: set[ClientSocket] = set()
+        self._config = config
+        self._http = http
+        self._counters = counters
+        self._serve = serve
+        for client in config.clients.values():
+            self._add(client)
+
+    def start(self) -> None:
+        """Start every client with `autostart`."""
+        for item in self.sockets.values():
+            if item.client.autostart:
+                item.start()
+
+    def apply(self, config: Config) -> None:
+        """Apply the difference to a new configuration."""
+        self._config = config
+        for name in set(self.sockets) - set(config.clients):
+            leaving = self.sockets.pop(name)
+            leaving.stop(config.relay.drain_timeout_secs)
+            self._leaving.add(leaving)
+        for name, client in config.clients.items():
+            if name in self.sockets:
+                self.sockets[name].apply(client)
+            elif self._add(client).client.autostart:
+                self.sockets[name].start()
+
+    def reconcile(self) -> None:
+        """Heal every socket."""
+        for item in self.sockets.values():
+            item.reconcile()
+
+    def command(self, name: str, command: str) -> str:
+        """Carry out `start` or `stop` from the notify socket and return the answer line."""
+        item = self.sockets.get(name)
+        if item is None:
+            return "error unknown client"
+        if command == "stop":
+            item.stop(self._config.relay.drain_timeout_secs)
+            return "ok"
+        item.start()
+        return f"error {item.fault}" if item.state == "error" else "ok"
+
+    def stop(self) -> None:
+        """Stop every client."""
+        for item in self.sockets.values():
+            item.stop(self._config.relay.drain_timeout_secs)
+
+    def is_stopped(self) -> bool:
+        """Return whether no socket is listening or draining any more."""
+        return all(item.state in ("stopped", "error") for item in (*self.sockets.values(), *self._leaving))
+
+    def problems(self) -> list[str]:
+        """Return why clients that should listen do not."""
+        return [f"client {name}: {item.fault}" for name, item in self.sockets.items() if item.state == "error"]
+
+    def describe(self, listening: frozenset[str]) -> dict[str, Any]:
+        """Return the `clients` part of `GET /state`; in pure mode all of them share the one socket."""
+        pure = self._config.relay.mode == "pure"
+        return {
+            name: {
+                "state": ("listening" if name in listening else "stopped") if pure else item.state,
+                "socket": None if pure else item.client.socket,
+                "kind": item.client.kind,
+                "error": item.fault,
+                "connections": item.connections,
+                "checks": len(item.client.checks),
+            }
+            for name, item in self.sockets.items()
+        }
+
+    def _add(self, client: Client) -> ClientSocket:
+        item = ClientSocket(client, self._http, self._counters, self._serve)
+        self.sockets[client.name] = item
+        return item

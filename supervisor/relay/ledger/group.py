@@ -1,0 +1,163 @@
+"""One group of jobs -> the changes that one transaction makes durable.
+
+Source: relay contract, sections 7.3 (step 16), 10, 11.1, 11.4 and 12.
+"""
+
+import time
+
+import msgspec
+
+from supervisor.relay.checks.report import STATUSES
+from supervisor.relay.checks.state import CheckState, Key, Transition
+from supervisor.relay.config.records import Config
+from supervisor.relay.ledger.jobs import Done, Forgotten, Job, Outcome, Settled, Update
+from supervisor.relay.ledger.store import Changes, Payload, SpoolRow, Store
+from supervisor.relay.upstream.spool import Entry, Spool
+
+
+class Group:
+    """Jobs that share a commit, each planned as if those before it had been committed already.
+
+    Planning changes the index of the spool, between its `mark` and its `keep` or `undo`; everything else only grows in
+    `changes`. `outcomes` has one item per planned job, `dropped` the reason of every spool entry given up.
+    """
+
+    def __init__(
+        self, jobs: list[tuple[Job, Done]], config: Config, states: dict[Key, CheckState], spool: Spool, store: Store
+    ) -> None:
+        self.jobs = jobs
+        self.outcomes: list[Outcome] = []
+        self.dropped: list[str] = []
+        self._config = config
+        self._states = states
+        self._spool = spool
+        self._store = store
+        self._now_ms = time.time_ns() // 1_000_000
+        self._window_ms = int(config.dedupe.window_secs * 1000)
+        self.changes = Changes(
+            history=config.relay.history,
+            seen_expired_ms=self._now_ms - self._window_ms,
+            seen_max=config.dedupe.max_entries,
+        )
+
+    def plan(self) -> None:
+        """Work out `outcomes` and `changes`.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        for job, _ in self.jobs:
+            outcome = Outcome.ACCEPTED
+            if isinstance(job, Update):
+                outcome = self._update(job)
+            elif isinstance(job, Settled):
+                self._settle(job)
+            else:
+                self._forget(job)
+            self.outcomes.append(outcome)
+
+    def _update(self, update: Update) -> Outcome:
+        known = self._seen(update)
+        if known is not None:
+            return Outcome.DUPLICATE if known == update.fingerprint else Outcome.CONFLICT
+        before = self.changes.states.get(update.key)
+        if before is None and update.key not in self.changes.forgotten:
+            before = self._states.get(update.key)
+        forwarded = self._is_forwarded(update, before)
+        if forwarded and not self._append(update):
+            return Outcome.FULL
+        state = self._next_state(update, before, forwarded=forwarded)
+        self.changes.states[update.key] = state
+        if before is None or before.status != state.status:
+            transition = Transition(
+                state.transitions,
+                self._now_ms,
+                before.status if before else None,
+                state.status,
+                state.message,
+                state.request_id,
+            )
+            self.changes.transitions.append((update.key, transition))
+        if update.fingerprint is not None and self._window_ms:
+            self.changes.seen[update.key, update.request_id] = (update.fingerprint, self._now_ms)
+        return Outcome.ACCEPTED
+
+    def _seen(self, update: Update) -> bytes | None:
+        """Return the fingerprint of an earlier update with the same supplied id."""
+        if update.fingerprint is None or not self._window_ms:
+            return None
+        known = self.changes.seen.get((update.key, update.request_id)) or self._store.seen(
+            update.key, update.request_id
+        )
+        return known[0] if known and known[1] >= self.changes.seen_expired_ms else None
+
+    def _next_state(self, update: Update, before: CheckState | None, *, forwarded: bool) -> CheckState:
+        report = update.report
+        counts = list(before.updates) if before else [0, 0, 0]
+        counts[STATUSES.index(report.status)] += 1
+        changed = before is None or before.status != report.status
+        return CheckState(
+            status=report.status,
+            message=report.message,
+            metrics=report.metrics,
+            updated_ms=self._now_ms,
+            origin_ms=self._now_ms if update.origin_ms is None else update.origin_ms,
+            since_ms=self._now_ms if before is None or changed else before.since_ms,
+            updates=(counts[0], counts[1], counts[2]),
+            transitions=(before.transitions if before else 0) + changed,
+            stale=update.stale,
+            request_id=update.request_id,
+            peer=update.peer,
+            via=update.via,
+            spooled_ms=self._now_ms if forwarded or before is None else before.spooled_ms,
+        )
+
+    def _is_forwarded(self, update: Update, before: CheckState | None) -> bool:
+        upstream = self._config.upstream
+        if upstream is None:
+            return False
+        if upstream.forward == "all" or before is None or before.status != update.report.status:
+            return True
+        return self._now_ms - before.spooled_ms >= upstream.heartbeat_secs * 1000
+
+    def _append(self, update: Update) -> bool:
+        """Queue the update for the upstream; False when the spool is full."""
+        report = update.report
+        origin_ms = self._now_ms if update.origin_ms is None else update.origin_ms
+        message = msgspec.json.encode(report.message).decode()
+        body = f'{{"status":"{report.status}","message":{message},"metrics":{report.metrics}}}'
+        record = msgspec.msgpack.encode(Payload(update.request_id, origin_ms, update.path, body))
+        octets = len(record) + sum(map(len, update.key))
+        dropped = self._spool.make_room(self._config.spool, update.key, report.status, octets)
+        if dropped is None:
+            return False
+        for entry, reason in dropped:
+            self._remove(entry.seq)
+            self.dropped.append(reason)
+        seq = self._spool.next_seq()
+        self._spool.append(Entry(seq, update.key, report.status, octets, self._now_ms, durable=False))
+        self.changes.spooled[seq] = SpoolRow(seq, update.key, report.status, self._now_ms, octets, record)
+        return True
+
+    def _remove(self, seq: int) -> None:
+        if self.changes.spooled.pop(seq, None) is None:
+            self.changes.unspooled.append(seq)
+
+    def _settle(self, settled: Settled) -> None:
+        entry = settled.entry
+        if self._spool.get(entry.seq) is not entry:
+            return
+        self._spool.drop(entry)
+        self._remove(entry.seq)
+        if settled.acked_ms is not None and entry.key in self._states:
+            self.changes.acked[entry.key] = settled.acked_ms
+        if settled.dead is not None:
+            self.changes.dead.append(settled.dead)
+        if settled.expired:
+            self.dropped.append("expired")
+
+    def _forget(self, forgotten: Forgotten) -> None:
+        for key in forgotten.keys:
+            self.changes.states.pop(key, None)
+            self.changes.forgotten.add(key)
+        self.changes.transitions = [item for item in self.changes.transitions if item[0] not in forgotten.keys]

@@ -1,0 +1,343 @@
+"""The relay's durable state: one SQLite file in WAL mode, one transaction per group of changes.
+
+`write` and `checkpoint` are never called by two threads at once; the reading methods use a second connection and run
+on the main thread, whoever writes meanwhile.
+
+Source: relay contract, sections 10 to 12.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from common.errors import SondadError, StartupError
+from supervisor.relay.checks.state import CheckState, Key, Transition
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME: Final = "relay.db"
+MAX_DEAD_LETTERS: Final = 1000
+_VERSION: Final = 1
+_CHECKPOINT_COMMITS: Final = 500
+# PERF: a commit writes whole pages, and most records have a few hundred bytes.
+_PAGE_BYTES: Final = 1024
+# Commits so large that the log exceeds this before a checkpoint is due make one themselves.
+_MAX_LOG_PAGES: Final = (16 << 20) // _PAGE_BYTES
+_SCHEMA: Final = """
+CREATE TABLE latest (client TEXT, chk TEXT, record BLOB, acked_ms INTEGER, PRIMARY KEY (client, chk)) WITHOUT ROWID;
+CREATE TABLE transitions (client TEXT, chk TEXT, seq INTEGER, record BLOB, PRIMARY KEY (client, chk, seq))
+                          WITHOUT ROWID;
+CREATE TABLE seen (id INTEGER PRIMARY KEY, client TEXT, chk TEXT, request_id TEXT, fingerprint BLOB, at_ms INTEGER,
+                   UNIQUE (client, chk, request_id));
+CREATE TABLE spool (seq INTEGER PRIMARY KEY, client TEXT, chk TEXT, status TEXT, at_ms INTEGER, octets INTEGER,
+                    record BLOB);
+CREATE TABLE dead (id INTEGER PRIMARY KEY, record BLOB);
+CREATE TABLE probe (id INTEGER PRIMARY KEY, at_ms INTEGER);
+"""
+
+
+class StoreError(SondadError):
+    """A transaction that was not made durable; nothing of it remains."""
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """What is sent upstream. `origin_ms` is the acceptance time at the first relay, `path` the relay ids before us."""
+
+    request_id: str
+    origin_ms: int
+    path: tuple[str, ...]
+    body: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that the upstream refused for good, with its answer."""
+
+    client: str
+    check: str
+    request_id: str
+    accepted_ms: int
+    refused_ms: int
+    answer_status: int
+    answer: str
+    body: str
+
+
+class SpoolRow(msgspec.Struct, frozen=True):
+    """A spool entry as it is stored."""
+
+    seq: int
+    key: Key
+    status: str
+    at_ms: int
+    octets: int
+    record: bytes
+
+
+class Changes(msgspec.Struct):
+    """One group of changes, all or nothing."""
+
+    states: dict[Key, CheckState] = {}
+    transitions: list[tuple[Key, Transition]] = []
+    forgotten: set[Key] = set()
+    seen: dict[tuple[Key, str], tuple[bytes, int]] = {}
+    spooled: dict[int, SpoolRow] = {}
+    unspooled: list[int] = []
+    acked: dict[Key, int] = {}
+    dead: list[DeadLetter] = []
+    history: int = 0
+    seen_expired_ms: int = 0
+    seen_max: int = 0
+    probe_ms: int | None = None
+
+    def is_empty(self) -> bool:
+        """Return whether there is nothing to write."""
+        return not (self.states or self.forgotten or self.unspooled or self.spooled or self.dead or self.probe_ms)
+
+
+class Store:
+    """The open store. `moved_aside` names a damaged file that was replaced at the start."""
+
+    def __init__(self, state_dir: str) -> None:
+        """Open, or create, the store in `state_dir`.
+
+        Raises:
+            StartupError: the file cannot be opened, or belongs to another version.
+        """
+        self._path = Path(state_dir, FILE_NAME)
+        self.moved_aside: str | None = None
+        self.states: dict[Key, CheckState] = {}
+        self.acked: dict[Key, int] = {}
+        self._sync = True
+        self._commits = 0
+        try:
+            try:
+                self._open()
+            except (_DamagedError, msgspec.MsgspecError) as exc:
+                self._move_aside(str(exc))
+                self._open()
+        except (sqlite3.Error, OSError) as exc:
+            raise StartupError(
+                f"cannot open the store {self._path}: {exc}; check its directory and free space"
+            ) from exc
+
+    def write(self, changes: Changes, *, sync: bool) -> None:
+        """Make `changes` durable in one transaction; without `sync` it is not waited for the disk.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        writer = self._writer
+        self._commits += 1
+        try:
+            if sync != self._sync:
+                # NORMAL still syncs at checkpoints: a power cut may lose commits but never damages the file.
+                writer.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+                self._sync = sync
+            writer.execute("BEGIN IMMEDIATE")
+            self._execute(writer, changes)
+            writer.execute("COMMIT")
+        except sqlite3.Error as exc:
+            try:
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+            except sqlite3.Error as again:
+                logger.warning("Rolling back in %s failed: %s.", self._path, again)
+            raise StoreError(f"cannot write {self._path}: {exc}") from exc
+
+    def is_checkpoint_due(self) -> bool:
+        """Return whether the log has grown enough to be folded into the file."""
+        return self._commits >= _CHECKPOINT_COMMITS
+
+    def checkpoint(self) -> None:
+        """Fold the log into the file, so that the next commit starts it anew.
+
+        Raises:
+            StoreError: it was not possible; nothing is lost.
+        """
+        self._commits = 0
+        try:
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as exc:
+            raise StoreError(f"cannot checkpoint {self._path}: {exc}") from exc
+
+    def spooled(self) -> Iterator[tuple[int, Key, str, int, int]]:
+        """Yield (seq, key, status, octets, at_ms) of every entry, oldest first."""
+        rows = self._reader.execute("SELECT seq, client, chk, status, octets, at_ms FROM spool ORDER BY seq")
+        for seq, client, check, status, octets, at_ms in rows:
+            yield seq, (client, check), status, octets, at_ms
+
+    def payload(self, seq: int) -> Payload | None:
+        """Return the payload of an entry.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        row = self._read_one("SELECT record FROM spool WHERE seq = ?", seq)
+        return msgspec.msgpack.decode(row[0], type=Payload) if row else None
+
+    def seen(self, key: Key, request_id: str) -> tuple[bytes, int] | None:
+        """Return the fingerprint and the time of an accepted request id.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        query = "SELECT fingerprint, at_ms FROM seen WHERE client = ? AND chk = ? AND request_id = ?"
+        row = self._read_one(query, *key, request_id)
+        return (row[0], row[1]) if row else None
+
+    def history(self, key: Key) -> list[Transition]:
+        """Return the kept transitions of `key`, oldest first.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        rows = self._read("SELECT record FROM transitions WHERE client = ? AND chk = ? ORDER BY seq", *key)
+        return [msgspec.msgpack.decode(row[0], type=Transition) for row in rows]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return the dead letters, oldest first.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        return [
+            msgspec.msgpack.decode(row[0], type=DeadLetter) for row in self._read("SELECT record FROM dead ORDER BY id")
+        ]
+
+    def close(self) -> None:
+        """Close both connections; the WAL is folded into the file."""
+        self._reader.close()
+        self._writer.close()
+
+    def _open(self) -> None:
+        self._writer = self._connect()
+        try:
+            self._prepare(self._writer)
+            self._reader = self._connect()
+            self._load()
+        except sqlite3.OperationalError:
+            self._writer.close()
+            raise
+        except sqlite3.DatabaseError as exc:
+            self._writer.close()
+            raise _DamagedError(str(exc)) from exc
+
+    def _connect(self) -> sqlite3.Connection:
+        # This VFS keeps every other process out of the file, so that none can block a commit and none has to be asked.
+        uri = f"{self._path.as_uri()}?vfs=unix-excl"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=1.0)
+
+    def _prepare(self, writer: sqlite3.Connection) -> None:
+        version = writer.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            raise StartupError(f"{self._path} has store version {version}, expected {_VERSION}; move it away")
+        verdict = writer.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise _DamagedError(verdict)
+        writer.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("PRAGMA synchronous = FULL")
+        writer.execute(f"PRAGMA wal_autocheckpoint = {_MAX_LOG_PAGES}")
+        if version == 0:
+            writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        self._last_seen_id = writer.execute("SELECT coalesce(max(id), 0) FROM seen").fetchone()[0]
+        self._expiry_checked = 0.0
+
+    def _load(self) -> None:
+        decode = msgspec.msgpack.Decoder(CheckState).decode
+        for client, check, record, acked_ms in self._reader.execute("SELECT client, chk, record, acked_ms FROM latest"):
+            self.states[client, check] = decode(record)
+            if acked_ms is not None:
+                self.acked[client, check] = acked_ms
+
+    def _move_aside(self, reason: str) -> None:
+        aside = f"{self._path}.corrupt-{int(time.time())}"
+        for suffix in ("", "-wal", "-shm"):
+            file = Path(f"{self._path}{suffix}")
+            if file.exists():
+                file.rename(f"{aside}{suffix}")
+        self.moved_aside = aside
+        self.states.clear()
+        self.acked.clear()
+        logger.error(
+            "The store %s is damaged (%s); it was moved to %s and a new one is used.", self._path, reason, aside
+        )
+
+    def _execute(self, writer: sqlite3.Connection, changes: Changes) -> None:
+        encode = msgspec.msgpack.encode
+        for key in changes.forgotten:
+            writer.execute("DELETE FROM latest WHERE client = ? AND chk = ?", key)
+            writer.execute("DELETE FROM transitions WHERE client = ? AND chk = ?", key)
+        if changes.states:
+            writer.executemany(
+                "INSERT INTO latest (client, chk, record) VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET record = excluded.record",
+                [(*key, encode(state)) for key, state in changes.states.items()],
+            )
+        if changes.transitions:
+            kept = [item for item in changes.transitions if changes.history]
+            writer.executemany(
+                "INSERT INTO transitions (client, chk, seq, record) VALUES (?, ?, ?, ?)",
+                [(*key, transition.seq, encode(transition)) for key, transition in kept],
+            )
+            writer.executemany(
+                "DELETE FROM transitions WHERE client = ? AND chk = ? AND seq <= ?",
+                [(*key, transition.seq - changes.history) for key, transition in changes.transitions],
+            )
+        if changes.seen:
+            self._remember(writer, changes)
+        if changes.unspooled:
+            writer.executemany("DELETE FROM spool WHERE seq = ?", [(seq,) for seq in changes.unspooled])
+        if changes.spooled:
+            writer.executemany(
+                "INSERT INTO spool (seq, client, chk, status, at_ms, octets, record) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(r.seq, *r.key, r.status, r.at_ms, r.octets, r.record) for r in changes.spooled.values()],
+            )
+        if changes.acked:
+            writer.executemany(
+                "UPDATE latest SET acked_ms = ? WHERE client = ? AND chk = ?",
+                [(at_ms, *key) for key, at_ms in changes.acked.items()],
+            )
+        if changes.dead:
+            writer.executemany("INSERT INTO dead (record) VALUES (?)", [(encode(letter),) for letter in changes.dead])
+            writer.execute("DELETE FROM dead WHERE id <= (SELECT max(id) FROM dead) - ?", (MAX_DEAD_LETTERS,))
+        if changes.probe_ms is not None:
+            writer.execute("INSERT OR REPLACE INTO probe (id, at_ms) VALUES (1, ?)", (changes.probe_ms,))
+
+    def _remember(self, writer: sqlite3.Connection, changes: Changes) -> None:
+        first_id = self._last_seen_id + 1
+        writer.executemany(
+            "INSERT OR REPLACE INTO seen (id, client, chk, request_id, fingerprint, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (seen_id, *key, request_id, fingerprint, at_ms)
+                for seen_id, ((key, request_id), (fingerprint, at_ms)) in enumerate(changes.seen.items(), first_id)
+            ],
+        )
+        self._last_seen_id += len(changes.seen)
+        writer.execute("DELETE FROM seen WHERE id <= ?", (self._last_seen_id - changes.seen_max,))
+        now = time.monotonic()
+        if now - self._expiry_checked >= 1.0:
+            self._expiry_checked = now
+            writer.execute(
+                "DELETE FROM seen WHERE id < (SELECT id FROM seen WHERE at_ms >= ? ORDER BY id LIMIT 1)",
+                (changes.seen_expired_ms,),
+            )
+
+    def _read_one(self, query: str, *arguments: str | int) -> tuple[bytes, int] | None:
+        rows = self._read(query, *arguments)
+        return rows[0] if rows else None
+
+    def _read(self, query: str, *arguments: str | int) -> list[tuple[bytes, int]]:
+        try:
+            return self._reader.execute(query, arguments).fetchall()
+        except sqlite3.Error as exc:
+            raise StoreError(f"cannot read {self._path}: {exc}") from exc
+
+
+class _DamagedError(SondadError):
+    """A file that is no database, or one whose structure or records are broken."""

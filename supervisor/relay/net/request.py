@@ -1,0 +1,205 @@
+"""HTTP/1.1 requests from bytes, without any I/O: feed what arrived, get one complete request or a refusal.
+
+::
+
+    start line, headers ──► HEAD ──► BODY (Content-Length) ──► DONE
+                              └────► CHUNK SIZE ⇄ CHUNK DATA ──► TRAILER ──► DONE
+
+Strict where leniency invites request smuggling: CRLF line ends only, no folding, no blank before a colon, one framing.
+Every part has a bound, so that a reader never holds more than head and body limits together.
+
+Source: RFC 9112; relay contract, section 6.
+"""
+
+import enum
+import re
+from typing import Final
+
+from supervisor.relay.net.answer import RefusedError, malformed
+from supervisor.relay.net.head import HEADER, read_head
+
+_CHUNK_SIZE: Final = re.compile(r"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+_MAX_CHUNK_LINE_BYTES: Final = 1024
+
+
+class _Stage(enum.Enum):
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    CHUNK_SIZE = enum.auto()
+    CHUNK_DATA = enum.auto()
+    TRAILER = enum.auto()
+    DONE = enum.auto()
+
+
+class Request:
+    """One request. `body_fault` is set instead of a whole body when the body is longer than allowed."""
+
+    __slots__ = ("body", "body_fault", "headers", "method", "target")
+
+    def __init__(self, method: str, target: str, headers: dict[str, list[str]]) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = b""
+        self.body_fault: RefusedError | None = None
+
+    def values(self, name: str) -> list[str]:
+        """Return all values of the header `name` (lower case)."""
+        return self.headers.get(name, [])
+
+
+class RequestReader:
+    """Collects one request. `request` exists from the end of its head on, `complete` says that it may be answered."""
+
+    def __init__(self, max_head_bytes: int, max_body_bytes: int) -> None:
+        self.request: Request | None = None
+        self.complete = False
+        self.excess = False
+        self._max_head_bytes = max_head_bytes
+        self._max_body_bytes = max_body_bytes
+        self._buffer = bytearray()
+        self._body = bytearray()
+        self._stage = _Stage.HEAD
+        self._missing = 0
+        self._scanned = 0
+        self._may_skip_line = True
+        self._trailer_bytes = 0
+        self._expects_continue = False
+
+    def feed(self, octets: bytes) -> None:
+        """Take bytes as they arrived.
+
+        Raises:
+            RefusedError: the bytes are no request; the connection is to be closed after the answer.
+        """
+        self._buffer += octets
+        while not self.complete and self._step():
+            pass
+        self.excess = self.complete and bool(self._buffer)
+
+    def wants_continue(self) -> bool:
+        """Return True once, when the client waits for `100 Continue` before it sends its body."""
+        wanted = self._expects_continue and not self.complete and not self._buffer and not self._body
+        self._expects_continue = False
+        return wanted and self.request is not None
+
+    def _step(self) -> bool:
+        """Make one step of progress; False when more bytes are needed."""
+        if self._stage is _Stage.HEAD:
+            return self._read_head()
+        if self._stage is _Stage.CHUNK_SIZE:
+            return self._read_chunk_size()
+        if self._stage is _Stage.TRAILER:
+            return self._read_trailer()
+        return self._read_octets()
+
+    def _read_head(self) -> bool:
+        buffer = self._buffer
+        if self._may_skip_line and len(buffer) >= 2:  # RFC 9112, 2.2: one empty line before is tolerated
+            self._may_skip_line = False
+            if buffer.startswith(b"\r\n"):
+                del buffer[:2]
+        end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        if (end + 4 if end >= 0 else len(buffer)) > self._max_head_bytes:
+            raise RefusedError(431, "RequestTooLarge", f"request header exceeds {self._max_head_bytes} bytes")
+        if end < 0:
+            if _bare_line_end(buffer, max(0, self._scanned - 1)):
+                raise malformed("lines must end with CRLF")
+            if not self._may_skip_line:
+                self._scanned = len(buffer)
+            return False
+        head = read_head(bytes(buffer[: end + 2]))
+        del buffer[: end + 4]
+        self.request = Request(head.method, head.target, head.headers)
+        if head.fault is not None:
+            raise RefusedError(*head.fault)
+        self._expects_continue = head.expects_continue
+        if head.body_bytes is None:
+            self._stage = _Stage.CHUNK_SIZE
+        elif head.body_bytes == 0:
+            self.complete = True
+        else:
+            self._missing = head.body_bytes
+            self._stage = _Stage.BODY
+            if head.body_bytes > self._max_body_bytes:
+                self._too_large(self.request)
+        return True
+
+    def _read_octets(self) -> bool:
+        taken = self._buffer[: self._missing]
+        if not taken:
+            return False
+        del self._buffer[: len(taken)]
+        self._body += taken
+        self._missing -= len(taken)
+        if self._missing == 0:
+            if self._stage is _Stage.BODY:
+                self._finish()
+            elif not self._body.endswith(b"\r\n"):
+                raise malformed("bad chunk: data longer than its size")
+            else:
+                del self._body[-2:]
+                self._stage = _Stage.CHUNK_SIZE
+        return True
+
+    def _read_chunk_size(self) -> bool:
+        line = self._line(_MAX_CHUNK_LINE_BYTES, "chunk size")
+        if line is None:
+            return False
+        match = _CHUNK_SIZE.fullmatch(line)
+        if match is None:
+            raise malformed("bad chunk size")
+        chunk_bytes = int(match[1], 16)
+        if chunk_bytes == 0:
+            self._stage = _Stage.TRAILER
+        elif len(self._body) + chunk_bytes > self._max_body_bytes and self.request is not None:
+            self._too_large(self.request)
+        else:
+            self._missing = chunk_bytes + 2
+            self._stage = _Stage.CHUNK_DATA
+        return True
+
+    def _read_trailer(self) -> bool:
+        line = self._line(self._max_head_bytes, "trailer")
+        if line is None:
+            return False
+        self._trailer_bytes += len(line) + 2
+        if self._trailer_bytes > self._max_head_bytes:
+            raise RefusedError(431, "RequestTooLarge", f"request trailer exceeds {self._max_head_bytes} bytes")
+        if line == "":
+            self._finish()
+        elif not HEADER.fullmatch(line):
+            raise malformed("malformed trailer line")
+        return True
+
+    def _line(self, max_bytes: int, what: str) -> str | None:
+        end = self._buffer.find(b"\n", 0, max_bytes)
+        if end < 0:
+            if len(self._buffer) >= max_bytes:
+                raise malformed(f"{what} line too long")
+            return None
+        line = self._buffer[:end].decode("latin-1")
+        del self._buffer[: end + 1]
+        if not line.endswith("\r"):
+            raise malformed("lines must end with CRLF")
+        return line[:-1]
+
+    def _too_large(self, request: Request) -> None:
+        request.body_fault = RefusedError(413, "RequestTooLarge", f"request body exceeds {self._max_body_bytes} bytes")
+        self.complete = True
+
+    def _finish(self) -> None:
+        self._stage = _Stage.DONE
+        self.complete = True
+        if self.request is not None:
+            self.request.body = bytes(self._body)
+
+
+def _bare_line_end(buffer: bytearray, start: int) -> bool:
+    """Return whether a line feed at or after `start` has no carriage return before it."""
+    at = buffer.find(b"\n", start)
+    while at >= 0:
+        if at == 0 or buffer[at - 1] != 0x0D:
+            return True
+        at = buffer.find(b"\n", at + 1)
+    return False
