@@ -3,7 +3,7 @@
 A block selected by `type` is a tagged union; adding a kind is one Struct here, one module and one table line in the
 worker. Field order is the declaration order that unknown-field messages list. Numbers are in the unit their name
 gives; durations are texts of the duration grammar (`common/units.py`) and are checked by the compiler. The rest of the
-language, which never reaches a worker, is `supervisor/compiler/language.py`.
+language, which never reaches a worker, is `supervisor/compiler/language/blocks.py`.
 
 Source: scenario format, sections 8.1 to 8.5.
 """

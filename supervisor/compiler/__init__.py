@@ -16,16 +16,16 @@ from pathlib import Path
 
 from common.errors import CompileError
 from common.plan import Plan
-from supervisor.compiler.availability import check_available
 from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
-from supervisor.compiler.document import Body, read_body, read_file
-from supervisor.compiler.expand import expand
-from supervisor.compiler.language import Defaults, Entry, FlatFile
-from supervisor.compiler.normalize import normalize
-from supervisor.compiler.planning import plan_body
-from supervisor.compiler.resolver import PackSources, Resolver
-from supervisor.compiler.structure import check_structure
-from supervisor.compiler.timing import resolve_timing
+from supervisor.compiler.language.availability import check_available
+from supervisor.compiler.language.blocks import Defaults, Entry, FlatFile
+from supervisor.compiler.language.document import Body, read_body, read_file
+from supervisor.compiler.language.normalize import normalize
+from supervisor.compiler.language.structure import check_structure
+from supervisor.compiler.packs.expand import expand
+from supervisor.compiler.packs.resolver import PackSources, Resolver
+from supervisor.compiler.planning.plans import plan_body
+from supervisor.compiler.timing.offsets import resolve_timing
 
 __all__ = ["Body", "Compiled", "CompiledEntry", "Context", "PackSources", "compile_scenario", "prepare"]
 

@@ -12,8 +12,7 @@ from common.plan import SignalType
 from common.specs import DistributionSpec, EncoderSpec, LogTemplate, OnSinkError, SinkSpec
 from common.units import clip
 from supervisor.compiler.faults import compile_fault
-from supervisor.compiler.kinds import WrittenGenerator, WrittenLogGenerator
-from supervisor.compiler.language import (
+from supervisor.compiler.language.blocks import (
     After,
     Bursts,
     CardinalitySpike,
@@ -25,7 +24,8 @@ from supervisor.compiler.language import (
     MetricType,
     While,
 )
-from supervisor.compiler.log_events import MAX_EVENT_BYTES, longest_event_bytes
+from supervisor.compiler.language.kinds import WrittenGenerator, WrittenLogGenerator
+from supervisor.compiler.language.log_events import MAX_EVENT_BYTES, longest_event_bytes
 
 
 class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):

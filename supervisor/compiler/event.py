@@ -13,14 +13,14 @@ from msgspec import Meta
 from common.errors import CompileError, DecodeError
 from common.plan import EntryPlan, ReplayRows
 from common.specs import Constant, Spec
-from supervisor.compiler.availability import missing_kind
-from supervisor.compiler.decode import Regime, decode
-from supervisor.compiler.json_text import read_json
-from supervisor.compiler.kinds import EncoderConfig, SinkConfig
-from supervisor.compiler.language import Labels
-from supervisor.compiler.log_events import SEVERITY_CODES
-from supervisor.compiler.planning import check_label_keys, check_metric_name, check_precision
-from supervisor.compiler.sinks import check_sink_settings
+from supervisor.compiler.language.availability import missing_kind
+from supervisor.compiler.language.blocks import Labels
+from supervisor.compiler.language.kinds import EncoderConfig, SinkConfig
+from supervisor.compiler.language.log_events import SEVERITY_CODES
+from supervisor.compiler.planning.plans import check_label_keys, check_metric_name, check_precision
+from supervisor.compiler.planning.sinks import check_sink_settings
+from supervisor.compiler.reading.decode import Regime, decode
+from supervisor.compiler.reading.json_text import read_json
 
 
 class LogFields(Spec, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import falcon
 
 from common.clock import Clock, SystemClock
-from supervisor.compiler.schema import scenario_schema
+from supervisor.compiler.language.schema import scenario_schema
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.engine.figures import Figures
 from supervisor.http.admission import Admission

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from supervisor.compiler.schema import scenario_schema
+from supervisor.compiler.language.schema import scenario_schema
 from supervisor.host import build
 from supervisor.http.operations import OPERATIONS, Answered, Body, Media, Operation
 from supervisor.http.paths import is_control, route_of

@@ -15,7 +15,7 @@ import msgspec
 from common.errors import CompileError, DecodeError, SondadError, StartupError
 from common.logs import fields
 from supervisor.compiler import Body
-from supervisor.compiler.catalog import UnlistableError, read_catalog, read_text, warn_of_broken
+from supervisor.compiler.packs.catalog import UnlistableError, read_catalog, read_text, warn_of_broken
 from supervisor.host.loop import Callback
 from supervisor.intake.intake import Intake
 from supervisor.settings import Settings

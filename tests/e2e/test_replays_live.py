@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from supervisor.compiler.csv_text import MAX_CSV_BYTES
+from supervisor.compiler.replays.csv_text import MAX_CSV_BYTES
 from tests.conftest import StartServer
 from tests.support.live_server import LiveServer
 

@@ -16,9 +16,10 @@ import supervisor
 import worker
 from common import plan, specs
 from common.specs import Spec, kind_of
-from supervisor.compiler import kinds, language
-from supervisor.compiler.availability import NOT_YET_RUNNABLE
-from supervisor.compiler.reference import reference
+from supervisor.compiler.language import blocks as language
+from supervisor.compiler.language import kinds
+from supervisor.compiler.language.availability import NOT_YET_RUNNABLE
+from supervisor.compiler.language.reference import reference
 from worker import encoders, generators, sinks
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +135,7 @@ def test_a_kind_is_documented(block: str, spec: type[Spec]) -> None:
 def test_the_reference_is_current() -> None:
     """The page of every field is what the code says now, and has all fields of an entry."""
     page = (ROOT / "docs" / "reference.md").read_text()
-    assert page == reference(), "write it anew: python -m supervisor.compiler.reference > docs/reference.md"
+    assert page == reference(), "write it anew: python -m supervisor.compiler.language.reference > docs/reference.md"
     for name in language.Entry.__struct_encode_fields__:
         assert f"\n| `{name}` | " in page
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.compiler import availability
+from supervisor.compiler.language import availability
 
 
 @pytest.fixture

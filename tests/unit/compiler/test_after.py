@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from common.errors import DecodeError
 from common.specs import Flap, Sawtooth, Sequence, Spike, Step
-from supervisor.compiler.crossing import crossing_secs
-from supervisor.compiler.language import After
+from supervisor.compiler.language.blocks import After
+from supervisor.compiler.timing.crossing import crossing_secs
 from tests.support.compiling import FAILED, body, entry, plan_of, refusal_of
 from worker.generators import BUILDERS
 

@@ -9,9 +9,9 @@ import pytest
 from common.errors import CompileError, DecodeError
 from common.specs import Constant, Step
 from supervisor.compiler import Body, Compiled, Context, PackSources, compile_scenario
-from supervisor.compiler.catalog import read_catalog
-from supervisor.compiler.packfile import PackFile, check_addressable, parse_pack
-from supervisor.compiler.resolver import Resolver, builtin_packs
+from supervisor.compiler.language.packfile import PackFile, check_addressable, parse_pack
+from supervisor.compiler.packs.catalog import read_catalog
+from supervisor.compiler.packs.resolver import Resolver, builtin_packs
 from tests.support.compiling import FAILED, body, entry
 
 pytestmark = pytest.mark.usefixtures("everything_runs")

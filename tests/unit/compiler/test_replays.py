@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.plan import ReplayColumn, ReplayRows, Silence
-from supervisor.compiler import replay
-from supervisor.compiler.csv_columns import read_header
-from supervisor.compiler.csv_text import split_quoted
-from supervisor.compiler.silences import SilentRows
+from supervisor.compiler.replays import metric_replay as replay
+from supervisor.compiler.replays.csv_columns import read_header
+from supervisor.compiler.replays.csv_text import split_quoted
+from supervisor.compiler.replays.silences import SilentRows
 from tests.support.compiling import Refusal, body, entry, plan_of, refusal_of
 
 pytestmark = pytest.mark.usefixtures("everything_runs")

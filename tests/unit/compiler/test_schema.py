@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from common.errors import CompileError, DecodeError
 from supervisor.compiler import Body
-from supervisor.compiler.document import read_body, read_file
-from supervisor.compiler.language import ScenarioFile
-from supervisor.compiler.nodes import Mapping, Node, Scalar, Sequence
-from supervisor.compiler.packfile import parse_pack
-from supervisor.compiler.resolver import builtin_packs
-from supervisor.compiler.scalars import Wide, resolve
-from supervisor.compiler.schema import scenario_schema
-from supervisor.compiler.structure import check_structure
-from supervisor.compiler.yaml_text import read_yaml
+from supervisor.compiler.language.blocks import ScenarioFile
+from supervisor.compiler.language.document import read_body, read_file
+from supervisor.compiler.language.packfile import parse_pack
+from supervisor.compiler.language.schema import scenario_schema
+from supervisor.compiler.language.structure import check_structure
+from supervisor.compiler.packs.resolver import builtin_packs
+from supervisor.compiler.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.compiler.reading.scalars import Wide, resolve
+from supervisor.compiler.reading.yaml_text import read_yaml
 from tests.support.compiling import body, entry
 from tests.unit.compiler.documents import EVERYTHING, VALUES, paths_of, replaced
 
@@ -70,7 +70,7 @@ def test_the_schema_is_one() -> None:
 def test_the_shipped_schema_is_current() -> None:
     """The file under docs/ is what the code says now."""
     shipped = json.loads((ROOT / "docs" / "scenario.schema.json").read_text())
-    assert shipped == SCHEMA, "write it anew: python -m supervisor.compiler.schema > docs/scenario.schema.json"
+    assert shipped == SCHEMA, "write it anew: python -m supervisor.compiler.language.schema > docs/scenario.schema.json"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

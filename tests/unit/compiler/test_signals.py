@@ -9,7 +9,7 @@ import pytest
 
 from common.plan import EntryPlan, GatePlan, Histogram, Summary
 from common.specs import Exponential, Flap, LogTemplate, Normal, Sawtooth, Sine, Spike, Template
-from supervisor.compiler.log_events import placeholders
+from supervisor.compiler.language.log_events import placeholders
 from tests.support.compiling import FAILED, body, entry, plan_of, refusal_of
 
 pytestmark = pytest.mark.usefixtures("everything_runs")

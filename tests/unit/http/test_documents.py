@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import validator_for
 
-from supervisor.compiler.schema import scenario_schema
+from supervisor.compiler.language.schema import scenario_schema
 from supervisor.http.operations import OPERATIONS
 from supervisor.http.paths import route_of
 from supervisor.relay_link.client import RelayClient

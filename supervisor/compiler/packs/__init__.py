@@ -1,0 +1,1 @@
+"""Packs: found under their names, folded onto their bases, expanded to entries."""

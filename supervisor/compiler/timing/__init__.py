@@ -1,0 +1,1 @@
+"""When entries start, how long they run, and what waits for what."""

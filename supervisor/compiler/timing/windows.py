@@ -1,0 +1,117 @@
+"""Lengths as written to lengths as run: duration, gaps, one-shot silences, bursts, cardinality spikes.
+
+Source: scenario format, sections 8.6 and 17; scheduling contract, section 4.
+"""
+
+from typing import NamedTuple
+
+from common.errors import DecodeError, DurationError
+from common.plan import Burst, Cycle, LabelSpike, Silence
+from common.units import LONGEST_NS, clip, duration_or_zero_us, duration_us, nanoseconds, number_text, quote
+from supervisor.compiler.language.blocks import Bursts, CardinalitySpike, Gaps, GapWindow
+from supervisor.compiler.language.structure import IDENTIFIER
+
+
+class _Window(NamedTuple):
+    every_us: int
+    for_us: int
+
+
+def plan_duration(text: str | None) -> int | None:
+    """Return the length of a run in ns; None runs until stopped.
+
+    Raises:
+        DecodeError: with the contract's text, as all functions of this module.
+    """
+    if text is None:
+        return None
+    try:
+        return nanoseconds(duration_us(text))
+    except DurationError as exc:
+        raise DecodeError(f"invalid duration {quote(clip(text))}: {exc}") from exc
+
+
+def plan_gaps(gaps: Gaps | None) -> Cycle | None:
+    """Return the silence at the tail of every cycle; None also for one shorter than a microsecond."""
+    if gaps is None:
+        return None
+    window = _window("gaps", gaps.every, gaps.for_)
+    if window.for_us == 0:
+        return None
+    # What counts is where the silence begins, also in a cycle too long to be represented.
+    head_ns = min((window.every_us - window.for_us) * 1000, LONGEST_NS - 1000)
+    every_ns = nanoseconds(window.every_us)
+    return Cycle(every_ns=every_ns, for_ns=every_ns - head_ns)
+
+
+def plan_gap_windows(windows: tuple[GapWindow, ...] | None) -> tuple[Silence, ...]:
+    """Return the one-shot silences in the order written."""
+    silences = []
+    for index, window in enumerate(windows or ()):
+        try:
+            start_ns = nanoseconds(duration_or_zero_us(window.at, unit_optional=True))
+        except DurationError as exc:
+            raise DecodeError(f"invalid gap_windows[{index}].at {quote(clip(window.at))}: {exc}") from exc
+        try:
+            length_ns = nanoseconds(duration_us(window.for_))
+        except DurationError as exc:
+            raise DecodeError(f"invalid gap_windows[{index}].for {quote(clip(window.for_))}: {exc}") from exc
+        silences.append(Silence(start_ns=start_ns, end_ns=start_ns + length_ns))
+    return tuple(silences)
+
+
+def plan_bursts(bursts: Bursts | None) -> Burst | None:
+    """Return the burst at the head of every cycle; None also for one shorter than a microsecond."""
+    if bursts is None:
+        return None
+    if not 0 < bursts.multiplier < float("inf"):
+        raise DecodeError(f"bursts.multiplier must be positive, got {number_text(bursts.multiplier)}")
+    cycle = _head(_window("bursts", bursts.every, bursts.for_))
+    return None if cycle is None else Burst(cycle=cycle, multiplier=bursts.multiplier)
+
+
+def plan_spikes(spikes: tuple[CardinalitySpike, ...] | None) -> tuple[LabelSpike, ...]:
+    """Return the cardinality spikes in the order written, less those shorter than a microsecond."""
+    planned = []
+    for spike in spikes or ():
+        if not IDENTIFIER.fullmatch(spike.label):
+            raise DecodeError(
+                f"invalid cardinality_spikes label {quote(clip(spike.label))}: must match [a-zA-Z_][a-zA-Z0-9_]*"
+            )
+        cycle = _head(_window("cardinality_spikes", spike.every, spike.for_))
+        if spike.cardinality == 0:
+            raise DecodeError("cardinality_spikes.cardinality must be greater than zero")
+        if cycle is not None:
+            planned.append(
+                LabelSpike(
+                    key=spike.label,
+                    cycle=cycle,
+                    cardinality=spike.cardinality,
+                    prefix=f"{spike.label}_" if spike.prefix is None else spike.prefix,
+                    strategy=spike.strategy,
+                    seed=spike.seed or 0,
+                )
+            )
+    return tuple(planned)
+
+
+def _head(window: _Window) -> Cycle | None:
+    if window.for_us == 0:
+        return None
+    every_ns = nanoseconds(window.every_us)
+    return Cycle(every_ns=every_ns, for_ns=min(window.for_us * 1000, every_ns - 1000))
+
+
+def _window(block: str, every: str, for_: str) -> _Window:
+    every_us = _length_us(f"{block}.every", every)
+    for_us = _length_us(f"{block}.for", for_)
+    if for_us >= every_us:
+        raise DecodeError(f"{block}.for ({quote(clip(for_))}) must be less than {block}.every ({quote(clip(every))})")
+    return _Window(every_us, for_us)
+
+
+def _length_us(field: str, text: str) -> int:
+    try:
+        return duration_us(text)
+    except DurationError as exc:
+        raise DecodeError(f"invalid {field} {quote(clip(text))}: {exc}") from exc
