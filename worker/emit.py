@@ -10,11 +10,11 @@ import numpy as np
 import worker.encoders
 import worker.generators
 import worker.sinks
-from worker.batch import Batch, Encoded
-from worker.retrying import Retrying
+from worker.delivery.retrying import Retrying
 from worker.sinks import RequestSink, Sink
 from worker.sinks.batching import Piece
 from worker.sinks.context import SinkContext
+from worker.ticks.batch import Batch, Encoded
 
 
 def emit(context: SinkContext) -> int:

@@ -27,10 +27,10 @@ from common.clock import SystemClock
 from common.errors import SondadError, WireError
 from common.messages import Emit, Emitted, Fault, Finished, Prepared, Ready, Run, Start
 from common.plan import EntryPlan
-from worker.control import Control
+from worker.control.control import Control
+from worker.control.kernel import wake_exactly
 from worker.emit import emit
-from worker.kernel import wake_exactly
-from worker.links import Links
+from worker.gates.links import Links
 from worker.runner import Runner
 from worker.sinks.context import SinkContext
 

@@ -19,21 +19,21 @@ from common.lateness import Lateness
 from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
-from worker.batched_delivery import BatchedDelivery
-from worker.closing import ClosingSamples
-from worker.delivery import Delivery
+from worker.control.waiting import Waiter
+from worker.delivery.batched import BatchedDelivery
+from worker.delivery.direct import Delivery
+from worker.delivery.outcomes import Outcomes
+from worker.delivery.retrying import Retrying
 from worker.encoders import Encoder
-from worker.gate import Gate
+from worker.gates.closing import ClosingSamples
+from worker.gates.gate import Gate
+from worker.gates.links import Links
 from worker.generators import OBSERVERS, Generator, most_ticks
 from worker.generators.observations import Interrupted
-from worker.links import Links
-from worker.outcomes import Outcomes
-from worker.production import Events, Production
-from worker.rate import RateWindow
-from worker.retrying import Retrying
-from worker.schedule import NEVER_NS, Schedule
 from worker.sinks import RequestSink, Sink
-from worker.waiting import Waiter
+from worker.ticks.production import Events, Production
+from worker.ticks.rate import RateWindow
+from worker.ticks.schedule import NEVER_NS, Schedule
 
 Reason = Literal["duration", "stopped", "upstream"]
 

@@ -44,7 +44,7 @@ from common.units import number_text
 from tests.support.per_event import encode_event, labels_of, series_of
 from tests.support.plans import DEFAULT_BUCKETS, DEFAULT_QUANTILES, entry_plan
 from worker import encoders, generators
-from worker.batch import BATCH_EVENTS, Batch
+from worker.ticks.batch import BATCH_EVENTS, Batch
 
 SECONDS = 0.5
 STEPS = 32

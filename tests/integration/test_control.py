@@ -15,7 +15,7 @@ from common.clock import SystemClock
 from common.messages import Log, StdoutClosed, StdoutDiscards, Stop
 from common.wire import receive_event, send
 from tests.support.station import Station, links_of_a_worker
-from worker.control import LEAVE_NS, Control
+from worker.control.control import LEAVE_NS, Control
 
 MS = 1_000_000
 

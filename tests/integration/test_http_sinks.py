@@ -16,9 +16,9 @@ from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
 from tests.support.receiver import Answer, Receiver
 from tests.support.station import Station
-from worker.batch import Batch
 from worker.sinks import RequestSink
 from worker.sinks.batching import Piece
+from worker.ticks.batch import Batch
 
 
 @pytest.fixture

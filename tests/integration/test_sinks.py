@@ -16,8 +16,8 @@ from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
 from tests.support.station import Station
 from tests.support.worker_process import worker_processes
-from worker.batch import Encoded
 from worker.sinks import Sink
+from worker.ticks.batch import Encoded
 
 NS = 1_000_000_000
 RETRY = Retry(max_attempts=3, initial_backoff="10ms", max_backoff="20ms")

@@ -132,9 +132,9 @@ SHARED = """
 import multiprocessing, os, sys, time
 from common.clock import SystemClock
 from common.errors import SinkError
-from worker.batch import Encoded
+from worker.ticks.batch import Encoded
 from tests.support.station import links_of_a_worker
-from worker.control import Control
+from worker.control.control import Control
 from worker.sinks.stdout import StdoutSink
 
 _, connection = multiprocessing.Pipe()

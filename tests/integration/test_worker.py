@@ -195,7 +195,7 @@ def test_what_goes_wrong_unexpectedly_is_told(spare: WorkerProcess) -> None:
     assert finished.reason == "failed"
     assert finished.fault is not None
     assert finished.fault.kind == "OverflowError"
-    assert "worker/schedule.py" in finished.fault.traceback
+    assert "worker/ticks/schedule.py" in finished.fault.traceback
     assert spare.ended() == 0
     assert spare.counters().state == State.FINISHED
 

@@ -12,9 +12,9 @@ from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
 from tests.support.manual_waiter import ManualClock, ManualWaiter
-from worker.batch import Encoded
-from worker.links import Links
+from worker.gates.links import Links
 from worker.runner import Reason, Runner
+from worker.ticks.batch import Encoded
 
 MS = 1_000_000
 UPSTREAM_ROW = 1

@@ -12,11 +12,11 @@ from common.specs import SinkSpec
 from common.wire import receive_event, send
 from tests.support.plans import entry_plan
 from worker import sinks
-from worker.control import Control
-from worker.links import Links
+from worker.control.control import Control
+from worker.control.waiting import Waiter
+from worker.gates.links import Links
 from worker.sinks import RequestSink, Sink
 from worker.sinks.context import SinkContext
-from worker.waiting import Waiter
 
 
 class Station:

@@ -5,8 +5,8 @@ from typing import Any, Final, Protocol
 
 from common.plan import EntryPlan
 from common.specs import InfluxLp, JsonLines, PrometheusText, Spec, Syslog
-from worker.batch import Batch, Encoded
 from worker.encoders import influx_lp, json_lines, prometheus_text, syslog
+from worker.ticks.batch import Batch, Encoded
 
 
 class Encoder(Protocol):

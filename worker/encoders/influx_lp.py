@@ -4,12 +4,12 @@ from common.numbers import text_format
 from common.plan import EntryPlan
 from common.series import Series, series_of
 from common.specs import InfluxLp
-from worker.batch import Batch, Encoded
 from worker.encoders.label_text import LabelSyntax, LabelText, may_hold_line_feed
 from worker.encoders.lines import LINE_FEED, NOT_UTF8, joined, lines, number_piece
 from worker.encoders.refusal import RefusingEncoder, refuse_logs
 from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import nanoseconds
+from worker.ticks.batch import Batch, Encoded
 
 _ESCAPES = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 

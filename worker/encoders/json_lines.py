@@ -4,13 +4,13 @@ from common.numbers import json_format
 from common.plan import EntryPlan, ReplayRows
 from common.series import series_of
 from common.specs import JsonLines, LogTemplate
-from worker.batch import Batch, Encoded
 from worker.encoders.json_logs import JsonLogEncoder
 from worker.encoders.json_text import escape_json, label_syntax
 from worker.encoders.label_text import LabelText
 from worker.encoders.lines import LINE_FEED, Cells, Piece, joined, lines, number_piece
 from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import millisecond_runs, rfc3339
+from worker.ticks.batch import Batch, Encoded
 
 
 class JsonLinesEncoder:

@@ -6,12 +6,12 @@ from functools import cached_property
 from common.labels import label_space
 from common.plan import SEVERITIES, EntryPlan, ReplayRows
 from common.specs import LogTemplate
-from worker.batch import Batch, Encoded
 from worker.encoders.json_text import escape_json, label_syntax
 from worker.encoders.label_text import LabelText
 from worker.encoders.lines import LINE_FEED, Piece, joined, lines
 from worker.encoders.log_text import Fields, LogText, Message, Severity
 from worker.encoders.stamps import millisecond_runs, rfc3339
+from worker.ticks.batch import Batch, Encoded
 
 _HEAD = b'{"timestamp":"'
 _BEFORE_LABELS = ('","severity":"', Severity(SEVERITIES), '","message":"', Message(escape_json), '"')

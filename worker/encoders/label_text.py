@@ -17,8 +17,8 @@ import numpy as np
 from common.labels import LabelSpace, Rotation
 from common.mixing import mix
 from common.plan import EntryPlan
-from worker.batch import BATCH_EVENTS
 from worker.encoders.lines import NOT_UTF8, Cells, Joined, Piece, lines
+from worker.ticks.batch import BATCH_EVENTS
 
 _MAX_TABLE_TICKS: Final = 4096
 _MAX_TABLE_BYTES: Final = 1024 * 1024

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.numbers import NumberFormat
-from worker.batch import Encoded
+from worker.ticks.batch import Encoded
 
 LINE_FEED = b"\n"
 NOT_UTF8 = b"\xff"

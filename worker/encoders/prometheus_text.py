@@ -5,12 +5,12 @@ from common.numbers import text_format
 from common.plan import EntryPlan
 from common.series import Series, series_of
 from common.specs import PrometheusText
-from worker.batch import Batch, Encoded
 from worker.encoders.label_text import LabelSyntax, LabelText
 from worker.encoders.lines import LINE_FEED, joined, lines, number_piece
 from worker.encoders.refusal import RefusingEncoder, refuse_logs
 from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import decimal, millisecond_runs
+from worker.ticks.batch import Batch, Encoded
 
 
 class PrometheusTextEncoder:

@@ -6,7 +6,7 @@ Source: encoder contract, section 3.
 from typing import NoReturn
 
 from common.errors import EncoderError
-from worker.batch import Batch
+from worker.ticks.batch import Batch
 
 
 class RefusingEncoder:

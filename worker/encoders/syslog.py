@@ -6,12 +6,12 @@ from typing import Final
 from common.labels import label_space
 from common.plan import EntryPlan, ReplayRows
 from common.specs import LogTemplate, Syslog
-from worker.batch import Batch, Encoded
 from worker.encoders.label_text import LabelSyntax, LabelText, may_hold_line_feed
 from worker.encoders.lines import LINE_FEED, NOT_UTF8, joined, lines
 from worker.encoders.log_text import LogText, Message, Severity
 from worker.encoders.refusal import RefusingEncoder
 from worker.encoders.stamps import millisecond_runs, rfc3339
+from worker.ticks.batch import Batch, Encoded
 
 _PRIORITIES: Final = tuple(f"<{8 + severity}>1 " for severity in (7, 7, 6, 4, 3, 0))
 """Facility 1 (user) and the syslog severities of trace, debug, info, warn, error, fatal; then the version."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from common.plan import EntryPlan, Histogram, ReplayColumn, ReplayRows, Summary
 from common.specs import Constant, Flap, LogTemplate, Sawtooth, Sequence, Sine, Spike, Step, Uniform
-from worker.batch import BATCH_EVENTS
 from worker.generators import (
     constant,
     csv_replay,
@@ -30,6 +29,7 @@ from worker.generators import (
 from worker.generators.jitter import JitteredGenerator
 from worker.generators.lookahead import LookaheadGenerator
 from worker.generators.observations import Observations
+from worker.ticks.batch import BATCH_EVENTS
 
 
 class Generator(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.plan import ReplayRows
-from worker.batch import BATCH_EVENTS
+from worker.ticks.batch import BATCH_EVENTS
 
 
 class LogReplayGenerator:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.specs import Sequence
-from worker.batch import BATCH_EVENTS
+from worker.ticks.batch import BATCH_EVENTS
 
 
 class SequenceGenerator:

@@ -1,8 +1,8 @@
 """Sinks: bytes to a destination, one protocol a module, built through one table. Run in a worker.
 
-A sink retries nothing and counts nothing: policy and counters live in `worker/delivery.py`, buffers of requests in
-`worker/batched_delivery.py`. It keeps nothing back either: what `write` has accepted is with the operating system, so
-a user sees lines at once and a counter is never ahead of its file. Waiting goes through `worker/waiting.py`, so that
+A sink retries nothing and counts nothing: policy and counters live in `worker/delivery/direct.py`, buffers of requests in
+`worker/delivery/batched.py`. It keeps nothing back either: what `write` has accepted is with the operating system, so
+a user sees lines at once and a counter is never ahead of its file. Waiting goes through `worker/control/waiting.py`, so that
 no destination can make a worker deaf.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
 from common.specs import File, HttpPush, Loki, Memory, SinkSpec, Spec, Stdout, Tcp, Udp
-from worker.batch import Encoded
 from worker.sinks import file, http_push, loki, memory, stdout, tcp, udp
 from worker.sinks.batching import Batching, Piece
 from worker.sinks.context import SinkContext
+from worker.ticks.batch import Encoded
 
 
 class Sink(Protocol):
@@ -50,7 +50,7 @@ class Sink(Protocol):
 
 @runtime_checkable
 class RequestSink(Protocol):
-    """One destination of one entry that takes requests of many events; `worker/batched_delivery.py` gathers them.
+    """One destination of one entry that takes requests of many events; `worker/delivery/batched.py` gathers them.
 
     Attributes:
         batching: what makes a request.

@@ -20,7 +20,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.batch import Batch, Encoded
+from worker.ticks.batch import Batch, Encoded
 
 MAX_BUFFERED_BYTES: Final = 16 * 1024 * 1024
 """What is sent whatever `batch_size` says, so that memory is bounded; receivers rarely take as much at once."""

@@ -5,8 +5,8 @@ import os
 import socket
 import time
 
+from worker.control.waiting import Waiter
 from worker.sinks.resolve import CONNECT_SECS, resolve
-from worker.waiting import Waiter
 
 
 def connect(address: str, waiter: Waiter) -> socket.socket:

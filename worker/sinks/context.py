@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from common.clock import Clock
 from common.plan import EntryPlan
-from worker.waiting import Waiter
+from worker.control.waiting import Waiter
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from common.errors import SinkOpenError, os_error_text
 from common.specs import File
-from worker.batch import Encoded
+from worker.control.waiting import Waiter
 from worker.sinks.context import SinkContext
 from worker.sinks.plainwrite import write_events
-from worker.waiting import Waiter
+from worker.ticks.batch import Encoded
 
 
 class FileSink:

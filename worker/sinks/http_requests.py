@@ -14,12 +14,12 @@ from contextlib import suppress
 from typing import Final, cast
 
 from common.errors import SinkError, SinkOpenError
+from worker.control.waiting import Waiter
 from worker.sinks.connect import connect
 from worker.sinks.endpoint import Endpoint
 from worker.sinks.http_causes import cause_of
 from worker.sinks.resolve import CONNECT_SECS
 from worker.sinks.waiting_socket import WaitingSocket
-from worker.waiting import Waiter
 
 REQUEST_SECS: Final = 30.0
 

@@ -5,8 +5,8 @@ from collections import deque
 
 from common.clock import Clock
 from common.specs import Memory
-from worker.batch import Encoded
 from worker.sinks.context import SinkContext
+from worker.ticks.batch import Encoded
 
 
 class MemorySink:

@@ -5,8 +5,8 @@ import stat
 from errno import EAGAIN
 
 from common.errors import SinkError, os_error_text
-from worker.batch import Encoded
-from worker.waiting import Waiter
+from worker.control.waiting import Waiter
+from worker.ticks.batch import Encoded
 
 
 def write_events(descriptor: int, encoded: Encoded, waiter: Waiter) -> None:

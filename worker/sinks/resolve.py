@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
-from worker.waiting import Waiter
+from worker.control.waiting import Waiter
 
 CONNECT_SECS: Final = 10.0
 """Upper bound for resolving and for connecting. Source: sinks contract, decision D-6."""

@@ -25,11 +25,11 @@ import numpy as np
 
 from common.errors import SinkError, SinkOpenError, os_error_text
 from common.specs import Stdout
-from worker.batch import Encoded
+from worker.control.waiting import Waiter
 from worker.sinks.context import SinkContext
 from worker.sinks.plainwrite import timed_out, write_events
 from worker.sinks.turn import Turn
-from worker.waiting import Waiter
+from worker.ticks.batch import Encoded
 
 _STDOUT: Final = 1
 _NULL_DEVICE: Final = os.makedev(1, 3)

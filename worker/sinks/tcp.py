@@ -11,11 +11,11 @@ from typing import Final
 
 from common.errors import SinkError, SinkOpenError
 from common.specs import Tcp
-from worker.batch import Encoded
+from worker.control.waiting import Waiter
 from worker.sinks.connect import connect
 from worker.sinks.context import SinkContext
 from worker.sinks.resolve import reason
-from worker.waiting import Waiter
+from worker.ticks.batch import Encoded
 
 _DRAIN_BYTES: Final = 65_536
 

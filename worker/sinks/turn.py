@@ -3,7 +3,7 @@
 import fcntl
 from typing import Final
 
-from worker.waiting import Waiter
+from worker.control.waiting import Waiter
 
 _POLL_SECS: Final = 0.0002
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from common.errors import SinkError, SinkOpenError, os_error_text
 from common.specs import Udp
-from worker.batch import Encoded
+from worker.control.waiting import Waiter
 from worker.sinks.context import SinkContext
 from worker.sinks.resolve import reason, resolve
-from worker.waiting import Waiter
+from worker.ticks.batch import Encoded
 
 MAX_DATAGRAM_BYTES: Final = 65_507
 """Largest UDP payload over IPv4: 65 535 less the 20 and 8 bytes of the headers."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from worker.waiting import Waiter
+from worker.control.waiting import Waiter
 
 _T = TypeVar("_T")
 

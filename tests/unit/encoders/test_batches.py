@@ -36,7 +36,7 @@ from tests.support.per_event import encode_event
 from tests.support.plans import entry_plan
 from worker import encoders
 from worker import generators as generation
-from worker.batch import BATCH_EVENTS, Batch
+from worker.ticks.batch import BATCH_EVENTS, Batch
 
 EPOCH_2024_NS = 1_731_587_696_789_123_456
 

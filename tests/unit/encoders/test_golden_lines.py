@@ -9,7 +9,7 @@ import pytest
 from tests.support.golden import recorded
 from tests.support.plans import plan_of
 from worker import encoders, generators
-from worker.batch import Batch
+from worker.ticks.batch import Batch
 
 STAMP_NS = 1731587696789_000_000
 STAMPS = re.compile(

@@ -12,7 +12,7 @@ from common.specs import EncoderSpec, JsonLines, LogTemplate, Syslog, Template
 from tests.support.per_event import encode_event
 from tests.support.plans import entry_plan
 from worker import encoders, generators
-from worker.batch import BATCH_EVENTS, Batch
+from worker.ticks.batch import BATCH_EVENTS, Batch
 
 STAMP_NS = 1_731_587_696_789_123_456
 INSTANT = "2024-11-14T12:34:56.789Z"

@@ -22,8 +22,8 @@ from common.specs import (
     Uniform,
 )
 from tests.support.plans import entry_plan
-from worker.batch import BATCH_EVENTS
 from worker.generators import BUILDERS, Generator, build
+from worker.ticks.batch import BATCH_EVENTS
 
 LAST_TICK = 2**64 - 1
 

@@ -11,8 +11,8 @@ from common.plan import SEVERITIES, ReplayRows
 from common.specs import LogTemplate, Template
 from tests.support.per_event import mix
 from tests.support.plans import entry_plan
-from worker.batch import BATCH_EVENTS
 from worker.generators import Generator, build
+from worker.ticks.batch import BATCH_EVENTS
 
 LAST_TICK = 2**64 - 1
 

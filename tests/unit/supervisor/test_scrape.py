@@ -9,7 +9,7 @@ from common.specs import Exponential
 from supervisor.http import scrape
 from tests.support.plans import entry_plan
 from worker import encoders, generators
-from worker.batch import Batch
+from worker.ticks.batch import Batch
 
 ROTATING = (RotatingLabel(key="host", cardinality=3, prefix="h"),)
 DRAWN = {

@@ -10,9 +10,9 @@ from common.labels import label_space
 from common.plan import LabelSpike, RotatingLabel
 from tests.support.entries import CYCLE, label_spikes, rotating_labels, static_labels
 from tests.support.plans import entry_plan
-from worker import closing
-from worker.batch import BATCH_EVENTS
-from worker.closing import ClosingSamples, TickRanges
+from worker.gates import closing
+from worker.gates.closing import ClosingSamples, TickRanges
+from worker.ticks.batch import BATCH_EVENTS
 
 runs = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 40), st.integers(0, 7)), max_size=12)
 

@@ -11,10 +11,10 @@ from common.board import Counters
 from common.errors import SinkError
 from common.specs import Retry
 from tests.support.manual_waiter import ManualClock, ManualWaiter
-from worker.batch import Batch, Encoded
-from worker.delivery import Delivery
-from worker.outcomes import Outcomes
-from worker.retrying import Retrying
+from worker.delivery.direct import Delivery
+from worker.delivery.outcomes import Outcomes
+from worker.delivery.retrying import Retrying
+from worker.ticks.batch import Batch, Encoded
 
 RETRY = Retry(max_attempts=3, initial_backoff="100ms", max_backoff="1s")
 

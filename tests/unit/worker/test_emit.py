@@ -12,11 +12,11 @@ from common.specs import File, HttpPush, JsonLines, Memory, PrometheusText, Retr
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
 from worker import sinks
-from worker.batch import Encoded
+from worker.delivery.retrying import Retrying
 from worker.emit import emit
-from worker.retrying import Retrying
 from worker.sinks.context import SinkContext
 from worker.sinks.memory import MemorySink
+from worker.ticks.batch import Encoded
 
 ROW = ReplayRows(severities=b"\3", messages=("disk {x}\n",), fields={"dev": ("sdb",), "e": ("",)}, repeat=False)
 

@@ -7,8 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from common.plan import GatePlan
 from common.states import State, check_transition
-from worker.gate import Gate, Signal
-from worker.schedule import NEVER_NS
+from worker.gates.gate import Gate, Signal
+from worker.ticks.schedule import NEVER_NS
 
 MS = 1_000_000
 ABSENT, SILENT, OPEN, CLOSED, GONE = Signal.ABSENT, Signal.SILENT, Signal.OPEN, Signal.CLOSED, Signal.GONE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.rate import RateWindow
+from worker.ticks.rate import RateWindow
 
 NS = 1_000_000_000
 

@@ -17,9 +17,9 @@ from common.specs import Step
 from common.states import State
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
-from worker.batch import Encoded
-from worker.links import Links
+from worker.gates.links import Links
 from worker.runner import Reason, Runner
+from worker.ticks.batch import Encoded
 
 NS = 1_000_000_000
 MS = 1_000_000

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from common.plan import Burst, Cycle, EntryPlan, LabelSpike, ReplayColumn, Silence
 from common.specs import Constant, Memory, PrometheusText
 from tests.support.reference_schedule import NearHalfError, ReferenceSchedule, Tick
-from worker.batch import BATCH_EVENTS
-from worker.schedule import Schedule
+from worker.ticks.batch import BATCH_EVENTS
+from worker.ticks.schedule import Schedule
 
 NS = 1_000_000_000
 MS = 1_000_000

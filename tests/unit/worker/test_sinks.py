@@ -10,12 +10,12 @@ from common.specs import File, Memory, Retry, Stdout, Tcp, Udp
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
 from worker import sinks
-from worker.backoff import Backoff
-from worker.batch import Encoded
+from worker.delivery.backoff import Backoff
 from worker.sinks.context import SinkContext
 from worker.sinks.memory import MemorySink
 from worker.sinks.resolve import resolve
 from worker.sinks.stdout import chunk_ends_of
+from worker.ticks.batch import Encoded
 
 lines = st.lists(st.binary(max_size=9000).map(lambda text: text.replace(b"\n", b"") + b"\n"), min_size=1, max_size=12)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.board import Board
 from common.gate_cell import GateCell
 from common.messages import Watch
-from worker.watchers import Watchers, is_open
+from worker.gates.watchers import Watchers, is_open
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from common.board import Counters
 from common.errors import SinkError, SinkOpenError
 from common.specs import Retry
 from tests.support.manual_waiter import ManualClock, ManualWaiter
-from worker.batch import Batch, Encoded
-from worker.batched_delivery import BatchedDelivery
-from worker.outcomes import Outcomes
-from worker.retrying import Retrying
+from worker.delivery.batched import BatchedDelivery
+from worker.delivery.outcomes import Outcomes
+from worker.delivery.retrying import Retrying
 from worker.sinks import batching
 from worker.sinks.batching import Batching, Piece
+from worker.ticks.batch import Batch, Encoded
 
 MS = 1_000_000
 Outcome = Literal["taken", "refused", "failed", "broken"]

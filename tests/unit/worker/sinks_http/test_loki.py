@@ -14,9 +14,9 @@ from common.specs import LogTemplate, Loki, Template
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
 from tests.support.station import request_sink
-from worker.batch import Batch
 from worker.sinks.batching import Piece
 from worker.sinks.loki_push import line_texts, push_body, stamp_texts
+from worker.ticks.batch import Batch
 
 LOGS = LogTemplate(templates=(Template(message="m"),))
 

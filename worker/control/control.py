@@ -22,7 +22,7 @@ from common.clock import Clock
 from common.errors import WireError
 from common.messages import Command, Event, Log, Message, StdoutClosed, StdoutDiscards, Stop
 from common.wire import receive_command, send
-from worker.links import LinkCommand, Links
+from worker.gates.links import LinkCommand, Links
 
 _NS_PER_SEC: Final = 1_000_000_000
 LEAVE_NS: Final = 500_000_000

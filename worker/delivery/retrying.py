@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 
 from common.errors import SinkError
 from common.specs import Retry
-from worker.backoff import Backoff
-from worker.waiting import Waiter
+from worker.control.waiting import Waiter
+from worker.delivery.backoff import Backoff
 
 _STOPPING_BACKOFF_SECS: Final = 0.1
 """Longest backoff once the scenario is stopping: what is left of the time is for attempts."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from common.labels import Labels, Rotation, label_space
 from common.plan import EntryPlan
-from worker.batch import BATCH_EVENTS, Batch
+from worker.ticks.batch import BATCH_EVENTS, Batch
 
 _BEHIND_NS: Final = 1_000_000
 """How far behind the newest sample the last ones are stamped."""

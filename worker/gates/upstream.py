@@ -7,8 +7,8 @@ from collections import deque
 
 from common.gate_cell import GateCell
 from common.plan import GatePlan
-from worker.gate import Signal
-from worker.watchers import is_open
+from worker.gates.gate import Signal
+from worker.gates.watchers import is_open
 
 
 class Upstream:

@@ -16,10 +16,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-from worker.batch import Batch, Encoded
 from worker.encoders import Encoder
 from worker.generators import Generator
-from worker.schedule import Schedule, Span
+from worker.ticks.batch import Batch, Encoded
+from worker.ticks.schedule import Schedule, Span
 
 _BLOCK_TICKS: Final = 256
 _FEW_TICKS: Final = 64

@@ -6,7 +6,7 @@ from typing import Final
 from common.board import Counters
 from common.clock import Clock
 from common.errors import SinkError
-from worker.waiting import Waiter
+from worker.control.waiting import Waiter
 
 _LOG_INTERVAL_NS: Final = 60_000_000_000
 

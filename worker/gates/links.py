@@ -6,8 +6,8 @@ from multiprocessing.connection import Connection
 from common.gate_cell import GateCell
 from common.messages import Follow, Lose, Unwatch, Watch
 from common.wire import receive_descriptor
-from worker.upstream import Upstream
-from worker.watchers import Watchers
+from worker.gates.upstream import Upstream
+from worker.gates.watchers import Watchers
 
 LinkCommand = Watch | Unwatch | Follow | Lose
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.batch import BATCH_EVENTS
+from worker.ticks.batch import BATCH_EVENTS
 
 _NS_PER_SEC: Final = 1_000_000_000
 _HALF: Final = Fraction(1, 2)

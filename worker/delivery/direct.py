@@ -16,10 +16,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from common.errors import SinkError
-from worker.batch import Batch, Encoded
-from worker.outcomes import Outcomes
-from worker.retrying import Retrying
+from worker.delivery.outcomes import Outcomes
+from worker.delivery.retrying import Retrying
 from worker.sinks import Sink
+from worker.ticks.batch import Batch, Encoded
 
 
 class Delivery:

@@ -20,7 +20,7 @@ from typing import Final
 
 from common.plan import GatePlan
 from common.states import State
-from worker.schedule import NEVER_NS
+from worker.ticks.schedule import NEVER_NS
 
 
 class Signal(Enum):

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.plan import Cycle, EntryPlan, ReplayColumn, ReplayRows, Silence
-from worker.stretch import Stretch
+from worker.ticks.stretch import Stretch
 
 NEVER_NS: Final = 1 << 62
 """Later than any instant a run reaches: 146 years."""

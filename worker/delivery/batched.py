@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable
 
 from common.clock import Clock
 from common.errors import SinkError
-from worker.batch import Batch, Encoded
-from worker.outcomes import Outcomes
-from worker.retrying import Retrying
+from worker.delivery.outcomes import Outcomes
+from worker.delivery.retrying import Retrying
 from worker.sinks import RequestSink
 from worker.sinks.batching import BatchBuffer
+from worker.ticks.batch import Batch, Encoded
 
 
 class BatchedDelivery:
