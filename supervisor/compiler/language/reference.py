@@ -1,6 +1,7 @@
 """The reference of scenario and pack files as a page, made of the annotations that the decoder follows.
 
-Run as `python -m supervisor.compiler.language.reference`. A block is a table of its fields; blocks inside others follow them.
+Run as `python -m supervisor.compiler.language.reference`. A block is a table of its fields; blocks inside others follow
+them.
 Source: scenario format, sections 5 to 8 and 12.1.
 """
 

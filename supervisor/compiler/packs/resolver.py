@@ -29,7 +29,7 @@ class PackSources:
 @cache
 def builtin_packs() -> dict[str, str]:
     """Return the text of every built-in pack by its name, in byte order of the names."""
-    folder = resources.files("supervisor.compiler") / "builtin_packs"
+    folder = resources.files("supervisor.compiler.packs") / "builtin"
     texts = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".yaml")}
     return {name.removesuffix(".yaml").replace("-", "_"): texts[name] for name in sorted(texts)}
 
