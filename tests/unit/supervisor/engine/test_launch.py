@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from supervisor.engine.control_plane import Scenario
 from supervisor.engine.launch import MOST_LOSSES, Launch
 from supervisor.engine.scenarios import LaunchedScenario
-from tests.unit.supervisor.entries import plan_of, planned_entry
+from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
 
 def _launch(count: int) -> Launch[str]:

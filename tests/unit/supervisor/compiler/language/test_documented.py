@@ -8,7 +8,7 @@ import pytest
 from common.states import State
 from tests.support.compiling import plan_of
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[5] / "docs"
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
     for page in sorted(DOCS.glob("*.md"))

@@ -22,9 +22,9 @@ from supervisor.compiler.reading.nodes import Mapping, Node, Scalar, Sequence
 from supervisor.compiler.reading.scalars import Wide, resolve
 from supervisor.compiler.reading.yaml_text import read_yaml
 from tests.support.compiling import body, entry
-from tests.unit.compiler.documents import EVERYTHING, VALUES, paths_of, replaced
+from tests.unit.supervisor.compiler.documents import EVERYTHING, VALUES, paths_of, replaced
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[5]
 SCHEMA = scenario_schema()
 EXAMPLES = [path for path in sorted((ROOT / "examples").rglob("*.yaml")) if "version: 2" in path.read_text()]
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)

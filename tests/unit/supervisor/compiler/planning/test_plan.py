@@ -14,7 +14,7 @@ from tests.support.compiling import body, entry, plan_of
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
-GOLDEN = Path(__file__).parents[2] / "golden" / "peer-1.29.jsonl"
+GOLDEN = Path(__file__).parents[4] / "golden" / "peer-1.29.jsonl"
 
 
 def planned(**fields: Any) -> EntryPlan:

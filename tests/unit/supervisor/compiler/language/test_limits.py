@@ -5,20 +5,13 @@ from pathlib import Path
 import pytest
 
 from common import plan, specs
-from supervisor.compiler import (
-    catalog,
-    compiled,
-    csv_text,
-    interpolate,
-    language,
-    log_events,
-    log_replay,
-    nodes,
-    replay,
-    yaml_text,
-)
+from supervisor.compiler import compiled
+from supervisor.compiler.language import blocks, log_events
+from supervisor.compiler.packs import catalog
+from supervisor.compiler.reading import interpolate, nodes, yaml_text
+from supervisor.compiler.replays import csv_text, log_replay, metric_replay
 
-TEXT = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text().partition("## Limits")[2]
+TEXT = (Path(__file__).parents[5] / "docs" / "scenarios.md").read_text().partition("## Limits")[2]
 
 
 @pytest.mark.parametrize(
@@ -27,19 +20,19 @@ TEXT = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text().partiti
         ("containers inside", [nodes.MAX_DEPTH]),
         ("nodes that YAML aliases", [yaml_text.MAX_COPIED_NODES]),
         ("characters that `${NAME}`", [interpolate.MAX_INSERTED_CHARS]),
-        ("entries of a body", [language.MAX_ENTRIES]),
-        ("labels of one map", [language.MAX_LABELS]),
+        ("entries of a body", [blocks.MAX_ENTRIES]),
+        ("labels of one map", [blocks.MAX_LABELS]),
         ("name and labels of an entry", [compiled.MAX_LABEL_BYTES]),
-        ("`dynamic_labels`;", [language.MAX_DYNAMIC_LABELS, language.MAX_DYNAMIC_VALUES]),
+        ("`dynamic_labels`;", [blocks.MAX_DYNAMIC_LABELS, blocks.MAX_DYNAMIC_VALUES]),
         ("`cardinality_spikes`", [plan.MAX_LABEL_SPIKES]),
-        ("`gap_windows`", [language.MAX_GAP_WINDOWS]),
+        ("`gap_windows`", [blocks.MAX_GAP_WINDOWS]),
         ("values of a `sequence`", [specs.MAX_SEQUENCE_VALUES]),
-        ("`buckets`, `quantiles`", [language.MAX_BUCKETS, language.MAX_QUANTILES]),
-        ("`observations_per_tick`", [language.MAX_OBSERVATIONS]),
+        ("`buckets`, `quantiles`", [blocks.MAX_BUCKETS, blocks.MAX_QUANTILES]),
+        ("`observations_per_tick`", [blocks.MAX_OBSERVATIONS]),
         ("log templates;", [specs.MAX_TEMPLATES, specs.MAX_POOLS, specs.MAX_POOL_VALUES]),
         ("one log event", [log_events.MAX_EVENT_BYTES]),
         ("bytes of all files", [csv_text.MAX_CSV_BYTES, log_replay.MAX_LOG_BYTES]),
-        ("cells of all replays", [replay.MAX_CELLS]),
+        ("cells of all replays", [metric_replay.MAX_CELLS]),
         ("characters of a line", [csv_text.MAX_LINE_CHARS]),
         ("bytes of a pack", [catalog.MAX_FILE_BYTES]),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from common.errors import CompileError
 from supervisor.compiler import Body
 from tests.support.compiling import plan_of
-from tests.unit.compiler.documents import COMPLETE, EVERYTHING, VALUES, paths_of, replaced
+from tests.unit.supervisor.compiler.documents import COMPLETE, EVERYTHING, VALUES, paths_of, replaced
 
 pytestmark = pytest.mark.usefixtures("everything_runs")
 

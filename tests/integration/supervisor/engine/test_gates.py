@@ -29,7 +29,7 @@ from common.states import State
 from supervisor.engine.control_plane import Scenario
 from tests.support.polling import wait_until
 from tests.support.running_fleet import RunningFleet
-from tests.unit.supervisor.entries import plan_of, planned_entry
+from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
 LONG_SECS = 30.0
 NS = 1_000_000_000

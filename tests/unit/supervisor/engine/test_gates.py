@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from common.plan import GatePlan
 from supervisor.engine.gates import Gates, Wire
 from supervisor.engine.scenarios import LaunchedScenario
-from tests.unit.supervisor.entries import planned_entry
+from tests.unit.supervisor.engine.entries import planned_entry
 
 IDS = ("a", "b", "c")
 BODIES = ("x", "y")

@@ -14,7 +14,7 @@ from tests.support.compiling import FAILED, body, entry, plan_of, refusal_of
 
 pytestmark = pytest.mark.usefixtures("everything_runs")
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "peer-1.29.jsonl"
+GOLDEN = Path(__file__).parents[4] / "golden" / "peer-1.29.jsonl"
 RUNTIME = "configuration error: scenario[0]: "
 EXPONENTIAL = {"type": "exponential", "rate": 2}
 

@@ -13,7 +13,7 @@ from common.plan import ReplayColumn, ReplayRows
 from common.states import State
 from supervisor.engine.control_plane import CapacityError, NameConflict
 from supervisor.engine.scenarios import LaunchedScenario, ScenarioMap
-from tests.unit.supervisor.entries import planned_entry
+from tests.unit.supervisor.engine.entries import planned_entry
 
 
 @pytest.fixture

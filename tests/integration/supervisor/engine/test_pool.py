@@ -20,7 +20,7 @@ from common.states import State
 from supervisor.engine.control_plane import CallTimeoutError, LaunchError, NameConflict, Scenario, StopResult
 from tests.support.polling import wait_until
 from tests.support.running_fleet import RunningFleet
-from tests.unit.supervisor.entries import plan_of, planned_entry
+from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
 LONG_SECS = 20.0
 

@@ -8,7 +8,7 @@ from common.specs import Tcp
 from supervisor.engine.endings import Ending, abnormal_end, ending_of
 from supervisor.engine.scenarios import LaunchedScenario
 from supervisor.engine.tally import Tally
-from tests.unit.supervisor.entries import planned_entry
+from tests.unit.supervisor.engine.entries import planned_entry
 
 FAULT = Fault(kind="SinkError", message="full")
 SURPRISE = Fault(kind="ValueError", message="oops", traceback="Traceback …")
