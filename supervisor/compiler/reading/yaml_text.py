@@ -8,11 +8,10 @@ native stack and dies of 200 000 open brackets. Source: scenario format, section
 from typing import Any, Final, NamedTuple
 
 import yaml
-from yaml._yaml import CParser
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
+from supervisor.compiler.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
 
 MAX_FOLLOWED_PER_EVENT: Final = 100
 """Aliases followed while expanding a document, per event in it; more is an attack, not a scenario."""
@@ -35,11 +34,17 @@ def read_yaml(text: str) -> Node:
         return _Composer(text).document()
     except yaml.MarkedYAMLError as exc:
         reason = " ".join(part for part in (exc.problem, exc.context) if part)
+        # libyaml scans ahead of its events, and since PyYAML 6.0.4 it may meet a bound of its own first.
+        if "maximum nesting depth" in reason:
+            reason = _TOO_DEEP
         mark = exc.problem_mark or exc.context_mark
         where = f" at line {mark.line + 1} column {mark.column + 1}" if mark else ""
         raise DecodeError(f"{reason}{where}") from exc
     except yaml.YAMLError as exc:
         raise DecodeError(" ".join(str(exc).split())) from exc
+
+
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 
 
 class _Built(NamedTuple):
@@ -54,7 +59,7 @@ class _Composer:
     """Builds the tree of one document; `None` in `_anchors` marks a container that is still open."""
 
     def __init__(self, text: str) -> None:
-        self._parser = CParser(text)
+        self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
         self._event_count = 0
         self._node_count = 0
         self._depth = 0
@@ -76,7 +81,7 @@ class _Composer:
     def _next(self) -> Any:
         # Events are duck-typed here: the stubs make every mark and anchor optional, libyaml always gives them.
         self._event_count += 1
-        return self._parser.get_event()
+        return next(self._events)
 
     def _node(self, event: Any) -> _Built:
         mark = event.start_mark
@@ -104,7 +109,7 @@ class _Composer:
     def _container(self, event: Any, line: int, column: int) -> _Built:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise DecodeError(f"nested deeper than {MAX_DEPTH} levels at line {line} column {column}")
+            raise DecodeError(f"{_TOO_DEEP} at line {line} column {column}")
         if event.anchor:
             self._anchors[event.anchor] = None
         is_mapping = isinstance(event, yaml.MappingStartEvent)
