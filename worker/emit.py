@@ -48,7 +48,7 @@ def _deliver(sink: Sink | RequestSink, batch: Batch, encoded: Encoded, context: 
         sink.flush()
         return
     written_ns = int(batch.stamps_ns[0])
-    piece = Piece(batch, 0, encoded.lines_per_event, encoded.payload, encoded.known_line_ends, written_ns)
+    piece = Piece(batch, 0, encoded.records_per_event, encoded.payload, encoded.known_ends, written_ns)
     request = sink.request([piece])
     refusal = retrying.attempt(lambda: sink.send(request))
     if refusal is not None:

@@ -19,8 +19,8 @@ from supervisor.compiler.language.kinds import EncoderConfig, SinkConfig
 from supervisor.compiler.language.log_events import SEVERITY_CODES
 from supervisor.compiler.planning.plans import check_label_keys, check_metric_name, check_precision
 from supervisor.compiler.planning.sinks import check_sink_settings
-from supervisor.compiler.reading.decode import Regime, decode
-from supervisor.compiler.reading.json_text import read_json
+from supervisor.reading.decode import Regime, decode
+from supervisor.reading.json_text import read_json
 
 
 class LogFields(Spec, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@
               accepted, waiting                          ├─ retriable, attempts left ──► pause ──► the same request
                                                          └─ otherwise ──► one failure; the request is gone
 
-An event that is only buffered counts as an event at once. The event whose line makes the buffer due has the outcome of
-the request. Source: sinks contract, sections 3, 6 and 11.
+An event that is only buffered counts as an event at once. The event whose record makes the buffer due has the outcome
+of the request. Source: sinks contract, sections 3, 6 and 11.
 """
 
 from collections.abc import Callable, Iterable
@@ -72,17 +72,17 @@ class BatchedDelivery:
     def deliver(self, batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
         """Buffer a batch, sending what becomes due; return which of its events count, as ranges [start, stop).
 
-        An event of several lines counts when all of them were written; the line that fails takes the rest of its event
-        along. After the first failure under `on_sink_error: fail`, `fatal` is set and the rest is not tried.
+        An event of several records counts when all of them were written; the record that fails takes the rest of its
+        event along. After the first failure under `on_sink_error: fail`, `fatal` is set and the rest is not tried.
         """
-        per_event = encoded.lines_per_event
+        per_event = encoded.records_per_event
         counted: list[tuple[int, int]] = []
-        start = line = 0
+        start = record = 0
         while start < encoded.events and self.fatal is None:
-            line = self._buffer.add(batch, encoded, line, self._clock.monotonic_ns(), self._clock.wall_ns())
+            record = self._buffer.add(batch, encoded, record, self._clock.monotonic_ns(), self._clock.wall_ns())
             due = self._buffer.is_due
             error = self._flush() if due else None
-            stop = (line if error is None else line - 1) // per_event
+            stop = (record if error is None else record - 1) // per_event
             if stop > start:
                 begin, end = (self._buffer.offset(encoded, event * per_event) for event in (start, stop))
                 self._outcomes.accept(stop - start, end - begin)
@@ -93,7 +93,7 @@ class BatchedDelivery:
                 else:
                     self._outcomes.log_failure(error)
                 stop += 1
-                line = stop * per_event
+                record = stop * per_event
             if due:
                 self._progressed()
             start = stop
@@ -103,9 +103,9 @@ class BatchedDelivery:
         """Send last samples and whatever waits; the first failure ends that, and is `fatal` under `fail`."""
         try:
             for batch, encoded in batches:
-                line = 0
-                while line < encoded.events * encoded.lines_per_event:
-                    line = self._buffer.add(batch, encoded, line, self._clock.monotonic_ns(), self._clock.wall_ns())
+                record = 0
+                while record < encoded.events * encoded.records_per_event:
+                    record = self._buffer.add(batch, encoded, record, self._clock.monotonic_ns(), self._clock.wall_ns())
                     if self._buffer.is_due:
                         self._send()
             if self._buffer:

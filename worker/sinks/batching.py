@@ -1,14 +1,14 @@
-"""When a buffer of lines becomes one request: by size or by age, always on a line boundary. Pure.
+"""When a buffer of records becomes one request: by size or by age, always on a record boundary. Pure.
 
 ::
 
-    batches    |l l l l l l|l l l|l l l l l l l|
+    batches    |r r r r r r|r r r|r r r r r r r|
     buffer      ───────►due ─────────►due ─────►
-    requests   |l l l l    |l l l l l    |…            the line that makes the buffer due is part of the request
+    requests   |r r r r    |r r r r r    |…            the record that makes the buffer due is part of the request
 
-A line is what an encoder writes at a time: an event has one, or a fixed number of them. A run is cut at the same lines
-as if each had been written by itself at the instant its batch was: a batch costs one look at its line boundaries and
-one binary search for every request in it, not one step a line.
+A record is what an encoder writes at a time, be it a line of text or a message of bytes: an event has one, or a fixed
+number of them. A run is cut at the same records as if each had been written by itself at the instant its batch was: a
+batch costs one look at its record boundaries and one binary search for every request in it, not one step a record.
 
 Source: sinks contract, section 3.
 """
@@ -33,32 +33,33 @@ class Batching:
     """What makes a buffer due.
 
     Attributes:
-        limit: how much is enough; with 0 or 1 every line is a request.
+        limit: how much is enough; with 0 or 1 every record is a request.
         unit: what `limit` counts.
-        max_age_ns: how long after the last flush the next line is not waited for any longer; 0 never.
+        max_age_ns: how long after the last flush the next record is not waited for any longer; 0 never.
     """
 
     limit: int
-    unit: Literal["bytes", "lines"]
+    unit: Literal["bytes", "records"]
     max_age_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Consecutive lines of one batch, waiting to be sent.
+    """Consecutive records of one batch, waiting to be sent.
 
     Attributes:
         batch: the batch they belong to.
-        first_line: index of the first of them in it.
-        lines: how many there are.
+        first_record: index of the first of them in it.
+        records: how many there are.
         payload: their bytes.
-        ends: int64[lines], the offset behind each line in `payload`; None when every line ends with its only line feed.
+        ends: int64[records], the offset behind each record in `payload`; None when every record ends with its only
+            line feed.
         written_ns: when they were written, wall clock, ns since the epoch.
     """
 
     batch: Batch
-    first_line: int
-    lines: int
+    first_record: int
+    records: int
     payload: bytes
     ends: NDArray[np.int64] | None
     written_ns: int
@@ -80,7 +81,7 @@ class BatchBuffer:
         self._batching = batching
         self._flushed_ns = now_ns
         self._pieces: list[Piece] = []
-        self._lines = 0
+        self._records = 0
         self._bytes = 0
         self._encoded: Encoded | None = None
         self._ends: NDArray[np.int64] = _NO_ENDS
@@ -90,67 +91,67 @@ class BatchBuffer:
         return bool(self._pieces)
 
     def add(self, batch: Batch, encoded: Encoded, first: int, now_ns: int, written_ns: int) -> int:
-        """Take lines of a batch from index `first` on, up to the one that makes the buffer due or to the last.
+        """Take records of a batch from index `first` on, up to the one that makes the buffer due or to the last.
 
         Args:
             batch: what was encoded.
-            encoded: its lines, of which some are left.
-            first: index of the first line to take; every earlier one was taken or given up.
+            encoded: its records, of which some are left.
+            first: index of the first record to take; every earlier one was taken or given up.
             now_ns: the instant of writing on the monotonic clock.
             written_ns: the same instant on the wall clock, ns since the epoch.
 
         Returns:
-            The index behind the last line taken.
+            The index behind the last record taken.
         """
         stop = self._due_at(encoded, first, now_ns)
         self.is_due = stop is not None
         if stop is None:
-            stop = encoded.events * encoded.lines_per_event
+            stop = encoded.events * encoded.records_per_event
         begin, end = self.offset(encoded, first), self.offset(encoded, stop)
         payload = encoded.payload if end - begin == len(encoded.payload) else encoded.payload[begin:end]
-        known = encoded.known_line_ends
+        known = encoded.known_ends
         ends = None if known is None else known[first:stop] - begin
         self._pieces.append(Piece(batch, first, stop - first, payload, ends, written_ns))
-        self._lines += stop - first
+        self._records += stop - first
         self._bytes += len(payload)
         return stop
 
     def take(self, now_ns: int) -> Sequence[Piece]:
         """Empty the buffer for a flush that begins at `now_ns` (monotonic)."""
         pieces, self._pieces = self._pieces, []
-        self._lines = 0
+        self._records = 0
         self._bytes = 0
         self._flushed_ns = now_ns
         return pieces
 
-    def offset(self, encoded: Encoded, line: int) -> int:
-        """Return where line `line` of `encoded` begins in its payload; its number of lines gives the payload's end."""
-        if line == 0:
+    def offset(self, encoded: Encoded, record: int) -> int:
+        """Return where a record of `encoded` begins in its payload; the number of records gives the payload's end."""
+        if record == 0:
             return 0
-        if line == encoded.events * encoded.lines_per_event:
+        if record == encoded.events * encoded.records_per_event:
             return len(encoded.payload)
-        return int(self._ends_of(encoded)[line - 1])
+        return int(self._ends_of(encoded)[record - 1])
 
     def _due_at(self, encoded: Encoded, first: int, now_ns: int) -> int | None:
-        """Return the index behind the line that makes the buffer due, or None when none of the batch does."""
+        """Return the index behind the record that makes the buffer due, or None when none of the batch does."""
         batching = self._batching
         if batching.max_age_ns and now_ns - self._flushed_ns >= batching.max_age_ns:
             return first + 1
-        lines = encoded.events * encoded.lines_per_event
+        records = encoded.events * encoded.records_per_event
         begin = self.offset(encoded, first)
         rest_bytes = len(encoded.payload) - begin
-        if batching.unit == "lines":
-            missing = max(batching.limit - self._lines, 1)
-            if missing <= lines - first:
+        if batching.unit == "records":
+            missing = max(batching.limit - self._records, 1)
+            if missing <= records - first:
                 return first + missing
         else:
             missing = max(batching.limit - self._bytes, 1)
             if missing <= rest_bytes:
                 return int(np.searchsorted(self._ends_of(encoded), begin + missing)) + 1
-        return lines if self._bytes + rest_bytes >= MAX_BUFFERED_BYTES else None
+        return records if self._bytes + rest_bytes >= MAX_BUFFERED_BYTES else None
 
     def _ends_of(self, encoded: Encoded) -> NDArray[np.int64]:
         if encoded is not self._encoded:
             self._encoded = encoded
-            self._ends = encoded.line_ends()
+            self._ends = encoded.record_ends()
         return self._ends

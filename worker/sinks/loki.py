@@ -31,7 +31,7 @@ class LokiSink:
     """
 
     def __init__(self, spec: Loki, context: SinkContext) -> None:
-        self.batching = Batching(spec.batch_size, "lines", nanoseconds(duration_or_zero_us(spec.max_buffer_age)))
+        self.batching = Batching(spec.batch_size, "records", nanoseconds(duration_or_zero_us(spec.max_buffer_age)))
         self._spec = spec
         self._waiter = context.waiter
         self._is_logs = context.plan.signal_type == "logs"
@@ -66,7 +66,7 @@ class LokiSink:
                 known_lines += lines[entries]
         cap = self._spec.max_streams_per_push
         if len(streams) > cap:
-            total = sum(piece.lines for piece in pieces)
+            total = sum(piece.records for piece in pieces)
             raise SinkError(
                 f"loki sink: flush would produce {len(streams)} streams from {total} entries, but"
                 f" max_streams_per_push is {cap}. Reduce dynamic_labels cardinality, raise max_streams_per_push on the"
@@ -98,20 +98,20 @@ class LokiSink:
             yield self._static_labels, slice(None)
             return
         spike_mask = piece.batch.spike_mask
-        first_tick = piece.batch.first_tick + piece.first_line
+        first_tick = piece.batch.first_tick + piece.first_record
         rotating = [value.cardinality for _, value in self._labels.layout(spike_mask) if not isinstance(value, str)]
-        period = min(math.lcm(*rotating), piece.lines)
+        period = min(math.lcm(*rotating), piece.records)
         for tick in range(period):
             yield self._labels.at(first_tick + tick, spike_mask), slice(tick, None, period)
 
     def _stamps(self, piece: Piece) -> list[str]:
         """Return a stamp for every line: a log's own, which has one line a tick, or for others the wall clock."""
         if self._is_logs:
-            return stamp_texts(piece.batch.stamps_ns[piece.first_line : piece.first_line + piece.lines])
+            return stamp_texts(piece.batch.stamps_ns[piece.first_record : piece.first_record + piece.records])
         # Loki keeps one of several equal entries of a stream, so every line gets its own nanosecond.
         first_ns = max(piece.written_ns, self._last_stamp_ns + 1)
-        self._last_stamp_ns = first_ns + piece.lines - 1
-        return stamp_texts(np.arange(first_ns, first_ns + piece.lines))
+        self._last_stamp_ns = first_ns + piece.records - 1
+        return stamp_texts(np.arange(first_ns, first_ns + piece.records))
 
 
 def build(spec: Loki, context: SinkContext) -> LokiSink:

@@ -29,7 +29,7 @@ class MemorySink:
         if self._captures:
             now_ns = self._clock.wall_ns()
             start = 0
-            for end in encoded.line_ends().tolist():
+            for end in encoded.record_ends().tolist():
                 self.captured.append((now_ns, encoded.payload[start:end]))
                 start = end
 

@@ -157,14 +157,14 @@ def chunk_ends_of(encoded: Encoded) -> list[int]:
     total = len(encoded.payload)
     if total <= select.PIPE_BUF:
         return [total]
-    line_ends = encoded.line_ends()
+    record_ends = encoded.record_ends()
     ends: list[int] = []
     start = 0
     while start < total:
-        last = int(np.searchsorted(line_ends, start + select.PIPE_BUF, side="right")) - 1
-        if last < 0 or line_ends[last] <= start:
+        last = int(np.searchsorted(record_ends, start + select.PIPE_BUF, side="right")) - 1
+        if last < 0 or record_ends[last] <= start:
             last += 1
-        start = int(line_ends[last])
+        start = int(record_ends[last])
         ends.append(start)
     return ends
 

@@ -1,4 +1,4 @@
-"""The udp sink: one datagram a line, from an unconnected socket, so that a closed port is no error.
+"""The udp sink: one datagram a record, from an unconnected socket, so that a closed port is no error.
 
 Source: sinks contract, sections 4, 10 and 12.
 """
@@ -49,7 +49,7 @@ class UdpSink:
             raise SinkOpenError(f"UDP bind for {self._address}: {os_error_text(exc)}") from exc
 
     def write(self, encoded: Encoded) -> None:
-        """Send one datagram a line; an event of several lines is lost as a whole.
+        """Send one datagram a record; an event of several records is lost as a whole.
 
         Raises:
             SinkError: an event is too large or was refused; the ones after it may be tried.
@@ -58,7 +58,7 @@ class UdpSink:
         send, target = self._socket.sendto, self._target
         payload = memoryview(encoded.payload)
         start = 0
-        for end in encoded.line_ends().tolist():
+        for end in encoded.record_ends().tolist():
             if end - start > MAX_DATAGRAM_BYTES:
                 raise SinkError(
                     f"UDP datagram size {end - start} exceeds maximum {MAX_DATAGRAM_BYTES}"

@@ -46,25 +46,26 @@ class Encoded:
     Attributes:
         payload: all events.
         events: how many there are; one a tick.
-        lines_per_event: how many lines each event has; a line is what an encoder writes at a time.
-        known_line_ends: int64[events * lines_per_event], the offset behind each line, where line feeds do not tell:
-            None when every line ends with its only line feed.
+        records_per_event: how many records each event has; a record is what an encoder writes at a time, a line of text
+            or a message of bytes.
+        known_ends: int64[events * records_per_event], the offset behind each record, where line feeds do not tell:
+            None when every record ends with its only line feed.
     """
 
     payload: bytes
     events: int
-    lines_per_event: int = 1
-    known_line_ends: NDArray[np.int64] | None = None
+    records_per_event: int = 1
+    known_ends: NDArray[np.int64] | None = None
 
-    def line_ends(self) -> NDArray[np.int64]:
-        """Return int64[events * lines_per_event]: the offset behind each line."""
-        if self.known_line_ends is not None:
-            return self.known_line_ends
+    def record_ends(self) -> NDArray[np.int64]:
+        """Return int64[events * records_per_event]: the offset behind each record."""
+        if self.known_ends is not None:
+            return self.known_ends
         return np.flatnonzero(np.frombuffer(self.payload, dtype=np.uint8) == ord("\n")) + 1
 
     def ends(self) -> NDArray[np.int64]:
         """Return int64[events]: the offset behind each event, for sinks that need event boundaries."""
-        return self.line_ends()[self.lines_per_event - 1 :: self.lines_per_event]
+        return self.record_ends()[self.records_per_event - 1 :: self.records_per_event]
 
     def whole(self, sent_bytes: int) -> int:
         """Return how many of the first `sent_bytes` belong to events that lie in them whole."""
@@ -77,6 +78,6 @@ class Encoded:
         if events == 0:
             return self
         start = int(self.ends()[events - 1])
-        ends = self.known_line_ends
-        rest = None if ends is None else ends[events * self.lines_per_event :] - start
-        return Encoded(self.payload[start:], self.events - events, self.lines_per_event, rest)
+        ends = self.known_ends
+        rest = None if ends is None else ends[events * self.records_per_event :] - start
+        return Encoded(self.payload[start:], self.events - events, self.records_per_event, rest)

@@ -142,12 +142,12 @@ class _Block:
         self.deadline_ns = offsets_ns[stop] if stop < len(offsets_ns) else -1
         batch, encoded = self._events.batch, self._events.encoded
         payload = encoded.payload[self._ends[start] : self._ends[stop]]
-        line_ends = encoded.known_line_ends
-        if line_ends is not None:
-            lines = encoded.lines_per_event
-            line_ends = line_ends[start * lines : stop * lines] - self._ends[start]
+        record_ends = encoded.known_ends
+        if record_ends is not None:
+            per_event = encoded.records_per_event
+            record_ends = record_ends[start * per_event : stop * per_event] - self._ends[start]
         return Events(
             Batch(batch.first_tick + start, batch.values[start:stop], batch.stamps_ns[start:stop], batch.spike_mask),
-            Encoded(payload, stop - start, encoded.lines_per_event, line_ends),
+            Encoded(payload, stop - start, encoded.records_per_event, record_ends),
             self._events.in_burst,
         )

@@ -11,13 +11,13 @@ from common.errors import CompileError, DecodeError
 from common.units import clip
 from supervisor.compiler.faults import V1_HINT, compile_fault
 from supervisor.compiler.language.blocks import FlatFile, ScenarioFile
+from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.compiler.language.packfile import decode_pack
-from supervisor.compiler.reading.decode import decode, unknown_text
-from supervisor.compiler.reading.interpolate import Interpolation
-from supervisor.compiler.reading.json_text import read_json
-from supervisor.compiler.reading.nodes import Mapping, Node, Scalar, Sequence
-from supervisor.compiler.reading.scalars import integer_of, is_null
-from supervisor.compiler.reading.yaml_text import read_yaml
+from supervisor.reading.decode import decode, unknown_text
+from supervisor.reading.json_text import read_json
+from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.scalars import integer_of, is_null
+from supervisor.reading.yaml_text import read_yaml
 
 VERSION: Final = 2
 _FLAT_KEYS: Final = ("signal_type", "generator", "log_generator", "distribution", "pack")

@@ -14,9 +14,9 @@ from common.specs import U32, Spec
 from common.units import clip
 from supervisor.compiler.language.blocks import MAX_ENTRIES, MAX_TAGS, Labels
 from supervisor.compiler.language.kinds import GeneratorConfig
-from supervisor.compiler.reading.decode import decode, unknown_text
-from supervisor.compiler.reading.nodes import Mapping
-from supervisor.compiler.reading.yaml_text import read_yaml
+from supervisor.reading.decode import decode, unknown_text
+from supervisor.reading.nodes import Mapping
+from supervisor.reading.yaml_text import read_yaml
 
 
 class EnumHint(Spec, frozen=True, kw_only=True):

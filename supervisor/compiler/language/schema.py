@@ -15,7 +15,7 @@ from common.specs import Spec
 from supervisor.compiler.language.blocks import DynamicLabel, FlatFile, ScenarioFile
 from supervisor.compiler.language.document import VERSION
 from supervisor.compiler.language.packfile import PackFile
-from supervisor.compiler.reading.decode import Regime, may_be_null
+from supervisor.reading.decode import Regime, may_be_null
 
 Schema = dict[str, Any]
 

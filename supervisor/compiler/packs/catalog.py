@@ -13,8 +13,8 @@ from typing import Final
 from common.errors import DecodeError, os_error_text
 from common.specs import Spec
 from common.units import clip, quote
-from supervisor.compiler.reading.decode import decode
-from supervisor.compiler.reading.yaml_text import read_yaml
+from supervisor.reading.decode import decode
+from supervisor.reading.yaml_text import read_yaml
 
 logger = logging.getLogger(__name__)
 

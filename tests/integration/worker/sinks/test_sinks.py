@@ -162,7 +162,7 @@ def test_an_event_of_several_lines_stands_whole_or_not_at_all(station: Station, 
     sink.open()
     lines = [b"%07d" % number + b"y" * 92 + b"\n" for number in range(3000)]
     with pytest.raises(SinkError) as caught:
-        sink.write(Encoded(payload=b"".join(lines), events=1000, lines_per_event=3))
+        sink.write(Encoded(payload=b"".join(lines), events=1000, records_per_event=3))
     assert 0 < caught.value.delivered_bytes < 300_000
     assert caught.value.delivered_bytes % 300 == 0
     assert len((small_disk / "out").read_bytes()) == caught.value.delivered_bytes
@@ -376,7 +376,7 @@ def test_udp_sends_one_datagram_a_line(station: Station, receiver: socket.socket
     sink.open()
     lines = [b"a1\n", b"a2\n", b"b1\n", b"x" * 70_000 + b"\n"]
     with pytest.raises(SinkError) as caught:
-        sink.write(Encoded(payload=b"".join(lines), events=2, lines_per_event=2))
+        sink.write(Encoded(payload=b"".join(lines), events=2, records_per_event=2))
     assert (caught.value.delivered_bytes, caught.value.one_event) == (6, True)
     assert [receiver.recv(100) for _ in range(3)] == lines[:3]
     sink.close()

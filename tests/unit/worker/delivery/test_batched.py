@@ -46,7 +46,7 @@ class RecordingSink:
 
     def request(self, pieces: Sequence[Piece]) -> bytes:
         for piece in pieces:
-            assert piece.lines == piece.payload.count(b"\n")
+            assert piece.records == piece.payload.count(b"\n")
         return b"".join(piece.payload for piece in pieces)
 
     def send(self, request: bytes) -> str | None:
@@ -116,7 +116,7 @@ class OneByOne:
         """Write the lines of one event up to the first that fails; return whether the event counts."""
         for line in lines:
             self.buffer.append(line)
-            size = len(self.buffer) if self.rule.unit == "lines" else sum(map(len, self.buffer))
+            size = len(self.buffer) if self.rule.unit == "records" else sum(map(len, self.buffer))
             aged = self.rule.max_age_ns > 0 and self.now_ns - self.flushed_ns >= self.rule.max_age_ns
             if (size >= self.rule.limit or aged) and not self.flush():
                 self.over = self.fails
@@ -153,7 +153,7 @@ line_texts = st.binary(min_size=0, max_size=12).map(lambda text: text.replace(b"
 rules = st.builds(
     Batching,
     limit=st.integers(0, 40),
-    unit=st.sampled_from(["bytes", "lines"]),
+    unit=st.sampled_from(["bytes", "records"]),
     max_age_ns=st.sampled_from([0, 3 * MS, 10 * MS]),
 )
 
@@ -233,7 +233,7 @@ def test_age_counts_from_the_last_flush() -> None:
 
 def test_a_failed_request_loses_its_batch_and_no_other() -> None:
     """One failure however many events it held; the next batch goes out as ever."""
-    stage = Stage(Batching(2, "lines", 0), ["failed"])
+    stage = Stage(Batching(2, "records", 0), ["failed"])
     assert stage.deliver(b"a\n", b"b\n", b"c\n", b"d\n") == [(0, 1), (2, 4)]
     assert stage.sink.taken == [b"c\nd\n"]
     assert (stage.counters.total_events, stage.counters.errors, stage.counters.total_sink_failures) == (3, 1, 1)
@@ -245,7 +245,7 @@ def test_a_failed_request_loses_its_batch_and_no_other() -> None:
 def test_a_retry_sends_the_same_body_again() -> None:
     """Until it is taken, without a failure being counted."""
     stage = Stage(
-        Batching(2, "lines", 0),
+        Batching(2, "records", 0),
         ["failed", "failed", "taken"],
         Retry(max_attempts=2, initial_backoff="100ms", max_backoff="1s"),
     )
@@ -258,7 +258,7 @@ def test_a_retry_sends_the_same_body_again() -> None:
 def test_an_exhausted_retry_is_one_failure() -> None:
     """All attempts at a request together count once, and the log says each of them."""
     stage = Stage(
-        Batching(1, "lines", 0), ["failed"] * 3, Retry(max_attempts=2, initial_backoff="1ms", max_backoff="1ms")
+        Batching(1, "records", 0), ["failed"] * 3, Retry(max_attempts=2, initial_backoff="1ms", max_backoff="1ms")
     )
     assert stage.deliver(b"a\n") == []
     assert len(stage.sink.sent) == 3
@@ -271,7 +271,9 @@ def test_an_exhausted_retry_is_one_failure() -> None:
 
 def test_what_can_never_succeed_is_not_tried_again() -> None:
     """A terminal error ends the attempts at once."""
-    stage = Stage(Batching(1, "lines", 0), ["broken"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms"))
+    stage = Stage(
+        Batching(1, "records", 0), ["broken"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms")
+    )
     stage.deliver(b"a\n")
     assert len(stage.sink.sent) == 1
     assert stage.waiter.pauses == []
@@ -279,7 +281,9 @@ def test_what_can_never_succeed_is_not_tried_again() -> None:
 
 def test_no_retry_once_all_is_given_up() -> None:
     """When the time of a stop is over, the last failure stands."""
-    stage = Stage(Batching(1, "lines", 0), ["failed"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms"))
+    stage = Stage(
+        Batching(1, "records", 0), ["failed"], Retry(max_attempts=9, initial_backoff="1ms", max_backoff="1ms")
+    )
     stage.waiter.give_up_ns = stage.clock.now_ns
     stage.deliver(b"a\n")
     assert len(stage.sink.sent) == 1
@@ -288,7 +292,7 @@ def test_no_retry_once_all_is_given_up() -> None:
 
 def test_the_rest_is_sent_at_the_end() -> None:
     """The final flush counts as a delivery, and the sink is closed behind it."""
-    stage = Stage(Batching(100, "lines", 0))
+    stage = Stage(Batching(100, "records", 0))
     stage.deliver(b"a\n", b"b\n")
     stage.clock.now_ns += 7
     stage.delivery.finish()
@@ -299,7 +303,7 @@ def test_the_rest_is_sent_at_the_end() -> None:
 
 def test_nothing_is_sent_at_the_end_when_nothing_waits() -> None:
     """An empty buffer needs no request, and counts nothing."""
-    stage = Stage(Batching(1, "lines", 0))
+    stage = Stage(Batching(1, "records", 0))
     stage.delivery.finish()
     assert stage.sink.sent == []
     assert stage.counters == Counters()
@@ -308,7 +312,7 @@ def test_nothing_is_sent_at_the_end_when_nothing_waits() -> None:
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_failed_last_flush_is_counted_and_said(fails: bool) -> None:
     """It is a failure like any other, and under `fail` the scenario's."""
-    stage = Stage(Batching(100, "lines", 0), ["failed"], fails=fails)
+    stage = Stage(Batching(100, "records", 0), ["failed"], fails=fails)
     stage.deliver(b"a\n")
     stage.delivery.finish()
     assert (stage.counters.total_events, stage.counters.errors) == (1, 1)
@@ -318,7 +322,7 @@ def test_a_failed_last_flush_is_counted_and_said(fails: bool) -> None:
 
 def test_a_failure_that_ends_the_scenario_leaves_the_buffer() -> None:
     """Under `fail` nothing more is written after the first failure, not even at the close."""
-    stage = Stage(Batching(1, "lines", 0), ["failed"], fails=True)
+    stage = Stage(Batching(1, "records", 0), ["failed"], fails=True)
     stage.deliver(b"a\n", b"b\n")
     assert str(stage.delivery.fatal) == "not now"
     stage.delivery.abandon()
@@ -328,7 +332,7 @@ def test_a_failure_that_ends_the_scenario_leaves_the_buffer() -> None:
 
 def test_refused_batches_are_said_once_a_minute_and_are_no_sink_errors() -> None:
     """A 4xx is neither a sink error nor a delivery; the log tells how many there were."""
-    stage = Stage(Batching(1, "lines", 0), ["refused"] * 4)
+    stage = Stage(Batching(1, "records", 0), ["refused"] * 4)
     stage.deliver(b"a\n", b"b\n", b"c\n")
     assert stage.waiter.lines == ["refused for good"]
     stage.clock.now_ns += 60_000 * MS
@@ -339,14 +343,14 @@ def test_refused_batches_are_said_once_a_minute_and_are_no_sink_errors() -> None
 
 def test_every_request_is_shown_when_it_ends() -> None:
     """Counters are published behind each request of a batch, not only behind the batch."""
-    stage = Stage(Batching(2, "lines", 0))
+    stage = Stage(Batching(2, "records", 0))
     stage.deliver(*[b"a\n"] * 6)
     assert stage.shown == [2, 4, 6]
 
 
 def test_a_sink_that_does_not_open_is_one_failure() -> None:
     """Its text is kept, and the scenario ends."""
-    stage = Stage(Batching(2, "lines", 0))
+    stage = Stage(Batching(2, "records", 0))
     stage.sink.opens = False
     with pytest.raises(SinkOpenError):
         stage.delivery.open()
@@ -357,7 +361,7 @@ def test_a_sink_that_does_not_open_is_one_failure() -> None:
 def test_memory_is_bounded_whatever_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A buffer that has grown to the bound is sent with the batch that filled it."""
     monkeypatch.setattr(batching, "MAX_BUFFERED_BYTES", 10)
-    for unit in ("bytes", "lines"):
+    for unit in ("bytes", "records"):
         stage = Stage(Batching(2**64 - 1, unit, 0))  # type: ignore[arg-type]
         stage.deliver(b"aaa\n", b"bbb\n")
         assert stage.sink.sent == []

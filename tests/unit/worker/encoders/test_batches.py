@@ -130,7 +130,7 @@ def test_lines_equal_the_per_event_reference(plan: EntryPlan, first_tick: int, p
     encoded = encoders.build(plan).encode(Batch(first_tick, values, instants, spike_mask))
     events = [encode_event(plan, first_tick + k, values[k], instants.item(k), spike_mask) for k in range(12)]
     expected = [line for event in events for line in event]
-    starts = [0, *encoded.line_ends().tolist()]
+    starts = [0, *encoded.record_ends().tolist()]
     assert [encoded.payload[start:end] for start, end in pairwise(starts)] == expected
     assert encoded.payload == b"".join(expected)
     assert encoded.ends().tolist() == list(accumulate(len(b"".join(event)) for event in events))
@@ -223,7 +223,7 @@ def test_what_is_left_behind_some_events_keeps_its_ends(signal: str, generator: 
         alone = encoders.build(plan).encode(Batch(taken, values[taken:], instants[taken:]))
         assert (rest.payload, rest.events) == (alone.payload, alone.events)
         assert rest.ends().tolist() == alone.ends().tolist()
-        assert rest.line_ends().tolist() == alone.line_ends().tolist()
+        assert rest.record_ends().tolist() == alone.record_ends().tolist()
     nothing = whole.behind(40)
     assert (nothing.payload, nothing.events, nothing.ends().tolist()) == (b"", 0, [])
 

@@ -6,10 +6,10 @@ import pytest
 
 from common import plan, specs
 from supervisor.compiler import compiled
-from supervisor.compiler.language import blocks, log_events
+from supervisor.compiler.language import blocks, interpolate, log_events
 from supervisor.compiler.packs import catalog
-from supervisor.compiler.reading import interpolate, nodes, yaml_text
 from supervisor.compiler.replays import csv_text, log_replay, metric_replay
+from supervisor.reading import nodes, yaml_text
 
 TEXT = (Path(__file__).parents[5] / "docs" / "scenarios.md").read_text().partition("## Limits")[2]
 

@@ -18,9 +18,9 @@ from supervisor.compiler.language.packfile import parse_pack
 from supervisor.compiler.language.schema import scenario_schema
 from supervisor.compiler.language.structure import check_structure
 from supervisor.compiler.packs.resolver import builtin_packs
-from supervisor.compiler.reading.nodes import Mapping, Node, Scalar, Sequence
-from supervisor.compiler.reading.scalars import Wide, resolve
-from supervisor.compiler.reading.yaml_text import read_yaml
+from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.scalars import Wide, resolve
+from supervisor.reading.yaml_text import read_yaml
 from tests.support.compiling import body, entry
 from tests.unit.supervisor.compiler.documents import EVERYTHING, VALUES, paths_of, replaced
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.compiler.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
 
 MAX_INSERTED_CHARS: Final = 16 * 1024 * 1024
 """What all references of one body may put in: a short body can name a long variable many times."""

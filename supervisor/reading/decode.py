@@ -21,8 +21,8 @@ import msgspec
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.compiler.reading.nodes import Mapping, Node, Scalar, Sequence, at
-from supervisor.compiler.reading.scalars import (
+from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence, at
+from supervisor.reading.scalars import (
     MAX_UNSIGNED,
     Wide,
     bool_of,

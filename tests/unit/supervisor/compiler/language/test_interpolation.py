@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from common.errors import DecodeError
 from supervisor.compiler import Body
-from supervisor.compiler.reading.interpolate import MAX_INSERTED_CHARS, Interpolation
+from supervisor.compiler.language.interpolate import MAX_INSERTED_CHARS, Interpolation
 from tests.support.compiling import FAILED, plan_of, refusal_of
 
 ENVIRONMENT = {

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.compiler.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
 
 
 def read_json(text: str) -> Node:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from common.units import clip, number_text, quote
-from supervisor.compiler.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
 
 NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}

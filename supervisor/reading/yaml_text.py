@@ -11,7 +11,7 @@ import yaml
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.compiler.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
 
 MAX_FOLLOWED_PER_EVENT: Final = 100
 """Aliases followed while expanding a document, per event in it; more is an attack, not a scenario."""
