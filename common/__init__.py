@@ -1,4 +1,4 @@
-"""Contracts shared by every process: frozen records and pure functions.
+"""What every process shares: frozen records and pure functions.
 
 Runs in the supervisor, the workers and the relay. Imports nothing else of ours, and starts no thread, process or
 connection. Read first: ``specs.py`` (what users write), ``plan.py`` (what workers run), ``messages.py`` (what crosses

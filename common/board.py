@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from common.states import State
 
 RECENT_SAMPLES: Final = 1000
-"""Newest samples that a scrape can get; Source: HTTP contract, section 13."""
+"""Newest samples that a scrape can get. Source: docs/http.md, "Scrape one"."""
 
 RING_SLOTS: Final = 1024
 ERROR_TEXT_BYTES: Final = 1024

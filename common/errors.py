@@ -48,7 +48,7 @@ class DecodeError(SondadError):
 
 
 class DurationError(SondadError):
-    """A text that is not a duration; the message is the contract's, with the text quoted."""
+    """A text that is not a duration; the message gives the reason and quotes the text."""
 
 
 class EncoderError(SondadError):
@@ -88,6 +88,6 @@ class StartupError(SondadError):
 def os_error_text(error: OSError) -> str:
     """Return ``<strerror> (os error <errno>)``, the form of every operating-system reason shown to users.
 
-    Source: sinks contract, section 12.
+    Source: docs/sinks.md, "How to see it".
     """
     return f"{error.strerror or error} (os error {error.errno})"

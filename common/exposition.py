@@ -1,6 +1,6 @@
 """Samples to Prometheus text: what a scrape answers, and how the `prometheus_text` encoder spells series.
 
-Source: encoder contract, section 6.
+Source: docs/formats.md, "Prometheus text".
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 Label text is never stored: the encoder in the worker and the scrape in the supervisor both compute it from here.
 
-Source: scheduling contract, section 5; encoder contract, section 1.
+Source: docs/values.md, "Labels"; docs/formats.md.
 """
 
 from collections.abc import Iterable, Mapping

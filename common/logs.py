@@ -8,7 +8,7 @@ A full queue drops the newest line and counts it; a stderr that nobody reads blo
 one drops and counts. Workers do not write to stderr, their lines travel to the supervisor as messages.
 
 A line is ``<timestamp> <LEVEL> <target> <message> key=value …``; the target is the role's name and the module below
-its package, as in ``sonda_server::http::scenarios``. Source: HTTP contract, sections 18, 19.2 and 23.
+its package, as in ``sonda_server::http::scenarios``. Source: docs/operating.md, "Start" and "Log".
 """
 
 import errno

@@ -1,7 +1,7 @@
 """The integer mixer and its two maps to floats: one hash for generators and rotating labels, on whole columns.
 
-All arithmetic is modulo 2^64 on arrays; a numpy scalar would warn where an array wraps. Source: generator contract,
-sections 1.2 and 1.3.
+All arithmetic is modulo 2^64 on arrays; a numpy scalar would warn where an array wraps. Source: docs/values.md,
+"Draws".
 """
 
 from typing import Final

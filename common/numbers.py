@@ -4,7 +4,7 @@ A column is float64[n]; its text is n numbers separated by commas, which no numb
 come from one call of msgspec, which writes the shortest decimal as JSON does; what a format spells differently is
 then put right, and only where the column has such values.
 
-Source: encoder contract, section 4.
+Source: docs/formats.md, "Numbers".
 """
 
 from functools import lru_cache
@@ -37,7 +37,7 @@ class NumberFormat(Protocol):
 
 
 class Text:
-    """Shortest decimals without exponent: `7`, `0.00001`, `NaN`, `-inf`. Source: encoder contract, section 4.1."""
+    """Shortest decimals without exponent: `7`, `0.00001`, `NaN`, `-inf`. Source: docs/formats.md, "Numbers"."""
 
     def one(self, value: float) -> bytes:
         """Return the text of one number."""
@@ -106,7 +106,7 @@ def _possible_ties(values: Column, places: NDArray[np.intp]) -> NDArray[np.intp]
 
 
 class FixedText:
-    """`decimals` digits after the point, ties to even: `2.50`, `-0`, `NaN`. Source: encoder contract, section 4.2."""
+    """`decimals` digits after the point, ties to even: `2.50`, `-0`, `NaN`. Source: docs/formats.md, "Numbers"."""
 
     def __init__(self, decimals: int) -> None:
         self._pattern = f"%.{decimals}f"
@@ -122,7 +122,7 @@ class FixedText:
 
 
 class Json:
-    """JSON numbers, `null` where there is none: `7.0`, `1e+16`, `1e-6`. Source: encoder contract, section 4.3."""
+    """JSON numbers, `null` where there is none: `7.0`, `1e+16`, `1e-6`. Source: docs/formats.md, "Numbers"."""
 
     def one(self, value: float) -> bytes:
         """Return the text of one number."""
@@ -138,7 +138,7 @@ def _signed_exponents(texts: bytes) -> bytes:
 
 
 class RoundedJson:
-    """JSON numbers rounded to `decimals`, half away from zero. Source: encoder contract, section 4.4."""
+    """JSON numbers rounded to `decimals`, half away from zero. Source: docs/formats.md, "Numbers"."""
 
     def __init__(self, decimals: int) -> None:
         self._scale = 10.0**decimals

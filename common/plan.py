@@ -1,7 +1,7 @@
 """What runs: a compiled scenario file with every default and unit resolved.
 
 Offsets and lengths are integer nanoseconds of the scenario clock, whole microseconds as written. A plan is a value:
-frozen, self-contained, sent to a worker as msgpack. Source: scenario format, section 18.
+frozen, self-contained, sent to a worker as msgpack. Source: docs/architecture.md, "The life of a scenario".
 """
 
 from typing import Any, Literal

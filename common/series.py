@@ -1,6 +1,6 @@
 """The series of an entry: one for metrics, several for each tick of a histogram or a summary, none for logs.
 
-Source: generator contract, section 5.4.
+Source: docs/scenarios.md, "Histograms and summaries".
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ worker. Field order is the declaration order that unknown-field messages list. N
 gives; durations are texts of the duration grammar (`common/units.py`) and are checked by the compiler. The rest of the
 language, which never reaches a worker, is `supervisor/compiler/language/blocks.py`.
 
-Source: scenario format, sections 8.1 to 8.5.
+Source: docs/scenarios.md.
 """
 
 from typing import Annotated, Literal
@@ -126,7 +126,7 @@ class Flap(Spec, frozen=True, kw_only=True, tag_field="type", tag="flap"):
         Raises:
             DurationError: a text that is no duration.
 
-        Source: generators contract, section 4.2.
+        Source: docs/scenarios.md, "Generators".
         """
         up, down = (_tick_count(duration_secs(text) * rate) for text in (self.up_duration, self.down_duration))
         return (max(up, 1), max(down, 1)) if up or down else (0, 0)

@@ -1,6 +1,6 @@
 """Scenario states, their wire names and the transitions that are legal.
 
-Everything that decides which state may follow which lives here. Source: scheduling contract, section 8.
+Everything that decides which state may follow which lives here. Source: docs/states.md.
 """
 
 from enum import IntEnum

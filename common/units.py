@@ -1,4 +1,4 @@
-"""Durations and numbers as texts, and back: one grammar, one spelling, for every message the contract fixes."""
+"""Durations and numbers as texts, and back: one grammar and one spelling for every message."""
 
 import math
 import re
@@ -24,7 +24,7 @@ _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\
 def quote(text: str) -> str:
     r"""Return `text` in double quotes, with `\\`, `\"`, `\n`, `\t` and `\r` escaped.
 
-    Source: scenario format, section 0.
+    Source: docs/scenarios.md, "Durations and instants".
     """
     return f'"{text.translate(_ESCAPES)}"'
 
@@ -38,7 +38,7 @@ def number_text(value: float) -> str:
     """Return the shortest decimal that reads back as `value`: no exponent, no trailing `.0`; `inf`, `-inf`, `NaN`.
 
     Of two equally short and equally near decimals it is the one further from zero, where `repr` takes the even one.
-    Source: scenario format, section 0; encoder contract, section 4.1.
+    Source: docs/scenarios.md, "Durations and instants"; docs/formats.md, "Numbers".
     """
     if value != value:
         return "NaN"
@@ -74,9 +74,9 @@ def duration_us(text: str) -> int:
     """Return the whole microseconds of a duration text such as `1.5s`, truncated.
 
     Raises:
-        DurationError: with the contract's reason.
+        DurationError: with the reason.
 
-    Source: scenario format, section 11.1.
+    Source: docs/scenarios.md, "Durations and instants".
     """
     if not text:
         raise DurationError("duration must not be empty")
@@ -106,7 +106,7 @@ def duration_secs(text: str) -> float:
     Raises:
         DurationError: as `duration_us`.
 
-    Source: generators contract, section 1.7.
+    Source: docs/scenarios.md, "YAML and JSON".
     """
     seconds, rest_us = divmod(duration_us(text), 1_000_000)
     return float(seconds) + float(rest_us * 1000) / 1e9
