@@ -1,6 +1,6 @@
 """One event to one sink: the shortest work of a worker, which is parked again afterwards.
 
-Source: HTTP contract, section 17; sinks contract, section 14.
+Source: docs/http.md, "Single events"; docs/sinks.md, "A single event".
 """
 
 import logging

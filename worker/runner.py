@@ -6,7 +6,7 @@
         ▲                                                               │
         └── waiter: until the next wake-up              row: samples, counters
 
-Source: scheduling contract, sections 3, 14 and 15.
+Source: docs/values.md, "Ticks"; docs/http.md, "Stats" and "Scrape one".
 """
 
 from typing import Final, Literal

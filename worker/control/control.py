@@ -29,7 +29,7 @@ LEAVE_NS: Final = 500_000_000
 """Time kept for closing and leaving, out of the time a stop grants."""
 
 STOP_WINDOW_NS: Final = 5 * _NS_PER_SEC
-"""What SIGTERM grants. Source: scheduling contract, section 17."""
+"""What SIGTERM grants. Source: docs/operating.md, "Stop"."""
 
 ORPHAN_WINDOW_NS: Final = _NS_PER_SEC
 """What the death of the supervisor grants."""

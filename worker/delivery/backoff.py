@@ -12,7 +12,7 @@ _LARGEST_EXPONENT: Final = 32
 class Backoff:
     """Full jitter: uniform between nothing and a limit that doubles with every attempt.
 
-    Source: sinks contract, section 6.
+    Source: docs/sinks.md, "Trying again".
 
     Args:
         retry: the block as written, its durations valid.

@@ -8,7 +8,7 @@
                                                          └─ otherwise ──► one failure; the request is gone
 
 An event that is only buffered counts as an event at once. The event whose record makes the buffer due has the outcome
-of the request. Source: sinks contract, sections 3, 6 and 11.
+of the request. Source: docs/sinks.md, "When a request is sent", "Trying again" and "What is guaranteed".
 """
 
 from collections.abc import Callable, Iterable

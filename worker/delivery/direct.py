@@ -8,7 +8,7 @@
                    └─ otherwise ──► failed
 
 A batch has the outcome that its events would have had one by one. `batched_delivery.py` is the same for sinks that
-send requests. Source: sinks contract, sections 6 and 11; scheduling contract, sections 14 and 16.
+send requests. Source: docs/sinks.md, "Trying again" and "What is guaranteed"; docs/http.md, "Stats".
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,7 @@
-"""What became of events: counted for whoever reads the board, said in the log. Source: sinks contract, section 11."""
+"""What became of events: counted for whoever reads the board, said in the log.
+
+Source: docs/sinks.md, "What is guaranteed".
+"""
 
 import logging
 from typing import Final

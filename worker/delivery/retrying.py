@@ -1,4 +1,4 @@
-"""Whether a failed delivery is tried again, and the wait before it. Source: sinks contract, section 6."""
+"""Whether a failed delivery is tried again, and the wait before it. Source: docs/sinks.md, "Trying again"."""
 
 import logging
 from collections.abc import Callable

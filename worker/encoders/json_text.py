@@ -1,4 +1,4 @@
-"""Strings and label objects as JSON spells them. Source: encoder contract, section 8."""
+"""Strings and label objects as JSON spells them. Source: docs/formats.md, "JSON lines"."""
 
 import msgspec
 

@@ -4,7 +4,7 @@ An encoder describes its line as parts. Here a part becomes constant text, or a 
 from a list of texts. Where the choices of a template have few combinations, every text is rendered once and an event
 is one lookup; otherwise each slot is a column.
 
-Source: generator contract, sections 7 and 8.
+Source: docs/scenarios.md, "Logs" and "Replays".
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,7 @@
-"""`prometheus_text`: Prometheus text exposition, a line a series and tick. Source: encoder contract, section 6."""
+"""`prometheus_text`: Prometheus text exposition, a line a series and tick.
+
+Source: docs/formats.md, "Prometheus text".
+"""
 
 from common.exposition import escape_label_value
 from common.numbers import text_format

@@ -1,6 +1,6 @@
 """Encoders that take no event: a pair of encoder and signal that cannot work is found out at the first tick.
 
-Source: encoder contract, section 3.
+Source: docs/scenarios.md, "Encoders".
 """
 
 from typing import NoReturn

@@ -3,7 +3,7 @@
 At high rates a batch lies within a millisecond or two, and the timestamp is a constant part of its lines; at low
 rates every tick has its own.
 
-Source: encoder contract, section 5.
+Source: docs/formats.md, "Timestamps".
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`syslog`: one RFC 5424 message a log event. Source: encoder contract, section 9; RFC 5424, section 6."""
+"""`syslog`: one RFC 5424 message a log event. Source: RFC 5424, section 6; docs/formats.md, "Syslog"."""
 
 from collections.abc import Iterator
 from typing import Final

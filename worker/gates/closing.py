@@ -1,7 +1,7 @@
 """What a gated entry says when it leaves emission: one last sample for every series it has written.
 
 Series are kept as ranges of ticks modulo the period in which all rotating labels repeat, so a run of any length and
-cardinality takes little memory. Source: scheduling contract, section 10.
+cardinality takes little memory. Source: docs/states.md, "Gates".
 """
 
 from bisect import bisect_left, bisect_right

@@ -12,7 +12,7 @@
             is not there                 gone, in any state ──► finished
 
 Emission stops with the close edge, the state changes when the close is committed. What is here called paused is shown
-as held where the last emitted value was replaced. Source: scheduling contract, sections 8, 9, 11 and 12.
+as held where the last emitted value was replaced. Source: docs/states.md, "Gates" and "Across bodies".
 """
 
 from enum import Enum, auto

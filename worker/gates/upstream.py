@@ -1,6 +1,6 @@
 """The downstream's side of gates: what is known of the entry whose value decides.
 
-Source: scheduling contract, sections 9.3, 11 and 12.
+Source: docs/states.md, "Gates" and "Across bodies".
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """The upstream's side of gates: every value is published, and whoever watches it is told when its verdict changes.
 
-Source: scheduling contract, sections 9.2 and 9.3.
+Source: docs/states.md, "Gates".
 """
 
 import fcntl

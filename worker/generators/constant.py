@@ -1,4 +1,4 @@
-"""`constant`: the same value at every tick, a sequence of one. Source: generator contract, section 2."""
+"""`constant`: the same value at every tick, a sequence of one. Source: docs/scenarios.md, "Generators"."""
 
 import numpy as np
 

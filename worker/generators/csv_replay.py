@@ -1,4 +1,4 @@
-"""`csv_replay` of metrics: the numbers of one column, a sequence. Source: generator contract, section 6."""
+"""`csv_replay` of metrics: the numbers of one column, a sequence. Source: docs/scenarios.md, "Replays"."""
 
 import numpy as np
 

@@ -10,7 +10,7 @@ from common.specs import Flap
 class FlapGenerator:
     """`up` for the first `up_ticks` of every `up_ticks + down_ticks`, `down` for the rest.
 
-    Source: generator contract, section 4.2.
+    Source: docs/scenarios.md, "Generators".
     """
 
     def __init__(self, up: float, down: float, up_ticks: int, down_ticks: int) -> None:

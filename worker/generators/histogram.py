@@ -1,6 +1,6 @@
 """Histogram: how many observations lie at or below each bound, with their sum and count, over the whole run.
 
-Source: generator contract, sections 5.3 and 5.4.
+Source: docs/values.md, "Observations".
 """
 
 import numpy as np

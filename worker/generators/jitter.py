@@ -17,7 +17,7 @@ _STREAM = 0xA0761D6478BD642F
 class JitteredGenerator:
     """The values of `inner` plus noise within ±`amplitude`, which is not 0.
 
-    Source: generator contract, section 3.
+    Source: docs/values.md, "Draws".
     """
 
     def __init__(self, inner: "Generator", amplitude: float, seed: int) -> None:

@@ -4,7 +4,7 @@ numpy promises no particular rounding of its own functions, and on some processo
 the last bit. So they are compared with `math` when this module is first imported (once, in the process that workers
 are forked from), and where they differ the column is computed by `math`, at about 40 ns a value.
 
-Source: generator contract, sections 1.5 and 1.6.
+Source: docs/values.md, "Exactness".
 """
 
 import math

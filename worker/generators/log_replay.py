@@ -1,6 +1,6 @@
 """`csv_replay` of logs: the rows of a file, one a tick, repeated or held at the last.
 
-The choice of an event is its row: int32[n, 1]. Source: generator contract, section 8.
+The choice of an event is its row: int32[n, 1]. Source: docs/scenarios.md, "Replays".
 """
 
 import numpy as np

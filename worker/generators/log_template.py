@@ -4,7 +4,7 @@ The choices of an event are int32[1 + pools]: its severity as an index into `SEV
 its template, in ascending order of names, the index of the value. Which template an event has follows from its tick:
 `templates[tick mod count]`. A template with fewer pools than another leaves the rest at 0.
 
-Source: generator contract, section 7.
+Source: docs/scenarios.md, "Logs".
 """
 
 from collections import Counter

@@ -3,7 +3,7 @@
 A draw is a hash of the seed, of how many ticks were observed before, and of the place within the tick. That number is
 not the tick number, which jumps over silences; so the ticks must be asked for in order, each once.
 
-Source: generator contract, sections 5.2 and 5.3.
+Source: docs/values.md, "Observations".
 """
 
 import math

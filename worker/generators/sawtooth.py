@@ -10,7 +10,7 @@ from common.specs import Sawtooth
 class SawtoothGenerator:
     """`min + q * (max - min)` with q the elapsed part of the period, the period in ticks.
 
-    Source: generator contract, section 2.
+    Source: docs/scenarios.md, "Generators".
     """
 
     def __init__(self, low: float, high: float, period_ticks: float) -> None:

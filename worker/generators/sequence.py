@@ -10,7 +10,7 @@ from worker.ticks.batch import BATCH_EVENTS
 class SequenceGenerator:
     """Slices of one table: the listed values, continued by one batch of what follows the last.
 
-    Source: generator contract, section 2.
+    Source: docs/scenarios.md, "Generators".
     """
 
     def __init__(self, values: NDArray[np.float64], *, repeat: bool) -> None:

@@ -14,7 +14,7 @@ class SineGenerator:
     """`offset + amplitude * sin(2*pi*t / period)`, the period in ticks.
 
     Not one table of a period: the argument is rounded, so no two periods have the same bits.
-    Source: generator contract, section 2.
+    Source: docs/scenarios.md, "Generators".
     """
 
     def __init__(self, amplitude: float, period_ticks: float, offset: float) -> None:

@@ -10,7 +10,7 @@ from common.specs import Spike
 class SpikeGenerator:
     """`high` for `duration_ticks` at the head of every `interval_ticks`, `low` otherwise; both may be fractions.
 
-    Source: generator contract, section 2.
+    Source: docs/scenarios.md, "Generators".
     """
 
     def __init__(self, low: float, high: float, duration_ticks: float, interval_ticks: float) -> None:

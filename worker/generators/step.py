@@ -10,7 +10,7 @@ from common.specs import Step
 class StepGenerator:
     """`start + t * step_size`, wrapped into [start, max) when max lies above start.
 
-    Multiplied, never accumulated. Source: generator contract, section 2.
+    Multiplied, never accumulated. Source: docs/scenarios.md, "Generators".
     """
 
     def __init__(self, step_size: float, start: float, maximum: float | None) -> None:

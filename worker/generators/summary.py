@@ -1,6 +1,6 @@
 """Summary: quantiles of the observations of each tick, with their sum and count over the whole run.
 
-Source: generator contract, sections 5.3 and 5.4.
+Source: docs/values.md, "Observations".
 """
 
 import math

@@ -8,7 +8,7 @@ from common.specs import Uniform
 
 
 class UniformGenerator:
-    """`min + unit * (max - min)`, both bounds reachable. Source: generator contract, section 2."""
+    """`min + unit * (max - min)`, both bounds reachable. Source: docs/values.md, "Draws"."""
 
     def __init__(self, low: float, high: float, seed: int) -> None:
         self._low = low

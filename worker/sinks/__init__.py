@@ -23,7 +23,7 @@ class Sink(Protocol):
         """Open the destination.
 
         Raises:
-            SinkOpenError: it cannot be opened; the message is the contract's.
+            SinkOpenError: it cannot be opened; the message is what `last_sink_error` shows.
         """
         ...
 
@@ -62,7 +62,7 @@ class RequestSink(Protocol):
         """Open the destination.
 
         Raises:
-            SinkOpenError: it cannot be opened; the message is the contract's.
+            SinkOpenError: it cannot be opened; the message is what `last_sink_error` shows.
         """
         ...
 

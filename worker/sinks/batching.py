@@ -10,7 +10,7 @@ A record is what an encoder writes at a time, be it a line of text or a message 
 number of them. A run is cut at the same records as if each had been written by itself at the instant its batch was: a
 batch costs one look at its record boundaries and one binary search for every request in it, not one step a record.
 
-Source: sinks contract, section 3.
+Source: docs/sinks.md, "When a request is sent".
 """
 
 from collections.abc import Sequence

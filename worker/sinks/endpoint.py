@@ -1,4 +1,7 @@
-"""The URL a sink posts to, taken apart once. Source: sinks contract, sections 2, 5 and 12; RFC 3986."""
+"""The URL a sink posts to, taken apart once.
+
+Source: RFC 3986; docs/scenarios.md, "Sinks"; docs/sinks.md, "What the answer means" and "How to see it".
+"""
 
 import re
 from base64 import b64encode

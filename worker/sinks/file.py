@@ -1,6 +1,6 @@
 """The file sink: truncated when the scenario starts, then written batch by batch.
 
-Source: sinks contract, sections 4, 10 and 12.
+Source: docs/sinks.md, "Sinks that write at once" and "How to see it".
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Why a request had no answer, in plain words. Source: sinks contract, sections 5 and 12."""
+"""Why a request had no answer, in plain words. Source: docs/sinks.md, "What the answer means" and "How to see it"."""
 
 import ssl
 from http.client import BadStatusLine, HTTPException, RemoteDisconnected

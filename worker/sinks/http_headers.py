@@ -1,4 +1,7 @@
-"""The header fields of a sink's requests. Source: sinks contract, section 7; RFC 9110, sections 5.1 and 5.5."""
+"""The header fields of a sink's requests.
+
+Source: RFC 9110, sections 5.1 and 5.5; docs/sinks.md, "Sinks that send requests".
+"""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""The http_push sink: events back to back as the body of a POST. Source: sinks contract, sections 5 and 7."""
+"""The http_push sink: events back to back as the body of a POST.
+
+Source: docs/sinks.md, "What the answer means" and "Sinks that send requests".
+"""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """The loki sink: log lines, grouped into streams by their labels, as JSON pushes.
 
 An entry of another signal has one stream with its static labels, and the wall clock as stamps: its lines carry their
-own. Source: sinks contract, sections 5 and 8.
+own. Source: docs/sinks.md, "What the answer means" and "Loki".
 """
 
 import math

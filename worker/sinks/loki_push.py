@@ -1,4 +1,4 @@
-"""The body of a Loki push: stamps and lines as one JSON text. Pure. Source: sinks contract, section 8."""
+"""The body of a Loki push: stamps and lines as one JSON text. Pure. Source: docs/sinks.md, "Loki"."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ def push_body(streams: Iterable[Stream], *, spelled_out: bool) -> bytes:
 
     Args:
         streams: what to push.
-        spelled_out: whether U+0008 or U+000C may occur. JSON has short escapes for them, the contract the long ones.
+        spelled_out: whether U+0008 or U+000C may occur. They are written in the long form, not by JSON's short escapes.
     """
     push: dict[str, Any] = {
         "streams": [

@@ -10,7 +10,7 @@ from typing import Any, Final
 from worker.control.waiting import Waiter
 
 CONNECT_SECS: Final = 10.0
-"""Upper bound for resolving and for connecting. Source: sinks contract, decision D-6."""
+"""Upper bound for resolving and for connecting: no scenario waits longer for a host that does not answer."""
 
 _Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
 

@@ -10,7 +10,7 @@ A chunk of at most PIPE_BUF bytes is taken by a pipe whole or not at all. The lo
 released while waiting for it, except inside a line that is longer than that. Descriptor 1 is not made non-blocking:
 that would reach every process that shares it, so a description of our own is opened where the kernel allows it.
 
-Source: HTTP contract, section 23 (stdout rule); sinks contract, section 10.
+Source: docs/operating.md, "Start"; docs/sinks.md, "Sinks that write at once".
 """
 
 import os

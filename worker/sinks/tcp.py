@@ -1,6 +1,6 @@
 """The tcp sink: one connection, no framing.
 
-Source: sinks contract, sections 4, 6, 10 and 12.
+Source: docs/sinks.md, "Sinks that write at once", "Trying again" and "How to see it".
 """
 
 import errno

@@ -1,6 +1,6 @@
 """The udp sink: one datagram a record, from an unconnected socket, so that a closed port is no error.
 
-Source: sinks contract, sections 4, 10 and 12.
+Source: docs/sinks.md, "Sinks that write at once" and "How to see it".
 """
 
 import socket

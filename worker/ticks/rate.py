@@ -9,7 +9,7 @@ class RateWindow:
     """Events per second over the last closed window.
 
     A window opens with a tick and closes with the first successful one a second later or more, which opens the next.
-    All ticks of one batch are fired at one instant. Source: scheduling contract, section 14.
+    All ticks of one batch are fired at one instant. Source: docs/http.md, "Stats".
 
     Attributes:
         events_per_sec: 0.0 until the first window has closed.

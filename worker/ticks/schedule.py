@@ -12,7 +12,7 @@ one rate, and a span is a run of due ticks that share burst and label spikes: wh
 judged by a tick's scheduled offset, rounded to whole nanoseconds, never by the clock. One-shot silences of a replay
 belong to its rows: they are judged by the tick number, whatever pauses and bursts came before.
 
-Source: scheduling contract, sections 3 to 6.
+Source: docs/values.md, "Ticks", "Windows" and "Labels".
 """
 
 from bisect import bisect_right
