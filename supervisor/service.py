@@ -1,6 +1,6 @@
 """Wiring: builds every object of the control plane once, in order, and takes it down in reverse.
 
-Source: HTTP contract, sections 19 and 23.
+Source: docs/operating.md, "Start".
 """
 
 import errno

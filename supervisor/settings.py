@@ -1,4 +1,4 @@
-"""Flags and environment to one frozen record. Source: HTTP contract, section 18."""
+"""Flags and environment to one frozen record. Source: docs/operating.md, "Start"."""
 
 import argparse
 import ipaddress

@@ -7,7 +7,7 @@ read for packs and replays, and to follow the links of file paths. Read first: `
     bytes ─read_body─► nodes ─read_file─► entries ─normalize─► ─expand─► ─resolve_timing─► Compiled    400, some 422
                                                                            Compiled ─prepare─► Plan    422
 
-Source: scenario format, section 1.
+Source: docs/architecture.md, "The life of a scenario".
 """
 
 from collections.abc import Mapping

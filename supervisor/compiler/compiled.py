@@ -1,6 +1,6 @@
 """What compiling yields: the entries of a body, everything inherited folded in, nothing checked against run time yet.
 
-Source: scenario format, section 18.
+Source: docs/architecture.md, "The life of a scenario".
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """The body of POST /events to an entry of one event.
 
 The values are those of strict JSON: nothing is read out of a text, and keys that nobody knows are ignored.
-Source: HTTP contract, section 17; sinks contract, section 14.
+Source: docs/http.md, "Single events"; docs/sinks.md, "A single event".
 """
 
 from pathlib import Path

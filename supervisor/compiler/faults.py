@@ -1,4 +1,4 @@
-"""How a fault becomes the text that a client reads. Source: scenario format, sections 2 and 17."""
+"""How a fault becomes the text that a client reads. Source: docs/http.md, "Answers"."""
 
 from common.errors import CompileError
 

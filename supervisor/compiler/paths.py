@@ -1,4 +1,4 @@
-"""Which files a scenario may name. Source: HTTP contract, section 18 (`--allow-path`)."""
+"""Which files a scenario may name. Source: docs/operating.md, "Start"."""
 
 from pathlib import Path
 

@@ -103,7 +103,7 @@ class StopResult:
     total_events: int
 
 
-class NameConflict(SondadError):  # noqa: N818 - the contract's word, and the answer is 409, not a failure
+class NameConflict(SondadError):  # noqa: N818 - a conflict (409) is no failure of ours
     """The body's `scenario_name` is taken.
 
     Attributes:

@@ -7,7 +7,7 @@
                          └─► gone ────────► refused
 
 An event that one worker has got is never given to a second one, which might deliver it again.
-Source: HTTP contract, section 17.
+Source: docs/http.md, "Single events".
 """
 
 import logging

@@ -39,7 +39,7 @@ from supervisor.host.loop import Callback, Loop
 logger = logging.getLogger(__name__)
 
 STOP_SECS: Final = 5.0
-"""From the Stop command to SIGKILL; Source: HTTP contract, section 12."""
+"""From the Stop command to SIGKILL. Source: docs/http.md, "Stop"."""
 
 BOOT_SECS: Final = 10.0
 
@@ -158,7 +158,7 @@ class Fleet:
     def discard_stdout(self) -> None:
         """Tell all workers, present and future, that nobody reads stdout any more; logged once.
 
-        Source: HTTP contract, section 23.
+        Source: docs/operating.md, "Start".
         """
         if self.tally.stdout_closed:
             return

@@ -5,7 +5,7 @@
     launched ──upstream in the body, or running elsewhere──► wired ──upstream ends──► local: ends as well
         └── not running ──► waiting ──its body is posted──► wired          └─► across bodies: waiting again
 
-Source: scheduling contract, sections 11 and 12.
+Source: docs/states.md, "Gates" and "Across bodies".
 """
 
 import itertools

@@ -1,7 +1,7 @@
-"""What every request passes before its resource sees it, in the contract's order.
+"""What every request passes before its resource sees it, in a fixed order.
 
 The path is matched first (an unknown one gets 404 and nothing else), then the size of the body, the key and the method
-are checked. Source: HTTP contract, section 3.
+are checked. Source: docs/http.md, "Order of checks".
 """
 
 from typing import Any, Protocol

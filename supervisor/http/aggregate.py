@@ -1,6 +1,6 @@
 """GET /scenarios/metrics: the newest value of every series of all scenarios, for one scrape job.
 
-Source: HTTP contract, section 14.
+Source: docs/http.md, "Scrape all".
 """
 
 import logging

@@ -1,6 +1,7 @@
 """JSON bodies of successful answers; field order is key order.
 
-Floats stay floats (`10.0`), NaN and infinities become null. Source: HTTP contract, sections 7.8 and 9 to 12.
+Floats stay floats (`10.0`), NaN and infinities become null. Source: docs/http.md, "Start", "List and show", "Stats" and
+"Stop".
 """
 
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """The WSGI application: which path is served by which resource.
 
-Source: HTTP contract, section 2.
+Source: docs/http.md.
 """
 
 from collections.abc import Callable

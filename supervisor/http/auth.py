@@ -1,6 +1,6 @@
 """Bearer authentication.
 
-Source: HTTP contract, section 4.
+Source: docs/http.md, "The key".
 """
 
 import hmac

@@ -1,6 +1,6 @@
 """GET /schema and GET /openapi.json: documents that are made once, at start.
 
-Source: HTTP contract, section 2; scenario format, section 19; RFC 9110, sections 8.8.3 and 13.1.2.
+Source: RFC 9110, sections 8.8.3 and 13.1.2; docs/http.md, "Documents".
 """
 
 import hashlib

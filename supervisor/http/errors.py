@@ -1,6 +1,6 @@
 """Every answer that is not a success: the only place that picks its status and body.
 
-Resources raise; `answer_of` translates. Source: HTTP contract, sections 1, 3, 4, 5 and 7.
+Resources raise; `answer_of` translates. Source: docs/http.md.
 """
 
 import logging
@@ -28,7 +28,7 @@ _HINT: Final = "DELETE the conflicting scenarios before posting a new cascade wi
 
 
 class Unauthorized(SondadError):  # noqa: N818 - named like its status
-    """No valid key came with the request; the text is the contract's."""
+    """No valid key came with the request."""
 
 
 class UnknownScenario(SondadError):  # noqa: N818 - named like its meaning

@@ -1,6 +1,6 @@
 """POST /events: one event through one sink, answered when the destination has it.
 
-Source: HTTP contract, section 17.
+Source: docs/http.md, "Single events".
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Metric families of the daemon itself to Prometheus text. Pure.
 
-Source: HTTP contract, sections 13 and 15.
+Source: docs/http.md, "Scrape one" and "The daemon itself".
 """
 
 import itertools

@@ -2,7 +2,7 @@
 
 Neither depends on a worker, a lock or a thread of the control calls.
 
-Source: HTTP contract, section 6.
+Source: docs/http.md, "Probes".
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """GET /scenarios/{id}/stats and GET /scenarios/{id}/metrics: read shared memory, never wait for a worker.
 
-Source: HTTP contract, sections 11 and 13.
+Source: docs/http.md, "Stats" and "Scrape one".
 """
 
 import re

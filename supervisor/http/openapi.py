@@ -1,7 +1,7 @@
 """The description of this API: one operation for each route and method that the server has. Pure.
 
 Bodies are described by the Structs that are encoded, so that the description cannot say anything else. HEAD is not
-listed; it is answered wherever GET is. Source: OpenAPI 3.1; HTTP contract, sections 2 to 17.
+listed; it is answered wherever GET is. Source: OpenAPI 3.1; docs/http.md; docs/states.md.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,6 +1,6 @@
 """What each route answers to each method, in words and in the Structs that are encoded.
 
-Source: HTTP contract, sections 6 to 17; relay contract, section 13.3.
+Source: docs/http.md; docs/states.md; docs/relay.md, "Beside the control plane".
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """GET /metrics: the control plane about itself; with `own=1` also about its workers.
 
-Source: HTTP contract, section 15.
+Source: docs/http.md, "The daemon itself".
 """
 
 from collections import Counter

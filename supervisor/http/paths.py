@@ -1,6 +1,6 @@
 """Request paths: matched as they were sent, decoded only where they are a name.
 
-Source: HTTP contract, section 2.
+Source: docs/http.md.
 """
 
 import re

@@ -8,7 +8,7 @@
     any other route     dropped while it comes, however long
 
 Whoever sends a body that is a little too long gets the answer 413 and keeps the connection; an answer in the middle of
-a long body would often be lost, because the sender only sees the connection break. Source: HTTP contract, section 5.
+a long body would often be lost, because the sender only sees the connection break. Source: docs/http.md, "Limits".
 """
 
 import io

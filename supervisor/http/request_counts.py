@@ -1,6 +1,6 @@
 """Requests that were answered, by route, method and status, and how long each took.
 
-Source: HTTP contract, section 15.
+Source: docs/http.md, "The daemon itself".
 """
 
 import threading

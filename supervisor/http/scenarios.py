@@ -1,6 +1,6 @@
 """POST, GET /scenarios and GET, DELETE /scenarios/{id}.
 
-Source: HTTP contract, sections 7, 9, 10 and 12.
+Source: docs/http.md, "Start", "List and show" and "Stop".
 """
 
 import logging
@@ -72,7 +72,7 @@ class ScenarioCollection:
             raise
 
     def _check_references(self, compiled: Compiled) -> None:
-        """Refuse a body with a gate that would have to wait. Source: HTTP contract, section 7.4."""
+        """Refuse a body with a gate that would have to wait. Source: docs/http.md, "Start"."""
         clauses = [(entry.id or "", entry.while_) for entry in compiled.entries if entry.while_ is not None]
         references = [
             UnresolvedRef(clause.scenario_name, clause.ref, entry_id)
@@ -133,5 +133,5 @@ class ScenarioItem:
 
 
 def _form(content_type: str | None) -> Body:
-    """Source: HTTP contract, section 7.1: YAML when it says so or says nothing, else JSON."""
+    """YAML when it says so or says nothing, else JSON. Source: docs/http.md, "Start"."""
     return Body.YAML if content_type is None or "yaml" in content_type.lower() else Body.JSON

@@ -1,6 +1,6 @@
 """Samples to the text a scraper gets: the recent ones, or the newest of each series. Pure.
 
-Source: HTTP contract, sections 13 and 14; encoder contract, section 6.
+Source: docs/http.md, "Scrape one" and "Scrape all"; docs/formats.md, "Prometheus text".
 """
 
 import math

@@ -1,7 +1,8 @@
 """The scenarios of the catalog, started one file after the other while the control plane already serves.
 
 A thread of its own brings each file in as a POST would, without a limit of time. A file that fails leaves nothing
-behind and is skipped. Source: HTTP contract, sections 6, 18 and 19.3.
+behind and is skipped. Source: docs/http.md, "Probes"; docs/operating.md, "Start" and "Scenarios that start with the
+daemon".
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 text ──compile──► Compiled ──launch: name conflict ► runtime validation ► warnings ► capacity and start──► scenarios
 
-Runs in the thread of whoever brings the body. Source: HTTP contract, sections 7.3 to 7.8, 8 and 19.2.
+Runs in the thread of whoever brings the body. Source: docs/http.md, "Start"; docs/operating.md, "Log".
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Warnings about a plan that is legal and probably not meant.
 
-Source: HTTP contract, section 8; sinks contract, section 13.
+Source: docs/http.md, "Start".
 """
 
 import math

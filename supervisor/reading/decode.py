@@ -7,7 +7,7 @@ UNSET instead of a fault, `max_length` a bound. A Struct may have `check()`, whi
 no type can refuse.
 
 Unknown fields do not stop the decoding: they are collected, any other fault wins over them, and `unknown_text` reports
-them together. Source: scenario format, sections 2.3 and 4.1.
+them together. Source: docs/http.md, "Answers"; docs/scenarios.md, "YAML and JSON".
 """
 
 import types

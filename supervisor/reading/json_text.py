@@ -1,6 +1,6 @@
 """Strict JSON to nodes: a number, a boolean or null is a plain scalar, a string is a quoted one.
 
-Source: scenario format, section 4.1; RFC 8259.
+Source: RFC 8259; docs/scenarios.md, "YAML and JSON".
 """
 
 import json

@@ -2,7 +2,7 @@
 
 A scalar keeps its source text and whether it was plain, because what a text means depends on where it stands
 (`scalars.py`). Positions are 1-based; nodes read from JSON have none (line 0). An alias is the very node it names.
-Source: scenario format, section 4.
+Source: docs/scenarios.md, "YAML and JSON".
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Two regimes decide. In the direct one (top level, entries, labels) the target's type decides: `1.0` is the text `1.0`
 where a string is wanted. In the tagged one (inside a block selected by `type`) the text decides first, as null, bool,
-int, float or string, and must then fit. Source: scenario format, section 4.1.
+int, float or string, and must then fit. Source: docs/scenarios.md, "YAML and JSON".
 """
 
 import re

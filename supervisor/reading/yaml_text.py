@@ -2,7 +2,7 @@
 
 PyYAML's constructors are not used: they apply YAML 1.1 (`on` is a boolean, `017` is 15, dates become objects, the last
 of two equal keys wins). Depth is counted on the events, before anything is composed: the C composer recurses on the
-native stack and dies of 200 000 open brackets. Source: scenario format, section 4.2.
+native stack and dies of 200 000 open brackets. Source: docs/scenarios.md, "YAML and JSON".
 """
 
 from typing import Any, Final, NamedTuple

@@ -1,6 +1,6 @@
 """The relay's process: arguments, logging, exit code.
 
-Source: relay contract, section 15.
+Source: docs/relay.md, "As a service".
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Wiring of the relay: builds every part in the contract's order, reloads, and takes it down again.
+"""Wiring of the relay: builds every part in order, reloads, and takes it down again.
 
-Source: relay contract, sections 4.3, 14 and 15.
+Source: docs/relay.md, "Starting and stopping one client" and "As a service".
 """
 
 import copy

@@ -2,7 +2,7 @@
 
 Runs in the control plane's process, on its main thread.
 
-Source: relay contract, section 13.3.
+Source: docs/relay.md, "Beside the control plane".
 """
 
 import time

@@ -2,7 +2,7 @@
 
 Runs in the control plane's process, driven by its main loop: nothing here waits, `now` is monotonic seconds.
 
-Source: relay contract, section 13.3.
+Source: docs/relay.md, "Beside the control plane".
 """
 
 import logging

@@ -2,7 +2,7 @@
 
 Runs in the control plane's process. Nothing else of it depends on the relay.
 
-Source: relay contract, section 13.3.
+Source: docs/relay.md, "Beside the control plane".
 """
 
 from typing import Final

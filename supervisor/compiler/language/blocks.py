@@ -1,7 +1,7 @@
 """The version-2 scenario file: one frozen Struct per block, in the order that messages list fields.
 
 Everything here reads in the direct regime, except where an annotation says otherwise. Bounds (`max_length`) keep one
-body from filling the machine. Source: scenario format, sections 5 to 8 and 12.1.
+body from filling the machine. Source: docs/scenarios.md, "Entry" and "Packs".
 """
 
 from typing import Annotated, Final, Literal, get_args

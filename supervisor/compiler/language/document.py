@@ -1,6 +1,6 @@
 """A body's text to its entries: reading, the version, the shape of the document, and decoding it.
 
-Source: scenario format, sections 2.2 and 5; HTTP contract, section 7.1.
+Source: docs/http.md, "Answers" and "Start"; docs/scenarios.md, "Entry".
 """
 
 from collections.abc import Mapping as Variables
@@ -52,7 +52,7 @@ def read_file(root: Mapping) -> ScenarioFile | FlatFile | None:
     """Return the decoded document; None for a composable one, which holds no entries.
 
     Raises:
-        CompileError: 400, or 422 where the contract says so; a shape, field or type that the language does not have.
+        CompileError: 400, for some clauses 422; a shape, field or type that the language does not have.
     """
     kind, scenarios = _kind(root), root.get("scenarios")
     if kind == "composable":

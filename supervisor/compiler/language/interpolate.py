@@ -1,6 +1,6 @@
 """`${NAME}` and `${NAME:-default}`, in one pass over the raw text, comments and keys included.
 
-Source: scenario format, section 3.
+Source: docs/scenarios.md, "Environment".
 """
 
 import re

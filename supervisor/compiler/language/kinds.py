@@ -1,7 +1,7 @@
 """The kinds of the language that no worker sees, and the unions as users know them.
 
 Operational aliases and replays are rewritten by the compiler into what `common/plan.py` carries. The names of the
-unions are those of the messages. Source: scenario format, section 8; generators contract, sections 4, 6 and 8.
+unions are those of the messages. Source: docs/scenarios.md, "Entry", "Generators" and "Replays".
 """
 
 from typing import Annotated, Final, Literal

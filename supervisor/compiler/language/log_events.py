@@ -1,4 +1,4 @@
-"""Severities, and what the texts of log templates may hold. Source: generators contract, section 7."""
+"""Severities, and what the texts of log templates may hold. Source: docs/scenarios.md, "Logs"."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
 """Folds `defaults` into the entries and checks the clauses that depend on them.
 
-Source: scenario format, section 10.
+Source: docs/scenarios.md, "Entry".
 """
 
 import math

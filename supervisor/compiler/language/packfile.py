@@ -1,6 +1,6 @@
 """Pack files: their fields, and how an extension is folded onto its base.
 
-Source: scenario format, sections 12.1 and 12.4.
+Source: docs/scenarios.md, "Packs".
 """
 
 from collections import Counter

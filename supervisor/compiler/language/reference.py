@@ -2,7 +2,7 @@
 
 Run as `python -m supervisor.compiler.language.reference`. A block is a table of its fields; blocks inside others follow
 them.
-Source: scenario format, sections 5 to 8 and 12.1.
+Source: docs/scenarios.md, "Entry" and "Packs".
 """
 
 import sys

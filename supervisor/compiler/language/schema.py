@@ -1,7 +1,7 @@
 """The JSON Schema of scenario and pack files, made of the annotations that the decoder follows.
 
 It accepts whatever the parser accepts; what no type can say (names, durations, who waits for whom) stays with the
-compiler. Source: scenario format, section 19; JSON Schema draft 2020-12.
+compiler. Source: JSON Schema draft 2020-12; docs/http.md, "Documents".
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Checks of one decoded file that no single field shows: ids, signal types and what belongs to them.
 
-Source: scenario format, section 9.
+Source: docs/scenarios.md, "Entry".
 """
 
 import re

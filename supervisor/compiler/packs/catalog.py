@@ -1,6 +1,6 @@
 """The catalog directory: scenario files and packs under names. Read anew on every use.
 
-Source: scenario format, section 13.
+Source: docs/scenarios.md, "Packs".
 """
 
 import logging

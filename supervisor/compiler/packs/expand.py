@@ -1,4 +1,4 @@
-"""Pack entries to one entry for each metric of the pack. Source: scenario format, section 12.3."""
+"""Pack entries to one entry for each metric of the pack. Source: docs/scenarios.md, "Packs"."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Pack references to packs, the chain of their bases folded in. Source: scenario format, section 12.2."""
+"""Pack references to packs, the chain of their bases folded in. Source: docs/scenarios.md, "Packs"."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -1,4 +1,4 @@
-"""Operational aliases to core generators. Source: generators contract, section 4."""
+"""Operational aliases to core generators. Source: docs/scenarios.md, "Generators"."""
 
 from typing import NamedTuple
 

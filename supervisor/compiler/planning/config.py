@@ -1,6 +1,6 @@
 """An entry as clients see it in `GET /scenarios/{id}`: the file's key names, what is not set left out, secrets masked.
 
-Source: HTTP contract, section 10.
+Source: docs/http.md, "List and show".
 """
 
 from typing import Any, Final

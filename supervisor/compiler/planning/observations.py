@@ -1,4 +1,4 @@
-"""Histograms and summaries. Source: generators contract, section 5; scenario format, section 17."""
+"""Histograms and summaries. Source: docs/scenarios.md, "Histograms and summaries"; docs/http.md, "Answers"."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def plan_observations(entry: CompiledEntry, distribution: DistributionSpec) -> H
     """Return what a histogram or summary entry observes.
 
     Raises:
-        DecodeError: with the contract's text.
+        DecodeError: with the text that the client reads.
     """
     bounds: tuple[float, ...]
     if entry.signal_type == "histogram":

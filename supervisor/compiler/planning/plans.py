@@ -2,7 +2,7 @@
 
 Four passes, each over all entries before the next: replays become an entry a column, aliases become generators, then
 bounds. So a missing file of the last entry is reported before a bad rate of the first.
-Source: scenario format, section 17; generators contract, section 1.8.
+Source: docs/http.md, "Answers".
 """
 
 import math
@@ -108,7 +108,7 @@ def _blaming(index: int) -> Iterator[None]:
 
 
 def _plan_entry(launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Path, ...]) -> EntryPlan:
-    """Return the plan of one entry; of several faults the contract's table decides which is reported."""
+    """Return the plan of one entry; of several faults a fixed order decides which is reported."""
     entry = launch.runs
     if not 0 < entry.rate < math.inf:
         raise DecodeError(f"rate must be positive, got {number_text(entry.rate)}")

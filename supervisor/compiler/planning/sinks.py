@@ -1,6 +1,6 @@
 """What can be said of a sink without opening it.
 
-Source: sinks contract, sections 2, 6 and 12; scenario format, section 17.
+Source: docs/scenarios.md, "Sinks"; docs/sinks.md, "Trying again" and "How to see it"; docs/http.md, "Answers".
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Which columns of a file a metric replay uses, under which names and labels.
 
-Source: generators contract, sections 6.2 and 6.3.
+Source: docs/scenarios.md, "Replays".
 """
 
 from collections import Counter

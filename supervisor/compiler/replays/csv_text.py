@@ -1,6 +1,6 @@
 """CSV files as replays read them: which lines count, what a number is, how header cells are split.
 
-Source: generators contract, sections 6.1, 6.2 and 6.4.
+Source: docs/scenarios.md, "Replays".
 """
 
 import errno

@@ -1,6 +1,6 @@
 """Log replays: the rows of a CSV file as log events, at the rate that its timestamps imply.
 
-Source: generators contract, section 8.
+Source: docs/scenarios.md, "Replays".
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Metric replays: an entry becomes one entry for each column of its file, at the rate that the file implies.
 
 The file is read once, here, and each worker gets its column as numbers, so what was checked is what is replayed.
-Source: generators contract, section 6.
+Source: docs/scenarios.md, "Replays".
 """
 
 import logging

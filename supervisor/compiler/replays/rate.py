@@ -1,6 +1,6 @@
 """The timestamps of a replay: checked over the whole file, and the rate that their first hundred imply.
 
-Source: generators contract, section 6.4.
+Source: docs/scenarios.md, "Replays".
 """
 
 import math

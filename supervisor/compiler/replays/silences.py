@@ -1,7 +1,7 @@
 """Blank cells of a capture against the silences that its entry declares: each must lie in one, and nothing else may.
 
 A row stands at its number divided by the rate, in whole nanoseconds, as in the schedule that plays it; row numbers are
-computed from window edges with exact fractions. Source: generators contract, section 6.5; scheduling contract, 4.1.
+computed from window edges with exact fractions. Source: docs/scenarios.md, "Replays"; docs/values.md, "Windows".
 """
 
 import math

@@ -1,7 +1,7 @@
-"""When a generator first crosses a threshold, in seconds after its start. Source: scenario format, section 14.2.
+"""When a generator first crosses a threshold, in seconds after its start. Source: docs/scenarios.md, "After".
 
-Everything is float64 in the order of the contract: the rounding of a step size decides which tick crosses, and is not
-to be corrected. Aliases count with the durations they are written with, not with whole ticks.
+Everything is float64 in a fixed order: the rounding of a step size decides which tick crosses, and is not to be
+corrected. Aliases count with the durations they are written with, not with whole ticks.
 """
 
 import math

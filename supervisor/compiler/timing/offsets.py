@@ -1,6 +1,6 @@
 """When each entry starts after the body's common instant, and which entries share a clock group.
 
-`after` is resolved here for good: at run time there are only offsets. Source: scenario format, sections 14 and 16.
+`after` is resolved here for good: at run time there are only offsets. Source: docs/scenarios.md, "After".
 """
 
 from typing import NamedTuple

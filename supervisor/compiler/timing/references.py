@@ -1,6 +1,6 @@
 """Who waits for whom: `after` and local `while` references, their targets and their order.
 
-Source: scenario format, sections 14.1 and 15.
+Source: docs/scenarios.md, "After"; docs/states.md, "Gates".
 """
 
 import math

@@ -1,6 +1,6 @@
 """`start_time`: which wall-clock instant stands for the start of an entry in its stamps.
 
-Source: scenario format, section 11.2; RFC 3339, section 5.6.
+Source: RFC 3339, section 5.6; docs/scenarios.md, "Durations and instants".
 """
 
 import re
@@ -33,7 +33,7 @@ def parse_start_time(text: str) -> StartTime:
     """Return what a `start_time` text says.
 
     Raises:
-        DecodeError: with the contract's text.
+        DecodeError: with the text that the client reads.
     """
     text = text.strip()
     if not text:

@@ -1,6 +1,6 @@
 """Lengths as written to lengths as run: duration, gaps, one-shot silences, bursts, cardinality spikes.
 
-Source: scenario format, sections 8.6 and 17; scheduling contract, section 4.
+Source: docs/scenarios.md, "Entry"; docs/http.md, "Answers"; docs/values.md, "Windows".
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ def plan_duration(text: str | None) -> int | None:
     """Return the length of a run in ns; None runs until stopped.
 
     Raises:
-        DecodeError: with the contract's text, as all functions of this module.
+        DecodeError: with the text that the client reads, as all functions of this module.
     """
     if text is None:
         return None

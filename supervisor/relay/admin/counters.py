@@ -8,7 +8,7 @@ FORWARD_BUCKETS_SECS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 
 
 class Counters:
-    """Plain counters, changed on the main thread only. Source: relay contract, section 13.2."""
+    """Plain counters, changed on the main thread only. Source: docs/relay.md, "Reading the state"."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()

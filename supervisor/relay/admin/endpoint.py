@@ -2,7 +2,7 @@
 
 Large answers are rendered from a snapshot by a worker thread.
 
-Source: relay contract, section 13.1.
+Source: docs/relay.md, "Reading the state".
 """
 
 from collections.abc import Callable

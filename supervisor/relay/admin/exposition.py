@@ -1,6 +1,6 @@
 """The relay's series in the Prometheus text format 0.0.4. Pure.
 
-Source: relay contract, section 13.2.
+Source: docs/relay.md, "Reading the state".
 """
 
 import json

@@ -1,6 +1,6 @@
 """Everything a listing shows, copied at one moment, so that a worker thread can render it. Pure.
 
-Source: relay contract, sections 10.1 and 13.
+Source: docs/relay.md, "Reading the state".
 """
 
 from collections.abc import Iterator

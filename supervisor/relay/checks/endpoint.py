@@ -1,8 +1,8 @@
 """`POST /checks/:check` on client sockets and on the pure socket: who may report what, and the answer.
 
-The order of the checks is the contract's; the first failure answers. Steps 5 to 13 are `report`, 16 to 18 `ledger`.
+The order of the checks is fixed; the first failure answers. `report` reads the body, `ledger` stores the update.
 
-Source: relay contract, sections 3, 6 and 7.3.
+Source: docs/relay.md, "Who may report what" and "Reports".
 """
 
 import fnmatch
@@ -36,7 +36,7 @@ _MAX_TIME_DIGITS: Final = 15
 
 
 class _Origin(msgspec.Struct, frozen=True):
-    """What steps 1 to 4 establish. `scope` is the client of the socket, None on the pure socket."""
+    """What is known before the body is read. `scope` is the client of the socket, None on the pure socket."""
 
     client: str
     scope: Client | None
@@ -106,7 +106,7 @@ class CheckEndpoint:
             exchange.fail(result or TypeError("a report is missing"))
 
     def _admit(self, exchange: Exchange, request: Request) -> _Origin:
-        """Steps 1 to 4: identity, path, method, version, rate."""
+        """Check identity, path, method, version and rate."""
         client, scope = self._identify(exchange, request)
         path = self._relay_path(request)
         origin_ms = self._relay_time(request)
@@ -187,7 +187,7 @@ class CheckEndpoint:
             raise RefusedError(429, "UnknownError", "too many updates", retry_after)
 
     def _submit(self, exchange: Exchange, origin: _Origin, report: Report) -> None:
-        """Steps 14 and 15, then the ledger."""
+        """Check that the client has the check and the check the metrics; then ask the ledger."""
         key = (origin.client, origin.check)
         check, via = self._lookup(origin, key)
         for name in report.metric_names:

@@ -1,6 +1,6 @@
 """Which checks the configuration knows. Pure.
 
-Source: relay contract, sections 2 and 4.3.
+Source: examples/relay.yaml; docs/relay.md, "Starting and stopping one client".
 """
 
 from supervisor.relay.checks.state import CheckState, Key

@@ -1,6 +1,6 @@
-"""The body and query of `POST /checks/:check` -> a `Report`, or the first refusal in the contract's order. Pure.
+"""The body and query of `POST /checks/:check` -> a `Report`, or the first refusal in a fixed order. Pure.
 
-Source: relay contract, sections 7.1 to 7.3 (steps 5 to 13) and 9.
+Source: docs/relay.md, "Reports".
 """
 
 import base64

@@ -1,6 +1,6 @@
 """When a check that has a ttl goes stale. Pure: `now` is monotonic seconds.
 
-Source: relay contract, section 10.3.
+Source: docs/relay.md, "Reading the state".
 """
 
 import heapq

@@ -2,7 +2,7 @@
 
 Records are frozen and replaced as a whole, so that a worker thread may read a list of them while the loop goes on.
 
-Source: relay contract, section 10.
+Source: docs/relay.md, "Reading the state".
 """
 
 import datetime
@@ -72,7 +72,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     acked_ms: int | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the object of relay contract, section 10.1."""
+        """Return the state as `GET /checks/<client>/<check>` shows it. Source: docs/relay.md, "Reading the state"."""
         state = self.state
         client, check = self.key
         return {

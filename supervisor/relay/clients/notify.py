@@ -1,6 +1,6 @@
 """The notify socket: one `<client>:start` or `<client>:stop` per connection, ended by end of file.
 
-Source: relay contract, section 5.
+Source: docs/relay.md, "Starting and stopping one client".
 """
 
 import contextlib

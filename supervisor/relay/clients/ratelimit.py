@@ -1,6 +1,6 @@
 """A token bucket; pure, `now` is passed in.
 
-Source: relay contract, section 2, `rate` and `burst`.
+Source: examples/relay.yaml.
 """
 
 

@@ -8,7 +8,7 @@
 
 `starting` exists for readers only: creating a socket does not wait for anything, so nobody ever meets that state.
 
-Source: relay contract, section 4.
+Source: docs/relay.md, "Starting and stopping one client".
 """
 
 import logging

@@ -1,6 +1,6 @@
 """One entry of `clients`: its mapping -> `Client`, unusable values kept in its `fault`.
 
-Source: relay contract, section 2, "Per client" and the load rules.
+Source: examples/relay.yaml.
 """
 
 import grp

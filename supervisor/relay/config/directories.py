@@ -1,6 +1,6 @@
 """The relay's directories, and the locks that keep a second relay out of them.
 
-Source: relay contract, sections 2 and 4.1.
+Source: examples/relay.yaml; docs/relay.md, "Starting and stopping one client".
 """
 
 import fcntl

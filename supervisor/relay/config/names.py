@@ -1,6 +1,6 @@
 """The grammars of names, and the comparison of a metric name with the URN roots of its check.
 
-Source: relay contract, sections 2 and 8.
+Source: examples/relay.yaml; docs/relay.md, "Reports".
 """
 
 import re

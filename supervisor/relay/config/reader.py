@@ -3,7 +3,7 @@
 A fault of the file (unknown or duplicate keys, wrong types, values out of bounds outside `clients`) refuses it as a
 whole. A fault inside one client's values is kept in that client's `fault`; the others are served.
 
-Source: relay contract, section 2.
+Source: examples/relay.yaml.
 """
 
 import hashlib

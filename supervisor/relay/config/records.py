@@ -1,6 +1,6 @@
 """What the relay runs with: the configuration file with every default, unit and user name resolved, frozen.
 
-Source: relay contract, section 2.
+Source: examples/relay.yaml.
 """
 
 from typing import Literal

@@ -1,6 +1,6 @@
 """One group of jobs -> the changes that one transaction makes durable.
 
-Source: relay contract, sections 7.3 (step 16), 10, 11.1, 11.4 and 12.
+Source: docs/relay.md, "Reports", "Reading the state", "Forwarding" and "What a 202 means".
 """
 
 import time

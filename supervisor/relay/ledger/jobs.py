@@ -1,6 +1,6 @@
 """What the ledger is asked to make durable, and what becomes of it.
 
-Source: relay contract, sections 11.1, 11.3 and 12.
+Source: docs/relay.md, "Forwarding" and "What a 202 means".
 """
 
 import enum

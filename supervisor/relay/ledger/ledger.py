@@ -11,7 +11,7 @@ While the disk is quick the loop writes by itself: to hand over to the committer
 commit. After a slow commit the committer writes, until one is quick again; checkpoints are always its job. So a disk
 that stalls holds up the loop once, not for good.
 
-Source: relay contract, sections 7.3 (steps 16 to 18), 11.1 and 15.
+Source: docs/relay.md, "Reports", "Forwarding" and "As a service".
 """
 
 import logging

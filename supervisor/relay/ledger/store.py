@@ -3,7 +3,7 @@
 `write` and `checkpoint` are never called by two threads at once; the reading methods use a second connection and run
 on the main thread, whoever writes meanwhile.
 
-Source: relay contract, sections 10 to 12.
+Source: docs/relay.md, "Reading the state", "Forwarding" and "What a 202 means".
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Answers of the relay: the closed list of codes and the header set that every response carries.
 
-Source: relay contract, section 6.
+Source: docs/relay.md, "Reports".
 """
 
 import base64

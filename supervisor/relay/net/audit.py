@@ -1,6 +1,6 @@
 """The audit log: one JSON line per request, handed to the log writer many at a time.
 
-Source: relay contract, section 14.
+Source: docs/relay.md, "As a service".
 """
 
 from typing import Final

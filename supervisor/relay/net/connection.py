@@ -8,7 +8,7 @@
 LINGERING reads and discards what the peer still sends: closing over unread bytes would reset the connection, and the
 peer could lose the answer.
 
-Source: relay contract, sections 3 and 6; RFC 9112, section 9.6.
+Source: RFC 9112, section 9.6; docs/relay.md, "Who may report what" and "Reports".
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The head of an HTTP/1.1 request: start line, headers, and what they say about the body. Pure.
 
-Source: RFC 9112, sections 3, 5 and 6; relay contract, section 6.
+Source: RFC 9112, sections 3, 5 and 6; docs/relay.md, "Reports".
 """
 
 import functools

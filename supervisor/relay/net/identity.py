@@ -3,7 +3,7 @@
 Credentials are those of the process that called connect(), at that moment. Whatever is read from /proc afterwards is
 only believed while a pidfd of that very process says that it still lives, so that a reused pid proves nothing.
 
-Source: relay contract, section 3.
+Source: docs/relay.md, "Who may report what".
 """
 
 import contextlib

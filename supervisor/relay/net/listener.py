@@ -1,6 +1,6 @@
 """Listening sockets of the relay and what all of them share.
 
-Source: relay contract, sections 4, 6 and 14.
+Source: docs/relay.md, "Starting and stopping one client", "Reports" and "As a service".
 """
 
 import errno

@@ -8,7 +8,7 @@
 Strict where leniency invites request smuggling: CRLF line ends only, no folding, no blank before a colon, one framing.
 Every part has a bound, so that a reader never holds more than head and body limits together.
 
-Source: RFC 9112; relay contract, section 6.
+Source: RFC 9112; docs/relay.md, "Reports".
 """
 
 import enum

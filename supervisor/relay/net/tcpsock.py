@@ -1,6 +1,6 @@
 """TCP listening sockets of the relay.
 
-Source: relay contract, section 2, `pure.listen` and `admin.tcp`.
+Source: examples/relay.yaml.
 """
 
 import socket

@@ -1,6 +1,6 @@
 """Unix listening sockets: created with their final owner and mode, stale files replaced, foreign ones left alone.
 
-Source: relay contract, section 4.1.
+Source: docs/relay.md, "Starting and stopping one client".
 """
 
 import errno

@@ -8,7 +8,7 @@
 
 At most one entry of a key is in flight, always its oldest, so the order per key holds.
 
-Source: relay contract, section 11.3.
+Source: docs/relay.md, "Forwarding".
 """
 
 import email.utils

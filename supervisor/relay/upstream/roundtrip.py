@@ -2,7 +2,7 @@
 
 Blocking; for sender threads and for the control plane's threads, never for the relay's loop.
 
-Source: RFC 9112; relay contract, sections 11.2 and 13.3.
+Source: RFC 9112; docs/relay.md, "Forwarding" and "Beside the control plane".
 """
 
 import re

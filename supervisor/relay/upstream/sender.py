@@ -1,6 +1,6 @@
 """Sends spool entries upstream on threads, as the forwarder says, and settles them in the ledger.
 
-Source: relay contract, sections 11.2 and 11.3.
+Source: docs/relay.md, "Forwarding".
 """
 
 import logging

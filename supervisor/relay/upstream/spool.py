@@ -10,7 +10,7 @@ Changes are made inside a group commit: `mark()` before, then `keep()` when it i
     key B      e5 ── e8             `order`: all entries by sequence number
                                     `superseded`: entries whose two neighbours have their own status
 
-Source: relay contract, section 11.4.
+Source: docs/relay.md, "Forwarding".
 """
 
 import heapq
