@@ -1,4 +1,4 @@
-"""Encoding one event at a time, straight from the contract: what the columnar encoders equal, and are compared with."""
+"""Encoding one event at a time, as documented: what the columnar encoders equal, and are compared with."""
 
 import json
 import math

@@ -1,6 +1,6 @@
-"""The tick engine as the contract words it: one tick at a time, exact fractions, no shortcut. Slow on purpose.
+"""The tick engine as the documentation words it: one tick at a time, exact fractions, no shortcut. Slow on purpose.
 
-Source: scheduling contract, sections 3.1 and 4.
+Source: docs/values.md, "Ticks" and "Windows".
 """
 
 from collections.abc import Iterator

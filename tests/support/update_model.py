@@ -1,6 +1,6 @@
-"""The contract's decision table for check updates, written a second time, and JSON to try it with.
+"""The decision table for check updates, written a second time, and JSON to try it with.
 
-Source: relay contract, sections 7 to 9.
+Source: docs/relay.md, "Reports".
 """
 
 import math
@@ -36,7 +36,7 @@ def fits(kind: str, value: Any) -> bool:
 
 
 def model(body: Any, query: dict[str, str]) -> str:
-    """Return the status that the update reports; raises the contract's (code, message). Written from the table."""
+    """Return the status that the update reports; raises the (code, message). Written from the table."""
     if not isinstance(body, dict):
         raise RefusalError("InvalidArgument", "body must be a JSON object")
     for name in ("status", "metrics", "message"):

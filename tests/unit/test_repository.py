@@ -54,6 +54,7 @@ KINDS = [
 every_written_kind = pytest.mark.parametrize(
     ("block", "spec"), KINDS, ids=[f"{block}-{kind_of(spec)}" for block, spec in KINDS]
 )
+CITATION = re.compile(r'\b(docs/[\w./-]+\.md)((?:(?:,| and) "[^"\n]+")*)')
 PARTS = ("gaps", "gap_windows", "bursts", "cardinality_spikes", "dynamic_labels", "after", "pack", "while", "delay")
 
 
@@ -179,12 +180,31 @@ def test_packages_say_what_they_are(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
 )
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of a page names a file of the repository."""
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_citations_can_be_opened() -> None:
+    """Every page of the documentation that a file cites exists, and so does every section it names."""
+    cited = [
+        (str(path.relative_to(ROOT)), page, section)
+        for path in own_files()
+        for page, sections in CITATION.findall(re.sub(r"\s*\n[\s#]*", " ", path.read_text()))
+        for section in ["", *re.findall(r'"([^"]+)"', sections)]
+    ]
+    assert len(cited) > 100
+    assert [citation for citation in cited if citation[2] not in headings(citation[1])] == []
+
+
+@functools.cache
+def headings(page: str) -> set[str]:
+    """The headings of a page and the empty one; nothing when there is no such page."""
+    path = ROOT / page
+    return {"", *re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)} if path.exists() else set()
 
 
 @pytest.mark.parametrize(
@@ -194,11 +214,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         re.compile(r"mark\.(?:ski[p]|xfai[l])\b"),
         re.compile(r"(?<![\w.])/(?:wor[k]|roo[t]|hom[e]|User[s])/\w"),
         re.compile(r"\b(?:pypi|pythonhosted|npmjs|crates|proxy\.golang)\.(?:or[g]|i[o]|co[m])\b"),
+        re.compile(
+            r"\b(?:HTTP|generators?|encoders?|scheduling|sinks|relay|the) contrac[t]\b|scenario forma[t], section"
+        ),
     ],
-    ids=["unfinished", "switched off", "a path of one machine", "a download address"],
+    ids=["unfinished", "switched off", "a path of one machine", "a download address", "a paper that is not here"],
 )
 def test_nothing_unwanted_stands_in_a_file(unwanted: re.Pattern[str]) -> None:
-    """No code is left for later, no test is switched off, and no file knows the machine it was written on."""
+    """No code is left for later, no test is switched off, no file knows its machine or cites what is elsewhere."""
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in own_files()

@@ -1,4 +1,4 @@
-"""Any JSON, and any bytes, posted to a live relay: the answers of the contract's decision table, and nothing else."""
+"""Any JSON, and any bytes, posted to a live relay: the answers of the decision table, and nothing else."""
 
 import base64
 import hashlib

@@ -114,7 +114,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_answer_is_complete(relay: LiveRelay, name: str) -> None:
-    """Whatever is sent, the answer has its contracted status, code and the full header set, and nothing chunked."""
+    """Whatever is sent, the answer has its documented status, code and the full header set, and nothing chunked."""
     octets, status, code = CASES[name]
     answer = exchange(relay.sock("agent"), octets)
     assert answer.status == status, answer.octets

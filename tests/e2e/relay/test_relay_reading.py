@@ -55,7 +55,7 @@ def test_the_listing_is_filtered_and_paged(relay: LiveRelay) -> None:
 
 
 def test_a_single_check_has_its_history(relay: LiveRelay) -> None:
-    """All fields of the contract, times as UTC texts with milliseconds, the history oldest first."""
+    """All fields, times as UTC texts with milliseconds, the history oldest first."""
     relay.post("agent", "b", metrics_body({"name": "urn:b", "type": "Integer", "value": 7.0}), {"X-Relay-Time": "5"})
     shown = relay.check("agent", "b")
     assert list(shown) == [
@@ -113,7 +113,7 @@ def test_the_rate_limit_answers_429(relay: LiveRelay) -> None:
     ],
 )
 def test_actions(relay: LiveRelay, target: str, status: int, code: str | None, message: str | None) -> None:
-    """Actions answer 202 with an empty body, the rest its contracted error."""
+    """Actions answer 202 with an empty body, the rest its documented error."""
     answer = relay.admin("POST", target)
     assert answer.status == status
     assert (answer.json() if code else answer.body) == ({"code": code, "message": message} if code else b"")

@@ -42,7 +42,7 @@ def test_spike_labels_are_absent_while_inactive() -> None:
     assert LabelSpace({}, (), [spike("pod")]).at(5) == ()
 
 
-def test_random_spike_equals_the_contract() -> None:
+def test_random_spike_equals_the_recorded_one() -> None:
     """The hash of seed 42 and index 1, zero padded to 16 digits."""
     space = LabelSpace({}, (), [spike("pod", strategy="random", seed=42, prefix="")])
     assert space.at(1, 1) == (("pod", "ba69ec90eb4fef88"),)
@@ -69,7 +69,7 @@ def test_labels_equal_the_per_event_reference(
     tick: int,
     mask: int,
 ) -> None:
-    """Label sets follow from plan, tick and active spikes as the contract says."""
+    """Label sets follow from plan, tick and active spikes."""
     plan = entry_plan(labels=labels, dynamic_labels=rotating, cardinality_spikes=spikes)
     assert dict(label_space(plan).at(tick, mask)) == labels_of(plan, tick, mask)
 

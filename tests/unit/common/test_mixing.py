@@ -15,8 +15,8 @@ from common.mixing import mix, ticks, unit_closed, unit_half_open
         (2**64 - 1, 16490336266968443936),
     ],
 )
-def test_mix_equals_the_contract(number: int, expected: int) -> None:
-    """The hash of the contract's numbers is the contract's."""
+def test_mix_equals_splitmix64(number: int, expected: int) -> None:
+    """The hashes are those of SplitMix64."""
     assert mix(np.array([number], dtype=np.uint64)).tolist() == [expected]
 
 

@@ -1,4 +1,4 @@
-"""Spelling of numbers: the contract's tables, and random values against slow references built on `decimal`."""
+"""Spelling of numbers: tables, and random values against slow references built on `decimal`."""
 
 import math
 import struct
@@ -48,8 +48,8 @@ def one_and_column(form: NumberFormat, value: float) -> str:
         (-math.inf, "-inf", "null"),
     ],
 )
-def test_full_numbers_equal_the_contract(value: float, text: str, json: str) -> None:
-    """The contract's table, in the text formats and in JSON."""
+def test_full_numbers(value: float, text: str, json: str) -> None:
+    """Numbers without precision, in the text formats and in JSON."""
     assert one_and_column(text_format(None), value) == text
     assert one_and_column(json_format(None), value) == json
 
@@ -69,8 +69,8 @@ def test_full_numbers_equal_the_contract(value: float, text: str, json: str) -> 
         (-math.inf, 0, "-inf", "null"),
     ],
 )
-def test_rounded_numbers_equal_the_contract(value: float, precision: int, text: str, json: str) -> None:
-    """The contract's table of precisions, in the text formats and in JSON."""
+def test_rounded_numbers(value: float, precision: int, text: str, json: str) -> None:
+    """Numbers with a precision, in the text formats and in JSON."""
     assert one_and_column(text_format(precision), value) == text
     assert one_and_column(json_format(precision), value) == json
 
@@ -95,7 +95,7 @@ def test_text_numbers_equal_a_slow_reference(values: list[float]) -> None:
 
 @given(st.lists(numbers | finite_patterns, min_size=1, max_size=40))
 def test_json_numbers_have_the_digits_of_repr(values: list[float]) -> None:
-    """JSON numbers read back exactly, have the digits of repr, and the exponent form of the contract."""
+    """JSON numbers read back exactly, have the digits of repr, and the exponent form of `docs/formats.md`."""
     for value, text in zip(values, json_format(None).column(np.array(values)).decode().split(","), strict=True):
         assert struct.pack("<d", float(text)) == struct.pack("<d", value)
         digits, _, exponent = text.partition("e")
@@ -141,7 +141,7 @@ def test_a_column_of_one_thousand_is_the_join_of_its_numbers(precision: int | No
 
 
 def test_neighbours_in_magnitude_cross_every_threshold() -> None:
-    """Around each power of ten the positional and exponent forms change where the contract says."""
+    """Around each power of ten the positional and exponent forms change at the documented places."""
     for exponent in range(-12, 20):
         edge = float(f"1e{exponent}")
         values = [np.nextafter(edge, 0.0), edge, np.nextafter(edge, math.inf)]

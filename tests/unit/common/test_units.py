@@ -68,7 +68,7 @@ def test_duration_is_truncated_to_microseconds(text: str, microseconds: int) -> 
     ],
 )
 def test_what_is_no_duration_says_why(text: str, reason: str) -> None:
-    """Every text outside the grammar is refused with the contract's reason."""
+    """Every text outside the grammar is refused with its reason."""
     with pytest.raises(DurationError) as caught:
         duration_us(text)
     assert str(caught.value) == reason

@@ -217,7 +217,7 @@ def test_tcp_waits_for_a_slow_peer(station: Station) -> None:
 
 
 def test_tcp_refused(station: Station) -> None:
-    """The address and the reason, in the contract's words."""
+    """The address and the reason, word for word."""
     address = refused_address()
     with pytest.raises(SinkOpenError) as caught:
         station.sink(Tcp(address=address)).open()

@@ -155,7 +155,7 @@ def test_values_that_cannot_be_used(body: dict[str, Any], detail: str) -> None:
 
 
 def test_labels_are_judged_before_the_name_and_the_name_before_the_sink() -> None:
-    """The first of several faults in the contract's order is told."""
+    """The first of several faults, in a fixed order, is told."""
     body = METRIC | {"labels": {"a-b": ""}, "metric": {"name": "9", "value": 1}}
     body |= {"sink": {"type": "loki", "url": "x", "max_buffer_age": "5"}}
     assert "label key" in refused(body)[1]

@@ -57,7 +57,7 @@ def test_warnings_stand_at_the_top_and_only_when_there_are_any() -> None:
     assert all("warnings" not in row for row in both["scenarios"])
 
 
-def test_stats_have_the_contract_keys_in_order_and_floats_stay_floats() -> None:
+def test_stats_have_their_keys_in_order_and_floats_stay_floats() -> None:
     """A whole float keeps its fraction, what is not known yet is null."""
     _, (one,) = launch("up")
     assert msgspec.json.encode(stats(one, NOW_NS, WALL_NS)) == (

@@ -33,7 +33,7 @@ from supervisor.http.errors import (
     ],
 )
 def test_an_error_becomes_the_envelope(error: Exception, status: int, code: str, detail: str) -> None:
-    """Status, code and detail are the contract's; the text of an unexpected error stays inside."""
+    """Status, code and detail are pinned; the text of an unexpected error stays inside."""
     answer = answer_of(error)
     assert (answer.status, msgspec.to_builtins(answer.body)) == (status, {"error": code, "detail": detail})
 

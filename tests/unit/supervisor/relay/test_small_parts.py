@@ -30,7 +30,7 @@ from supervisor.relay_link.child import MAX_DELAY_SECS, STEADY_SECS, STOP_GRACE_
     ],
 )
 def test_metric_names_extend_a_root_by_whole_segments(name: str, roots: list[str], valid: bool) -> None:
-    """The contract's examples, and the grammar under `*`."""
+    """Examples of names, and the grammar under `*`."""
     assert matches_roots(name, roots) is valid
 
 

@@ -98,7 +98,7 @@ class Stage:
 
 
 class OneByOne:
-    """The batching rule and the counters of the contract, an event at a time."""
+    """The batching rule and its counters, an event at a time."""
 
     def __init__(self, rule: Batching, outcomes: Sequence[Outcome], request_ns: int, fails: bool, now_ns: int) -> None:
         self.rule = rule

@@ -124,7 +124,7 @@ def test_any_cut_into_batches_gives_the_same_bytes(
     spike_mask=st.integers(0, 7),
 )
 def test_lines_equal_the_per_event_reference(plan: EntryPlan, first_tick: int, period_ns: int, spike_mask: int) -> None:
-    """Every line is what the contract says for its event alone."""
+    """Every line is that of its event alone."""
     values = generation.build(plan).values(first_tick, 12)
     instants = stamps(12, period_ns)
     encoded = encoders.build(plan).encode(Batch(first_tick, values, instants, spike_mask))
@@ -183,8 +183,8 @@ def test_the_epoch_itself_is_a_stamp(spec: EncoderSpec, line: bytes) -> None:
         ),
     ],
 )
-def test_examples_of_the_contract(spec: EncoderSpec, line: str) -> None:
-    """The contract's example lines, byte for byte."""
+def test_recorded_lines(spec: EncoderSpec, line: str) -> None:
+    """The recorded lines, byte for byte."""
     plan = entry_plan(name="link_rx_bytes", labels={"site": "gru1", "slot": "3"}, encoder=spec)
     encoded = encoders.build(plan).encode(Batch(0, np.array([1250.0]), np.array([EPOCH_2024_NS])))
     assert encoded.payload.decode() == line

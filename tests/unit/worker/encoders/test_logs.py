@@ -1,4 +1,4 @@
-"""Log lines: the contract's examples and events, and both ways of filling templates."""
+"""Log lines: recorded examples and events, and both ways of filling templates."""
 
 import tracemalloc
 from itertools import pairwise
@@ -34,8 +34,8 @@ def one_row(severity: str, message: str, **fields: str) -> ReplayRows:
     )
 
 
-def test_json_example_of_the_contract() -> None:
-    """The contract's example line, byte for byte."""
+def test_json_example() -> None:
+    """The recorded line, byte for byte."""
     row = one_row("warn", 'disk "sdb" slow', ms="41", dev="sdb")
     line = (
         f'{{"timestamp":"{INSTANT}","severity":"warn","message":"disk \\"sdb\\" slow",'
@@ -50,8 +50,8 @@ def test_an_empty_field_is_there_and_an_absent_one_is_not() -> None:
     assert lines_of(row, JsonLines())[0].endswith('"fields":{"a":""}}\n')
 
 
-def test_syslog_example_of_the_contract() -> None:
-    """The contract's example line, byte for byte."""
+def test_syslog_example() -> None:
+    """The recorded line, byte for byte."""
     row = one_row("warn", "disk slow", dev="sdb")
     labels = {"path": "/a]b", "q": 'x"y\\z'}
     assert lines_of(row, Syslog(hostname="n7", app_name="probe"), labels=labels) == [
@@ -109,7 +109,7 @@ def test_placeholders(template: str, message: str) -> None:
 @pytest.mark.parametrize("encoder", [JsonLines(), Syslog()])
 @pytest.mark.parametrize("pool_size", [3, 200])
 @pytest.mark.parametrize("templates", [1, 3])
-def test_few_and_many_combinations_give_the_contracts_lines(
+def test_few_and_many_combinations_give_the_recorded_lines(
     encoder: EncoderSpec, pool_size: int, templates: int
 ) -> None:
     """Texts rendered once for every combination, and columns of values where there are too many, are the same."""

@@ -1,4 +1,4 @@
-"""The gate's decisions against the contract's tables, and against everything an upstream can do."""
+"""The gate's decisions against tables, and against everything an upstream can do."""
 
 import pytest
 from hypothesis import given

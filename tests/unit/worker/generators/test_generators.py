@@ -124,8 +124,8 @@ GOLDEN: list[tuple[MetricsPlan, float, dict[int, float]]] = [
 
 
 @pytest.mark.parametrize(("spec", "rate", "expected"), GOLDEN)
-def test_values_equal_the_contract_bit_for_bit(spec: MetricsPlan, rate: float, expected: dict[int, float]) -> None:
-    """Every figure of the contract is reproduced, tick by tick."""
+def test_values_equal_the_recorded_ones_bit_for_bit(spec: MetricsPlan, rate: float, expected: dict[int, float]) -> None:
+    """Every recorded figure is reproduced, tick by tick."""
     assert {tick: at(spec, rate, tick) for tick in expected} == expected
 
 
@@ -142,8 +142,8 @@ def test_values_equal_the_contract_bit_for_bit(spec: MetricsPlan, rate: float, e
         (20.0, 0.5, 3, [20.279783578293284, 19.751871088381222, 19.889183228892616]),
     ],
 )
-def test_jitter_equals_the_contract(value: float, amplitude: float, seed: int, expected: list[float]) -> None:
-    """Jitter adds the contract's noise."""
+def test_jitter_equals_the_recorded_one(value: float, amplitude: float, seed: int, expected: list[float]) -> None:
+    """Jitter adds the recorded noise."""
     noisy = generator(Constant(value=value), jitter=amplitude, jitter_seed=seed)
     assert noisy.values(0, len(expected)).tolist() == expected
 

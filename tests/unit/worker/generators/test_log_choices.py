@@ -36,8 +36,8 @@ def keyed_hash(seed: int, tick: int, name: str) -> int:
     return value
 
 
-def test_events_equal_the_contract() -> None:
-    """Severities and pool values of the contract's eight events."""
+def test_events_equal_the_recorded_ones() -> None:
+    """Severities and pool values of eight recorded events."""
     rows = generator(GOLDEN).values(0, 8).tolist()
     severities = [SEVERITIES[row[0]] for row in rows]
     assert severities == ["info", "error", "info", "info", "warn", "info", "error", "info"]

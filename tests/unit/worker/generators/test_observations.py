@@ -61,7 +61,7 @@ def draws(distribution: DistributionSpec, seed: int, tick: int, count: int) -> l
     return slices[0].draws[tick - slices[0].start].tolist()
 
 
-def test_first_draws_equal_the_contract() -> None:
+def test_first_draws_equal_the_recorded_ones() -> None:
     """Exponential and normal draws of seed 42, bit for bit."""
     assert draws(Exponential(rate=10), 42, 0, 5) == [
         0.022000574946790353,
@@ -110,13 +110,15 @@ def test_first_draws_equal_the_contract() -> None:
         ),
     ],
 )
-def test_histograms_equal_the_contract(spec: Histogram, rate: float, rows: list[tuple[list[float], float]]) -> None:
+def test_histograms_equal_the_recorded_ones(
+    spec: Histogram, rate: float, rows: list[tuple[list[float], float]]
+) -> None:
     """Counters of every bound and of infinity, then sum and count, cumulative over ticks."""
     expected = [[*counts, total, counts[-1]] for counts, total in rows]
     assert generator(spec, rate).values(0, len(rows)).tolist() == expected
 
 
-def test_summaries_equal_the_contract() -> None:
+def test_summaries_equal_the_recorded_ones() -> None:
     """Quantiles of each tick, sums over all, bit for bit."""
     normal = generator(summary(Normal(mean=0.1, stddev=0.02), 100, 42)).values(0, 2)
     assert normal.tolist() == [

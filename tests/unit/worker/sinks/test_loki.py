@@ -42,7 +42,7 @@ def pushed(entry: EntryPlan, *pieces: Piece) -> list[dict[str, Any]]:
 
 
 def escaped(text: str) -> str:
-    """The contract's escapes, a character at a time."""
+    """The escapes, a character at a time."""
     named = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return "".join(named.get(char, f"\\u{ord(char):04x}" if char < " " else char) for char in text)
 
@@ -53,7 +53,7 @@ def escaped(text: str) -> str:
         st.tuples(st.integers(0, 2**62), st.text(st.characters(codec="utf-8"), max_size=20)), min_size=1, max_size=5
     ),
 )
-def test_a_push_is_spelled_as_the_contract_has_it(labels: dict[str, str], entries: list[tuple[int, str]]) -> None:
+def test_a_push_is_spelled_as_recorded(labels: dict[str, str], entries: list[tuple[int, str]]) -> None:
     """Compact, keys ascending, every character escaped as listed and no other."""
     body = push_body([(labels, [str(stamp) for stamp, _ in entries], [line for _, line in entries])], spelled_out=True)
     stream = ",".join(f'"{escaped(key)}":"{escaped(value)}"' for key, value in sorted(labels.items()))

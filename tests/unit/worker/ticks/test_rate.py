@@ -1,4 +1,4 @@
-"""The measured rate. Source: scheduling contract, section 14."""
+"""The measured rate. Source: docs/http.md, "Stats"."""
 
 import pytest
 

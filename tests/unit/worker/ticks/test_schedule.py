@@ -1,4 +1,4 @@
-"""The tick engine against a per-tick model of the contract, and the contract's own tables."""
+"""The tick engine against a model that goes tick by tick, and tables of due ticks."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -79,7 +79,7 @@ def spike(every_ms: int, for_ms: int) -> LabelSpike:
     ],
 )
 def test_silences_skip_the_ticks_that_lie_in_them(fields: dict[str, object], expected: list[int]) -> None:
-    """The contract's ladders at rate 5 for 1.3 s: suppressed ticks are counted, the next is at its own slot."""
+    """Ladders of values at rate 5 for 1.3 s: suppressed ticks are counted, the next is at its own slot."""
     assert numbers(run_on_time(entry(5.0, 1300 * MS, **fields))) == expected
 
 

@@ -26,8 +26,8 @@ def faults(tmp_path: Path, text: str) -> list[str]:
     return [fault.removeprefix(f"{tmp_path}/relay.yaml:") for fault in caught.value.faults]
 
 
-def test_the_minimal_file_has_the_contracts_defaults(tmp_path: Path) -> None:
-    """Every default of the contract's table."""
+def test_the_minimal_file_has_the_defaults(tmp_path: Path) -> None:
+    """Every default, spelled out."""
     config = read(tmp_path, "version: 1\nupstream: {url: 'http://10.1.0.9:8081/api/'}\n")
     relay = config.relay
     assert (relay.mode, relay.run_dir, relay.state_dir) == ("clients", "/run/sondad/relay", "/var/lib/sondad/relay")
@@ -133,7 +133,7 @@ def test_equal_identities_are_warned_about(tmp_path: Path) -> None:
 
 
 def test_access_follows_identity(tmp_path: Path) -> None:
-    """The contract's defaults for mode and owner, and what overrides them."""
+    """The defaults for mode and owner, and what overrides them."""
     text = (
         "version: 1\nclients: {a: {uid: 5}, b: {gid: 6}, c: {unit: x}, "
         'd: {uid: 5, mode: "0666"}, e: {unit: x, owner: 7, file_group: 8, mode: "0640"}}\n'

@@ -92,7 +92,7 @@ def test_a_plan_resolves_everything() -> None:
 
 
 def test_a_minimal_entry() -> None:
-    """What is not written has the contract's defaults."""
+    """What is not written has its default."""
     plan = planned(id=None)
     assert (plan.id, plan.duration_ns, plan.phase_offset_ns, plan.on_sink_error) == (None, None, 0, "warn")
     assert (plan.gaps, plan.bursts, plan.gap_windows, plan.dynamic_labels) == (None, None, (), ())
@@ -253,7 +253,7 @@ def test_hosts_of_targets(target: str, host: str) -> None:
 
 
 def test_loopback_destinations_are_warned_about() -> None:
-    """A destination on the daemon's own loopback gives a warning with the contract's words, in entry order."""
+    """A destination on the daemon's own loopback gives a warning, word for word, in entry order."""
     sinks = [
         {"type": "tcp", "address": "localhost:9"},
         {"type": "udp", "address": "LocalHost:9"},

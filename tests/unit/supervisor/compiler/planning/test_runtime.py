@@ -166,7 +166,7 @@ def test_start_times_that_are_none(text: str) -> None:
 
 
 def test_the_first_fault_of_the_table_wins() -> None:
-    """Within an entry the contract's order decides, across entries the order of the body."""
+    """Within an entry the order of the checks decides, across entries the order of the body."""
     faulty = entry(rate=0, duration="x", name="-", labels={"-": ""})
     assert refusal_of(body(faulty)).detail.endswith("rate must be positive, got 0")
     assert refusal_of(body(faulty | {"rate": 1})).detail.endswith(f'invalid duration "x": {unit("x")}')

@@ -450,7 +450,7 @@ def test_the_computed_time_is_that_of_the_first_tick_that_crosses(
     except DecodeError:
         return
     # A ramp that starts at the very threshold crosses at once, a step that would start there one tick later.
-    # A falling ramp is above the threshold from the start; the contract counts until it has fallen to it.
+    # A falling ramp is above the threshold from the start; the offset counts until it has fallen to it.
     assume(seconds > 0 and not (isinstance(spec, Sawtooth) and spec.max < spec.min))
     values = BUILDERS[type(spec)](spec, rate).values(0, 1000)
     beyond = np.flatnonzero(values > value if op == ">" else values < value)

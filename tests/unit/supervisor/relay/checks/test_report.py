@@ -1,4 +1,4 @@
-"""`read_report` against an independent model of the contract's decision table."""
+"""`read_report` against an independent model of the decision table."""
 
 import json
 from typing import Any
@@ -65,7 +65,7 @@ NOT_JSON = [
 
 @pytest.mark.parametrize("body", NOT_JSON, ids=lambda body: repr(body[:20]))
 def test_what_is_not_json(body: bytes) -> None:
-    """400 with the contract's text, also when a number that is too large comes first."""
+    """400 with its text, also when a number that is too large comes first."""
     result = post(body)
     assert isinstance(result, RefusedError)
     assert (result.status, result.code, result.message) == (400, "InvalidArgument", "body is not valid JSON")

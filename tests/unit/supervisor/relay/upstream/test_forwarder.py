@@ -171,7 +171,7 @@ def test_jitter_only_shortens() -> None:
     + [(status, "REJECTED") for status in (400, 404, 405, 409, 413, 415, 418, 422, 431)],
 )
 def test_what_a_status_means(status: int, result: str) -> None:
-    """The contract's table of answers."""
+    """The whole table of answers."""
     assert classify(status) is Result[result]
 
 

@@ -20,7 +20,7 @@ def limits(max_entries: int = 6, max_bytes: int = 100, on_full: str = "drop_olde
 
 
 def is_superseded(entries: list[Entry], entry: Entry, newcomer: tuple[tuple[str, str], str]) -> bool:
-    """The contract's words: pending, not in flight, same status as both neighbours, the new one counted."""
+    """What a victim is: pending, not in flight, same status as both neighbours, the new one counted."""
     statuses = [(one, one.status) for one in entries if one.key == entry.key]
     if newcomer[0] == entry.key:
         statuses.append((None, newcomer[1]))  # type: ignore[arg-type]
