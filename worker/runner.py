@@ -123,9 +123,8 @@ class Runner:
         wall_ns = start.wall_ns + self._plan.phase_offset_ns
         anchor_ns = (wall_ns if self._plan.anchor_ns is None else self._plan.anchor_ns) + self._plan.shift_ns
         self._zero_stamp_ns = anchor_ns - start_ns
-        schedule = Schedule(self._plan, anchor_ns)
         production = Production(
-            schedule,
+            Schedule(self._plan, anchor_ns),
             self._generator,
             self._encoder,
             most_ticks(self._plan),
@@ -134,10 +133,10 @@ class Runner:
         if self._gate is None:
             self._enter(State.RUNNING)
         else:
-            self._heed(self._gate, schedule, start_ns, start_ns)
+            self._heed(self._gate, production, start_ns, start_ns)
         self._delivery.open()
         try:
-            reason = self._emit(schedule, production, start_ns)
+            reason = self._emit(production, start_ns)
             self._close_series()
         except EncoderError:
             self._counters.errors += 1
@@ -151,14 +150,14 @@ class Runner:
             raise self._delivery.fatal
         return reason
 
-    def _emit(self, schedule: Schedule, production: Production, start_ns: int) -> Reason:
+    def _emit(self, production: Production, start_ns: int) -> Reason:
         """Fire ticks until the end of the run or a stop.
 
         A wake-up is never early. It is late by design by the board's slack, so that ticks of several milliseconds
         share one, and keeps its distance from the wake-up before; stamps are the scheduled instants all the same.
         """
         waiter, clock, board, gate = self._waiter, self._clock, self._board, self._gate
-        end_ns = NEVER_NS if schedule.end_ns is None else start_ns + schedule.end_ns
+        end_ns = NEVER_NS if self._plan.duration_ns is None else start_ns + self._plan.duration_ns
         grace_ns = _ON_TIME_NS
         wake_ns = look_ns = 0
         while not waiter.stopping:
@@ -168,7 +167,7 @@ class Runner:
                 look_ns = now_ns + _LOOK_INTERVAL_NS
             wake_ns = min(wake_ns, now_ns)
             if gate is not None:
-                self._heed(gate, schedule, now_ns, start_ns)
+                self._heed(gate, production, now_ns, start_ns)
                 if gate.state is State.FINISHED:
                     return "upstream"
                 if not gate.emitting:
@@ -185,7 +184,7 @@ class Runner:
                 continue
             if now_ns >= end_ns:
                 return "duration"
-            if schedule.in_gap is not self._counters.in_gap:
+            if production.in_gap is not self._counters.in_gap:
                 self._enter_gap(now_ns)
             slack_ns = min(board.slack_ns(), _WATCHED_SLACK_NS) if self._links.watchers else board.slack_ns()
             grace_ns = _ON_TIME_NS + slack_ns
@@ -220,7 +219,7 @@ class Runner:
         if self._delivery.fatal is not None:
             raise self._delivery.fatal
 
-    def _heed(self, gate: Gate, schedule: Schedule, now_ns: int, start_ns: int) -> None:
+    def _heed(self, gate: Gate, production: Production, now_ns: int, start_ns: int) -> None:
         """Act on what has become of the upstream; a segment lasts from one opening to the next closing."""
         upstream, plan = self._links.upstream, self._plan.gate
         assert plan is not None  # noqa: S101 - there is a gate
@@ -232,10 +231,10 @@ class Runner:
             for state in gate.hear(now_ns, signal):
                 self._pass_through(gate, state)
             if gate.emitting and not was_emitting:
-                schedule.begin_segment(now_ns - start_ns)
+                production.begin_segment(now_ns - start_ns)
                 self._rate.reopen()
             elif was_emitting and not gate.emitting:
-                schedule.end_segment(now_ns - start_ns)
+                production.end_segment(now_ns - start_ns)
             if not upstream.has_news:
                 return
 

@@ -19,6 +19,7 @@ from typing import Final
 from worker.encoders import Encoder
 from worker.generators import Generator
 from worker.ticks.batch import Batch, Encoded
+from worker.ticks.cursor import Cursor
 from worker.ticks.schedule import Schedule, Span
 
 _BLOCK_TICKS: Final = 256
@@ -64,15 +65,39 @@ class Production:
         self._encoder = encoder
         self._most_ticks = most_ticks
         self._looks_ahead = looks_ahead
+        self._cursor = schedule.start
         self._block: _Block | None = None
         self._last_events = 0
         # The first tick goes alone: it shows how long an event is.
         self._limit = 1
 
     @property
+    def cursor(self) -> Cursor:
+        """The position behind all events taken, whatever has been encoded ahead."""
+        return self._cursor if self._block is None else self._behind_taken(self._block)
+
+    @property
     def deadline_ns(self) -> int:
         """After `take` returned None, the scenario-clock instant at which to ask again."""
-        return self._schedule.deadline_ns if self._block is None else self._block.deadline_ns
+        return self._schedule.deadline_ns(self._cursor) if self._block is None else self._block.deadline_ns
+
+    @property
+    def in_gap(self) -> bool:
+        """Whether a silence was entered and no tick was taken since."""
+        return self._cursor.in_gap
+
+    def move_to(self, cursor: Cursor) -> None:
+        """Go on from another position."""
+        self._cursor = cursor
+        self._block = None
+
+    def begin_segment(self, at_ns: int) -> None:
+        """Start a segment at an instant of the scenario clock, as `Schedule.begin_segment`."""
+        self.move_to(self._schedule.begin_segment(self.cursor, at_ns))
+
+    def end_segment(self, at_ns: int) -> None:
+        """End the segment at an instant of the scenario clock, as `Schedule.end_segment`."""
+        self.move_to(self._schedule.end_segment(self.cursor, at_ns))
 
     def take(self, now_ns: int, grace_ns: int) -> Events | None:
         """Return the oldest due events, or None when no tick is due; arguments as of `Schedule.take`.
@@ -85,9 +110,9 @@ class Production:
         if block is not None:
             if now_ns - block.deadline_ns <= grace_ns:
                 return self._cut(block, now_ns)
-            self._schedule.give_back(block.taken)
-            self._block = None
-        span = self._schedule.take(now_ns, grace_ns, self._limit)
+            # Overdue ticks are the schedule's affair.
+            self.move_to(self._behind_taken(block))
+        span, self._cursor = self._schedule.take(self._cursor, now_ns, grace_ns, self._limit)
         if span is None:
             return None
         self._last_events = len(span.stamps_ns)
@@ -100,9 +125,18 @@ class Production:
             EncoderError: the encoder cannot take an event.
         """
         if self._looks_ahead and self._block is None and 0 < self._last_events <= _FEW_TICKS:
-            span = self._schedule.take_ahead(min(self._limit, _BLOCK_TICKS))
-            if span is not None:
-                self._block = _Block(self._make(span), self._schedule.anchor_ns)
+            ahead = self._schedule.take_ahead(self._cursor, min(self._limit, _BLOCK_TICKS))
+            if ahead is not None:
+                span, behind = ahead
+                self._block = _Block(self._make(span), self._schedule.anchor_ns, self._cursor)
+                self._cursor = behind
+
+    def _behind_taken(self, block: "_Block") -> Cursor:
+        if not block.taken:
+            return block.cursor
+        ahead = self._schedule.take_ahead(block.cursor, block.taken)
+        assert ahead is not None  # noqa: S101 - these ticks were taken ahead before
+        return ahead[1]
 
     def _make(self, span: Span) -> Events:
         values = self._generator.values(span.first_tick, len(span.stamps_ns))
@@ -121,11 +155,12 @@ class Production:
 
 
 class _Block:
-    """Encoded ticks, and how far they have been taken."""
+    """Encoded ticks, the position before them, and how many of them have been taken."""
 
-    __slots__ = ("_ends", "_events", "_offsets_ns", "deadline_ns", "taken")
+    __slots__ = ("_ends", "_events", "_offsets_ns", "cursor", "deadline_ns", "taken")
 
-    def __init__(self, events: Events, zero_ns: int) -> None:
+    def __init__(self, events: Events, zero_ns: int, cursor: Cursor) -> None:
+        self.cursor = cursor
         self._events = events
         self._offsets_ns = (events.batch.stamps_ns - zero_ns).tolist()
         self._ends = [0, *events.encoded.ends().tolist()]

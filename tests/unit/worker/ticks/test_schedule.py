@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import ceil
 
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from common.plan import Burst, Cycle, EntryPlan, LabelSpike, ReplayColumn, Silen
 from common.specs import Constant, Memory, PrometheusText
 from tests.support.reference_schedule import NearHalfError, ReferenceSchedule, Tick
 from worker.ticks.batch import BATCH_EVENTS
-from worker.ticks.schedule import Schedule
+from worker.ticks.cursor import Cursor
+from worker.ticks.schedule import Schedule, Span
 
 NS = 1_000_000_000
 MS = 1_000_000
@@ -31,10 +33,42 @@ def entry(rate: float, duration_ns: int | None = None, **fields: object) -> Entr
     )
 
 
-def taken(schedule: Schedule, now_ns: int, grace_ns: int = 0, limit: int = BATCH_EVENTS) -> list[Tick]:
+class Position:
+    """A schedule and where its run stands."""
+
+    def __init__(self, plan: EntryPlan, anchor_ns: int = ANCHOR_NS) -> None:
+        self.schedule = Schedule(plan, anchor_ns)
+        self.plan = plan
+        self.cursor = self.schedule.start
+
+    @property
+    def deadline_ns(self) -> int:
+        return self.schedule.deadline_ns(self.cursor)
+
+    @property
+    def in_gap(self) -> bool:
+        return self.cursor.in_gap
+
+    def take(self, now_ns: int, grace_ns: int, limit: int) -> Span | None:
+        span, self.cursor = self.schedule.take(self.cursor, now_ns, grace_ns, limit)
+        return span
+
+    def begin_segment(self, at_ns: int) -> None:
+        self.cursor = self.schedule.begin_segment(self.cursor, at_ns)
+
+    def end_segment(self, at_ns: int) -> None:
+        self.cursor = self.schedule.end_segment(self.cursor, at_ns)
+
+    def move_house(self) -> None:
+        """Go on with a schedule made anew, from what of the position can be written down."""
+        self.schedule = Schedule(self.plan, self.schedule.anchor_ns)
+        self.cursor = msgspec.msgpack.decode(msgspec.msgpack.encode(self.cursor), type=Cursor)
+
+
+def taken(position: Position, now_ns: int, grace_ns: int = 0, limit: int = BATCH_EVENTS) -> list[Tick]:
     """Every tick that is due at `now_ns`."""
     ticks: list[Tick] = []
-    while (span := schedule.take(now_ns, grace_ns, limit)) is not None:
+    while (span := position.take(now_ns, grace_ns, limit)) is not None:
         assert 0 < len(span.stamps_ns) <= limit
         ticks += [
             Tick(span.first_tick + i, stamp - ANCHOR_NS, span.spike_mask, span.in_burst)
@@ -45,10 +79,10 @@ def taken(schedule: Schedule, now_ns: int, grace_ns: int = 0, limit: int = BATCH
 
 def run_on_time(plan: EntryPlan) -> list[Tick]:
     """The whole run, woken at every deadline the schedule asks for."""
-    schedule = Schedule(plan, ANCHOR_NS)
-    ticks = taken(schedule, 0)
-    while schedule.deadline_ns < (schedule.end_ns or 0):
-        ticks += taken(schedule, schedule.deadline_ns)
+    position = Position(plan)
+    ticks = taken(position, 0)
+    while position.deadline_ns < (plan.duration_ns or 0):
+        ticks += taken(position, position.deadline_ns)
     return ticks
 
 
@@ -85,14 +119,14 @@ def test_silences_skip_the_ticks_that_lie_in_them(fields: dict[str, object], exp
 
 def test_a_late_tick_is_fired_late_unless_its_own_place_is_silent() -> None:
     """Window 600 ms + 400 ms, the sink blocks 600 ms in the second write: ticks 0 1 2 5 6, tick 2 late."""
-    schedule = Schedule(entry(5.0, 1300 * MS, gap_windows=windows((600, 400))), ANCHOR_NS)
-    assert numbers(taken(schedule, 0)) == [0]
-    assert numbers(taken(schedule, 200 * MS)) == [1]
-    assert numbers(taken(schedule, 800 * MS)) == [2]
-    assert schedule.in_gap
-    assert schedule.deadline_ns == 1000 * MS
-    assert numbers(taken(schedule, 1000 * MS)) == [5]
-    assert numbers(taken(schedule, 1200 * MS)) == [6]
+    position = Position(entry(5.0, 1300 * MS, gap_windows=windows((600, 400))))
+    assert numbers(taken(position, 0)) == [0]
+    assert numbers(taken(position, 200 * MS)) == [1]
+    assert numbers(taken(position, 800 * MS)) == [2]
+    assert position.in_gap
+    assert position.deadline_ns == 1000 * MS
+    assert numbers(taken(position, 1000 * MS)) == [5]
+    assert numbers(taken(position, 1200 * MS)) == [6]
 
 
 def test_a_burst_before_a_silence_never_moves_the_tick_number_back() -> None:
@@ -122,10 +156,10 @@ def test_window_boundaries(place_ms: int, in_burst: bool, silent: bool) -> None:
 @given(rate=st.integers(1, 20_000), duration_ms=st.integers(1, 3000))
 def test_the_number_of_ticks_is_exact(rate: int, duration_ms: int) -> None:
     """A run without windows fires ceil(rate · duration) ticks, tick k at k/rate rounded to the nanosecond."""
-    schedule = Schedule(entry(float(rate), duration_ms * MS), 0)
+    position = Position(entry(float(rate), duration_ms * MS), 0)
     stamps: list[int] = []
-    while not stamps or schedule.deadline_ns < duration_ms * MS:
-        while (span := schedule.take(schedule.deadline_ns + 250_000, MS, BATCH_EVENTS)) is not None:
+    while not stamps or position.deadline_ns < duration_ms * MS:
+        while (span := position.take(position.deadline_ns + 250_000, MS, BATCH_EVENTS)) is not None:
             assert span.first_tick == len(stamps)
             stamps += span.stamps_ns.tolist()
     assert len(stamps) == ceil(rate * duration_ms / 1000)
@@ -139,55 +173,55 @@ def test_a_tick_on_the_end_is_no_part_of_the_run() -> None:
 
 def test_the_run_ends_at_its_duration_and_not_at_the_last_tick() -> None:
     """After the last tick the schedule asks for the end; nothing is due there."""
-    schedule = Schedule(entry(0.5, 5 * NS), ANCHOR_NS)
-    assert numbers(taken(schedule, 4 * NS)) == [0, 1, 2]
-    assert schedule.deadline_ns == schedule.end_ns == 5 * NS
-    assert taken(schedule, 5 * NS) == []
+    position = Position(entry(0.5, 5 * NS))
+    assert numbers(taken(position, 4 * NS)) == [0, 1, 2]
+    assert position.deadline_ns == 5 * NS
+    assert taken(position, 5 * NS) == []
 
 
 def test_a_gap_that_reaches_past_the_end_does_not_delay_it() -> None:
     """in_gap is shown from the gap's start, and the next deadline is the end of the run."""
-    schedule = Schedule(entry(10.0, 1000 * MS, gaps=cycle(2000, 1500)), ANCHOR_NS)
-    assert numbers(taken(schedule, 499 * MS)) == [0, 1, 2, 3, 4]
-    assert (schedule.in_gap, schedule.deadline_ns) == (False, 500 * MS)
-    assert taken(schedule, 500 * MS) == []
-    assert (schedule.in_gap, schedule.deadline_ns) == (True, 1000 * MS)
+    position = Position(entry(10.0, 1000 * MS, gaps=cycle(2000, 1500)))
+    assert numbers(taken(position, 499 * MS)) == [0, 1, 2, 3, 4]
+    assert (position.in_gap, position.deadline_ns) == (False, 500 * MS)
+    assert taken(position, 500 * MS) == []
+    assert (position.in_gap, position.deadline_ns) == (True, 1000 * MS)
 
 
 def test_catching_up_has_no_cap() -> None:
     """After a stall of ten seconds at 10 000/s every missed tick is due at once."""
-    assert len(taken(Schedule(entry(10_000.0), ANCHOR_NS), 10 * NS)) == 100_001
+    assert len(taken(Position(entry(10_000.0)), 10 * NS)) == 100_001
 
 
 def test_overdue_ticks_are_dropped_inside_a_periodic_gap() -> None:
     """A run that stalls into a gap goes on at the first slot behind it."""
-    schedule = Schedule(entry(10.0, gaps=cycle(1000, 500)), ANCHOR_NS)
-    assert numbers(taken(schedule, 0)) == [0]
-    assert taken(schedule, 700 * MS, grace_ns=20 * MS) == []
-    assert schedule.in_gap
-    assert numbers(taken(schedule, 1000 * MS)) == [10]
+    position = Position(entry(10.0, gaps=cycle(1000, 500)))
+    assert numbers(taken(position, 0)) == [0]
+    assert taken(position, 700 * MS, grace_ns=20 * MS) == []
+    assert position.in_gap
+    assert numbers(taken(position, 1000 * MS)) == [10]
 
 
 def test_a_wake_up_that_is_late_by_design_loses_nothing_at_a_gap_or_at_the_end() -> None:
     """Ticks later than due by no more than the grace are fired though the gap has begun or the run is over."""
-    schedule = Schedule(entry(1000.0, 1500 * MS, gaps=cycle(1000, 500)), ANCHOR_NS)
-    assert len(taken(schedule, 510 * MS, grace_ns=600 * MS)) == 500
-    assert len(taken(schedule, 1505 * MS, grace_ns=600 * MS)) == 500
+    position = Position(entry(1000.0, 1500 * MS, gaps=cycle(1000, 500)))
+    assert len(taken(position, 510 * MS, grace_ns=600 * MS)) == 500
+    assert len(taken(position, 1505 * MS, grace_ns=600 * MS)) == 500
 
 
 def test_ticks_not_fired_when_the_run_is_over_are_dropped() -> None:
     """A stall that reaches past the end is not made up for."""
-    schedule = Schedule(entry(1000.0, 1000 * MS), ANCHOR_NS)
-    assert len(taken(schedule, 400 * MS)) == 401
-    assert taken(schedule, 1100 * MS, grace_ns=20 * MS) == []
-    assert schedule.deadline_ns == schedule.end_ns
+    position = Position(entry(1000.0, 1000 * MS))
+    assert len(taken(position, 400 * MS)) == 401
+    assert taken(position, 1100 * MS, grace_ns=20 * MS) == []
+    assert taken(position, 9000 * MS, grace_ns=20 * MS) == []
 
 
 @pytest.mark.parametrize("rate", [1e-300, 1e-9, 1e12, 1e300])
 def test_absurd_rates_are_served(rate: float) -> None:
     """The slowest fire their first tick and wait, the fastest give full batches of never decreasing stamps."""
-    schedule = Schedule(entry(rate), ANCHOR_NS)
-    span = schedule.take(1000, 0, BATCH_EVENTS)
+    position = Position(entry(rate))
+    span = position.take(1000, 0, BATCH_EVENTS)
     assert span is not None
     assert span.first_tick == 0
     assert len(span.stamps_ns) == (1 if rate < 1 else BATCH_EVENTS)
@@ -196,7 +230,7 @@ def test_absurd_rates_are_served(rate: float) -> None:
 
 def test_a_limit_cuts_spans() -> None:
     """No span is longer than asked for."""
-    assert numbers(taken(Schedule(entry(100.0), ANCHOR_NS), 50 * MS, limit=2)) == [0, 1, 2, 3, 4, 5]
+    assert numbers(taken(Position(entry(100.0)), 50 * MS, limit=2)) == [0, 1, 2, 3, 4, 5]
 
 
 durations_us = st.integers(1, 3_000_000)
@@ -232,10 +266,13 @@ def plans(draw: st.DrawFn) -> EntryPlan:
     steps_us=st.lists(st.integers(0, 700_000), min_size=1, max_size=12),
     grace_ns=st.sampled_from([0, 1000, 20 * MS, 10 * NS]),
     limits=st.lists(st.integers(1, BATCH_EVENTS), min_size=1, max_size=4),
+    moves=st.booleans(),
 )
-def test_every_run_equals_the_model(plan: EntryPlan, steps_us: list[int], grace_ns: int, limits: list[int]) -> None:
-    """Whatever the windows, the wake-ups and the cut into spans: ticks, stamps, masks and flags are the model's."""
-    schedule, model = Schedule(plan, ANCHOR_NS), ReferenceSchedule(plan)
+def test_every_run_equals_the_model(
+    plan: EntryPlan, steps_us: list[int], grace_ns: int, limits: list[int], moves: bool
+) -> None:
+    """Whatever windows, wake-ups, cuts into spans and moves elsewhere: ticks, stamps, masks, flags are the model's."""
+    position, model = Position(plan), ReferenceSchedule(plan)
     now = 0
     for i, step in enumerate(steps_us):
         now += step * 1000
@@ -243,9 +280,11 @@ def test_every_run_equals_the_model(plan: EntryPlan, steps_us: list[int], grace_
             expected = list(model.fire_due(now, grace_ns))
         except NearHalfError:
             assume(False)
-        assert taken(schedule, now, grace_ns, limits[i % len(limits)]) == expected
-        assert schedule.in_gap == model.in_gap
-        assert schedule.deadline_ns > now or model.over
+        if moves:
+            position.move_house()
+        assert taken(position, now, grace_ns, limits[i % len(limits)]) == expected
+        assert position.in_gap == model.in_gap
+        assert position.deadline_ns > now or model.over
 
 
 @settings(max_examples=400, deadline=None)
@@ -255,7 +294,7 @@ def test_every_run_equals_the_model(plan: EntryPlan, steps_us: list[int], grace_
 )
 def test_every_run_with_pauses_equals_the_model(plan: EntryPlan, steps_us: list[tuple[int, int | None]]) -> None:
     """Numbers are frozen in a pause, stamps are not; cycles begin anew with a segment, one-shot silences do not."""
-    schedule, model = Schedule(plan, ANCHOR_NS), ReferenceSchedule(plan)
+    position, model = Position(plan), ReferenceSchedule(plan)
     now = 0
     for step, pause in steps_us:
         now += step * 1000
@@ -266,36 +305,38 @@ def test_every_run_with_pauses_equals_the_model(plan: EntryPlan, steps_us: list[
                 model.end_segment(now)
         except NearHalfError:
             assume(False)
-        assert taken(schedule, now) == expected
-        assert schedule.in_gap == in_gap
+        assert taken(position, now) == expected
+        assert position.in_gap == in_gap
         if pause is not None:
-            schedule.end_segment(now)
+            position.move_house()
+            position.end_segment(now)
+            position.move_house()
             now += pause * 1000
-            for one in (schedule, model):
+            for one in (position, model):
                 one.begin_segment(now)
 
 
 def test_the_silence_of_a_row_stays_with_its_row() -> None:
     """Rows 2 and 3 are blank: they are passed over whatever a pause before them did to the time."""
     column = ReplayColumn(values=bytes(80), repeat=False)
-    schedule = Schedule(entry(10.0, generator=column, gap_windows=windows((150, 200))), ANCHOR_NS)
-    assert numbers(taken(schedule, 100 * MS)) == [0, 1]
-    schedule.end_segment(120 * MS)
-    schedule.begin_segment(1000 * MS)
-    assert (taken(schedule, 1150 * MS), schedule.in_gap) == ([], True)
-    assert numbers(taken(schedule, 1300 * MS)) == [4, 5]
+    position = Position(entry(10.0, generator=column, gap_windows=windows((150, 200))))
+    assert numbers(taken(position, 100 * MS)) == [0, 1]
+    position.end_segment(120 * MS)
+    position.begin_segment(1000 * MS)
+    assert (taken(position, 1150 * MS), position.in_gap) == ([], True)
+    assert numbers(taken(position, 1300 * MS)) == [4, 5]
 
 
 @settings(max_examples=100, deadline=None)
 @given(plan=plans())
 def test_waking_at_the_deadlines_is_enough(plan: EntryPlan) -> None:
     """Ticks are never due before the instant the schedule asked to be woken at, and always due there or in a gap."""
-    schedule = Schedule(plan, ANCHOR_NS)
-    taken(schedule, 0)
+    position = Position(plan)
+    taken(position, 0)
     for _ in range(50):
-        deadline = schedule.deadline_ns
-        if deadline == schedule.end_ns:
+        deadline = position.deadline_ns
+        if deadline == plan.duration_ns:
             break
-        assert taken(schedule, deadline - 1) == []
-        assert schedule.deadline_ns == deadline
-        assert taken(schedule, deadline) or schedule.in_gap
+        assert taken(position, deadline - 1) == []
+        assert position.deadline_ns == deadline
+        assert taken(position, deadline) or position.in_gap

@@ -1,0 +1,103 @@
+"""Events are the same whatever is encoded ahead, given back, or gone on with elsewhere."""
+
+from collections.abc import Sequence
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+import worker.encoders
+import worker.generators
+from common.plan import Burst, Cycle, EntryPlan, LabelSpike, ReplayColumn, Silence
+from common.specs import Constant
+from tests.support.entries import generators
+from tests.support.plans import entry_plan
+from worker.ticks.cursor import Cursor
+from worker.ticks.production import Production
+from worker.ticks.schedule import Schedule
+
+MS = 1_000_000
+ANCHOR_NS = 1_700_000_000 * 1000 * MS
+REPLAY = ReplayColumn(values=bytes(range(160)), repeat=True)
+
+
+@st.composite
+def cycles(draw: st.DrawFn) -> Cycle:
+    every = draw(st.integers(2, 2000))
+    return Cycle(every_ns=every * MS, for_ns=draw(st.integers(1, every - 1)) * MS)
+
+
+plans = st.builds(
+    lambda **fields: entry_plan(duration_ns=5000 * MS, **fields),
+    rate=st.sampled_from([0.7, 3.0, 100.0, 400.0, 1999.5]),
+    generator=generators | st.just(REPLAY),
+    jitter=st.sampled_from([0.0, 0.5]),
+    gaps=st.none() | cycles(),
+    bursts=st.none() | st.builds(Burst, cycle=cycles(), multiplier=st.sampled_from([0.3, 2.0, 7.0])),
+    gap_windows=st.lists(
+        st.builds(lambda at, length: Silence(start_ns=at * MS, end_ns=(at + length) * MS), *2 * [st.integers(1, 1500)]),
+        max_size=2,
+    ).map(tuple),
+    cardinality_spikes=st.lists(
+        st.builds(
+            LabelSpike,
+            key=st.just("k"),
+            cycle=cycles(),
+            cardinality=st.just(3),
+            prefix=st.just("k_"),
+            strategy=st.just("counter"),
+            seed=st.just(0),
+        ),
+        max_size=1,
+    ).map(tuple),
+)
+
+
+def begun(plan: EntryPlan, *, looks_ahead: bool) -> Production:
+    return Production(
+        Schedule(plan, ANCHOR_NS),
+        worker.generators.build(plan),
+        worker.encoders.build(plan),
+        worker.generators.most_ticks(plan),
+        looks_ahead=looks_ahead,
+    )
+
+
+def written(production: Production, now_ns: int) -> bytes:
+    """Everything due at `now_ns`, and what comes next is encoded ahead."""
+    payload = b""
+    while (events := production.take(now_ns, 20 * MS)) is not None:
+        payload += events.encoded.payload
+    production.look_ahead()
+    return payload
+
+
+def moved(production: Production, plan: EntryPlan) -> Production:
+    """The same run, gone on with elsewhere from what of its position can be written down."""
+    text = msgspec.json.encode(production.cursor)
+    elsewhere = begun(plan, looks_ahead=True)
+    elsewhere.move_to(msgspec.json.decode(text, type=Cursor))
+    return elsewhere
+
+
+@given(plan=plans, steps_us=st.lists(st.integers(0, 400_000), min_size=1, max_size=12), moves=st.data())
+def test_a_run_goes_on_from_its_cursor(plan: EntryPlan, steps_us: Sequence[int], moves: st.DataObject) -> None:
+    """Moved elsewhere at any point, whatever was encoded ahead there: the same events, to the byte."""
+    staying, moving = begun(plan, looks_ahead=False), begun(plan, looks_ahead=True)
+    now_ns = 0
+    for step in steps_us:
+        now_ns += step * 1000
+        assert written(moving, now_ns) == written(staying, now_ns)
+        assert moving.deadline_ns == staying.deadline_ns
+        assert moving.cursor == staying.cursor
+        if moves.draw(st.booleans()):
+            moving = moved(moving, plan)
+
+
+def test_a_tick_that_is_never_due_is_not_encoded_ahead() -> None:
+    """At one event in three centuries the second tick lies beyond every clock."""
+    for rate in (1e-10, 1e-9, 1e-300):
+        production = begun(entry_plan(rate=rate, generator=Constant(value=1.0)), looks_ahead=True)
+        assert written(production, 0).count(b"\n") == 1
+        for now_ns in range(1, 10):
+            assert written(production, now_ns) == b""
