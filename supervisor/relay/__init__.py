@@ -1,7 +1,7 @@
 """The relay: a sibling process that takes check updates over Unix sockets and forwards them.
 
-Runs in its own process (`python -m supervisor.relay`), alone or started by the control plane; imports `common` only.
-Only `child`, `client` and `routes` are for the control plane's process: they start the relay and ask its admin socket.
+Runs in its own process (`python -m supervisor.relay`), alone or started by the control plane; imports `common`,
+`supervisor.host` and `supervisor.reading` only. The control plane's side of it is `supervisor.relay_link`.
 
 ::
 
@@ -13,5 +13,6 @@ Only `child`, `client` and `routes` are for the control plane's process: they st
                                     └──► sender threads: one upstream request each; results come back to the loop
 
 The main thread owns every piece of state; the other threads get values and give results, so nothing is locked.
-Read first: `service.py` (wiring), `connection.py`, `checks.py`, `ledger.py`, `forwarder.py`.
+Read first: `service.py` (wiring), `net/connection.py`, `checks/endpoint.py`, `ledger/ledger.py`,
+`upstream/forwarder.py`.
 """

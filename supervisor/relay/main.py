@@ -6,6 +6,7 @@ Source: docs/relay.md, "As a service".
 import argparse
 import logging
 import resource
+import signal
 import sys
 from typing import Final
 
@@ -22,6 +23,7 @@ EXIT_FAULT: Final = 1
 EXIT_CONFIG: Final = 2
 EXIT_LOCKED: Final = 3
 _LOG_CLOSE_SECS: Final = 1.0
+_IGNORED_SIGNALS: Final = (signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
 def main(argv: list[str]) -> int:
@@ -50,6 +52,8 @@ def run(config: Config) -> int:
     """Run the relay until a signal stops it; returns the exit code as `main`."""
     writer = setup_logging("sondad", "debug")
     logging.getLogger().setLevel(config.relay.log_level.upper())
+    for number in _IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     try:
         _raise_descriptor_limit()
         log_faults(config)

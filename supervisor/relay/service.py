@@ -18,6 +18,7 @@ import msgspec
 
 from common.errors import StartupError
 from common.logs import LineWriter
+from supervisor.host.loop import Loop
 from supervisor.host.sdnotify import ServiceManager
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.admin.endpoint import AdminEndpoint
@@ -36,7 +37,6 @@ from supervisor.relay.config.records import Config, UnixAddress
 from supervisor.relay.ledger.jobs import Forgotten, Update
 from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.ledger.store import DeadLetter, Store
-from supervisor.relay.loop import Loop
 from supervisor.relay.net.answer import new_request_id
 from supervisor.relay.net.audit import Audit
 from supervisor.relay.net.connection import Caller, Exchange
@@ -75,6 +75,8 @@ class Relay:
         self._store = Store(settings.state_dir)
         self._unacknowledged = self._store.moved_aside
         self._loop = Loop()
+        self._loop.catch_signals(self._on_stop_signal)
+        self._loop.catch_signals(self._reload, (signal.SIGHUP,))
         self._counters = Counters()
         self._audit = Audit(self._loop, writer)
         self._http = Http(self._loop, self._audit, self._counters, settings)
@@ -101,10 +103,6 @@ class Relay:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT and return the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.set_wakeup_fd(self._loop.wake_fd(), warn_on_full_buffer=False)
         # Threads that commit or send ask for the interpreter when they are done: the default of 5 ms would be latency.
         sys.setswitchinterval(0.0005)
         # PERF: a full collection walks the index of the whole spool, a tenth of a second for 100 000 entries.
@@ -112,8 +110,8 @@ class Relay:
         gc.set_threshold(10_000, 50, 100)
         self._http.sweep()
         self._sender.pump()
-        self._loop.call_later(_TICK_SECS, self._tick)
-        self._loop.call_later(self._config.relay.reconcile_secs, self._reconcile)
+        self._loop.after(_TICK_SECS, self._tick)
+        self._loop.after(self._config.relay.reconcile_secs, self._reconcile)
         if self._manager.watchdog_period_secs is not None:
             self._feed_watchdog(self._manager.watchdog_period_secs)
         self._status = "OK"
@@ -196,7 +194,7 @@ class Relay:
     def act(self, action: str) -> None:
         """Carry out `reload`, `reconcile`, `flush` or `ack`."""
         if action == "reload":
-            self._loop.call_soon(self._reload)
+            self._loop.soon(self._reload)
         elif action == "reconcile":
             self._clients.reconcile()
         elif action == "flush":
@@ -286,7 +284,7 @@ class Relay:
                 self._staleness.expect(key, now + state.updated_ms / 1000 + ttl_secs - wall_secs)
 
     def _tick(self) -> None:
-        self._loop.call_later(_TICK_SECS, self._tick)
+        self._loop.after(_TICK_SECS, self._tick)
         for key in self._staleness.take_due(time.monotonic()):
             self._go_stale(key)
         self._ledger.probe()
@@ -306,12 +304,12 @@ class Relay:
             self._ledger.submit(update, lambda _: None)
 
     def _reconcile(self) -> None:
-        self._loop.call_later(self._config.relay.reconcile_secs, self._reconcile)
+        self._loop.after(self._config.relay.reconcile_secs, self._reconcile)
         self._clients.reconcile()
 
     def _feed_watchdog(self, period_secs: float) -> None:
         self._manager.alive()
-        self._loop.call_later(period_secs, lambda: self._feed_watchdog(period_secs))
+        self._loop.after(period_secs, lambda: self._feed_watchdog(period_secs))
 
     def _reload(self) -> None:
         try:
@@ -341,18 +339,11 @@ class Relay:
             self._checks.forget(unknown)
             self._ledger.submit(Forgotten(tuple(unknown)), lambda _: None)
 
-    def _on_signal(self, number: int, _frame: object) -> None:
-        # Only noted here; the wake-up descriptor ends the wait of the loop.
-        self._loop.call_threadsafe(lambda: self._handle_signal(number))
-
-    def _handle_signal(self, number: int) -> None:
-        if number == signal.SIGHUP:
-            self._reload()
-        elif self._stopping:
+    def _on_stop_signal(self) -> None:
+        if self._stopping:
             logger.warning("A second signal ends the relay at once.")
             os._exit(1)
-        else:
-            self._stop()
+        self._stop()
 
     def _stop(self) -> None:
         self._stopping = True
@@ -375,7 +366,7 @@ class Relay:
         if (drained and self._sender.is_idle() and self._ledger.is_idle()) or late:
             self._loop.stop()
         else:
-            self._loop.call_later(_STOP_POLL_SECS, lambda: self._await_end(deadline))
+            self._loop.after(_STOP_POLL_SECS, lambda: self._await_end(deadline))
 
 
 def log_faults(config: Config) -> None:

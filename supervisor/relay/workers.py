@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from supervisor.relay.loop import Loop
+from supervisor.host.loop import Loop
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Workers:
                 result = call()
             except Exception as error:  # noqa: BLE001 - handed over to `done`, which decides
                 result = error
-            self._loop.call_threadsafe(lambda: self._finish(result, done))
+            self._loop.post(lambda: self._finish(result, done))
 
         self._unfinished += 1
         self._calls.put(run)

@@ -9,9 +9,9 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from supervisor.host.loop import Loop
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.config.records import LocalSocket
-from supervisor.relay.loop import READ, Loop
 from supervisor.relay.net.identity import peer_of
 from supervisor.relay.net.unixsock import BoundSocket
 
@@ -51,12 +51,12 @@ class NotifySocket:
         self._counters = counters
         self._command = command
         self._open: set[_Message] = set()
-        loop.watch(bound.sock.fileno(), READ, self._accept)
+        loop.watch(bound.sock.fileno(), self._accept)
 
     def close(self) -> None:
         """Remove the socket and drop unfinished messages."""
         self._bound.unlink()
-        self._loop.forget(self._bound.sock.fileno())
+        self._loop.unwatch(self._bound.sock.fileno())
         self._bound.sock.close()
         for message in list(self._open):
             message.close()
@@ -102,8 +102,8 @@ class _Message:
         self._loop = loop
         self._finish = finish
         self._octets = b""
-        self._timer = loop.call_later(_TIMEOUT_SECS, self.close)
-        loop.watch(sock.fileno(), READ, self.read)
+        self._timer = loop.after(_TIMEOUT_SECS, self.close)
+        loop.watch(sock.fileno(), self.read)
 
     def read(self) -> None:
         try:
@@ -125,6 +125,6 @@ class _Message:
     def close(self) -> None:
         if self._sock.fileno() >= 0:
             self._timer.cancel()
-            self._loop.forget(self._sock.fileno())
+            self._loop.unwatch(self._sock.fileno())
             self._sock.close()
             self._finish(self, None)

@@ -16,9 +16,9 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+from supervisor.host.loop import Timer
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.config.records import Client, Config
-from supervisor.relay.loop import Timer
 from supervisor.relay.net.connection import Caller, Exchange
 from supervisor.relay.net.identity import mismatch, peer_of
 from supervisor.relay.net.listener import Http, Listener
@@ -97,7 +97,7 @@ class ClientSocket:
         self.state = "stopping"
         self._bound.unlink()
         self._bound = None
-        self._drain_timer = self._http.loop.call_later(drain_timeout_secs, self._listener.abort)
+        self._drain_timer = self._http.loop.after(drain_timeout_secs, self._listener.abort)
         self._listener.close(self._drained)
 
     def reconcile(self) -> None:

@@ -20,12 +20,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from supervisor.host.loop import Loop
 from supervisor.relay.checks.state import Key
 from supervisor.relay.config.records import Config
 from supervisor.relay.ledger.group import Group
 from supervisor.relay.ledger.jobs import Done, Job, Outcome, Update
 from supervisor.relay.ledger.store import Payload, Store, StoreError
-from supervisor.relay.loop import Loop
 from supervisor.relay.upstream.spool import Entry, Spool
 from supervisor.relay.workers import Workers
 
@@ -93,7 +93,7 @@ class Ledger:
         if not self._scheduled and not self._busy:
             self._scheduled = True
             # Not at once: every request that is ready in this turn of the loop shares the commit.
-            self._loop.call_soon(self._start_group)
+            self._loop.soon(self._start_group)
 
     def _start_group(self) -> None:
         self._scheduled = False
@@ -173,7 +173,7 @@ class Ledger:
             if isinstance(job, Update):
                 done(Outcome.FAILED)
         if again:
-            self._loop.call_later(_RETRY_SECS, lambda: self._resubmit(again))
+            self._loop.after(_RETRY_SECS, lambda: self._resubmit(again))
 
     def _resubmit(self, items: list[tuple[Job, Done]]) -> None:
         self._waiting.extend(items)

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from common.logs import LINE_BYTES, LineWriter
+from supervisor.host.loop import Loop
 from supervisor.relay.checks.state import utc_text
-from supervisor.relay.loop import Loop
 
 # Paths are cut, so that a line stays one write.
 MAX_PATH_CHARS: Final = 1024
@@ -50,7 +50,7 @@ class Audit:
     def add(self, at_ms: int, line: AuditLine) -> None:
         """Queue the line of a request that was answered `at_ms` milliseconds after the Unix epoch."""
         if not self._lines:
-            self._loop.call_later(_MAX_DELAY_SECS, self.flush)
+            self._loop.after(_MAX_DELAY_SECS, self.flush)
         self._lines.append((at_ms, line))
 
     def flush(self) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from supervisor.relay.loop import READ, WRITE
+from supervisor.host.loop import READ, WRITE
 from supervisor.relay.net.answer import Answer, RefusedError, new_request_id, request_uuid
 from supervisor.relay.net.identity import Peer
 from supervisor.relay.net.request import Request, RequestReader
@@ -230,9 +230,9 @@ class Connection:
     def _watch(self, events: int, callback: Callable[[], None]) -> None:
         if self._watched is not self._stage:
             self._watched = self._stage
-            self._listener.http.loop.watch(self._sock.fileno(), events, callback)
+            self._listener.http.loop.watch(self._sock.fileno(), callback, events)
 
     def _unwatch(self) -> None:
         if self._watched is not None:
             self._watched = None
-            self._listener.http.loop.forget(self._sock.fileno())
+            self._listener.http.loop.unwatch(self._sock.fileno())

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from supervisor.host.loop import Loop
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.config.records import Settings
-from supervisor.relay.loop import READ, Loop
 from supervisor.relay.net.answer import Answer, Envelope
 from supervisor.relay.net.audit import MAX_PATH_CHARS, Audit, AuditLine
 from supervisor.relay.net.connection import Caller, Connection, Exchange
@@ -89,7 +89,7 @@ class Http:
             for connection in list(listener.connections):
                 if connection.deadline is not None and connection.deadline <= now:
                     connection.close()
-        self.loop.call_later(max(0.05, min(1.0, self.request_timeout_secs / 4)), self.sweep)
+        self.loop.after(max(0.05, min(1.0, self.request_timeout_secs / 4)), self.sweep)
 
 
 def _nothing() -> None:
@@ -160,17 +160,17 @@ class Listener:
     def _end_if_drained(self) -> None:
         if not self.connections and self in self.http.listeners:
             self.http.listeners.discard(self)
-            self.http.loop.call_soon(self._on_drained)
+            self.http.loop.soon(self._on_drained)
 
     def _poll(self) -> None:
         if self._open and not self._polled and not self._is_full():
             self._polled = True
-            self.http.loop.watch(self._sock.fileno(), READ, self._accept)
+            self.http.loop.watch(self._sock.fileno(), self._accept)
 
     def _unpoll(self) -> None:
         if self._polled:
             self._polled = False
-            self.http.loop.forget(self._sock.fileno())
+            self.http.loop.unwatch(self._sock.fileno())
 
     def _is_full(self) -> bool:
         return self._max_connections is not None and len(self.connections) >= self._max_connections
@@ -187,7 +187,7 @@ class Listener:
             if error.errno in _EXHAUSTED:
                 logger.warning("Cannot accept a connection: %s; trying again.", error.strerror)
                 self._unpoll()
-                self.http.loop.call_later(_NO_DESCRIPTOR_PAUSE_SECS, self._poll)
+                self.http.loop.after(_NO_DESCRIPTOR_PAUSE_SECS, self._poll)
             return
         sock.setblocking(False)
         try:

@@ -10,13 +10,13 @@ import time
 from typing import Any, Final
 from urllib.parse import quote
 
+from supervisor.host.loop import Loop, Timer
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.checks.state import utc_text
 from supervisor.relay.config.records import Config, Upstream
 from supervisor.relay.ledger.jobs import Settled
 from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.ledger.store import DeadLetter, Payload, StoreError
-from supervisor.relay.loop import Loop, Timer
 from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
 from supervisor.relay.upstream.roundtrip import Response, RoundtripError, roundtrip
 from supervisor.relay.upstream.spool import Entry
@@ -135,7 +135,7 @@ class Sender:
         if self._timer is not None:
             self._timer.cancel()
         self._due = due
-        self._timer = self._loop.call_later(max(0.0, due - now), self._wake) if due is not None else None
+        self._timer = self._loop.after(max(0.0, due - now), self._wake) if due is not None else None
 
     def _wake(self) -> None:
         self._due = self._timer = None

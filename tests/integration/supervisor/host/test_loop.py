@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.host.loop import SHUTDOWN_SIGNALS, Loop
+from supervisor.host import loop as loop_module
+from supervisor.host.loop import SHUTDOWN_SIGNALS, WRITE, Loop
 
 
 @pytest.fixture
@@ -113,6 +114,117 @@ def test_a_callback_may_unwatch_another_that_is_due(loop: Loop) -> None:
     for pipe in pipes:
         for descriptor in pipe:
             os.close(descriptor)
+
+
+def test_a_number_watched_again_in_the_same_turn_is_not_called_for_the_old_event(loop: Loop) -> None:
+    """When a callback closes a descriptor and another one gets its number, only the other one's own data calls back."""
+    pipes = [os.pipe() for _ in range(2)]
+    called: list[str] = []
+
+    def readable(which: int) -> None:
+        called.append("first")
+        os.read(pipes[which][0], 1)
+        other = pipes[1 - which][0]
+        loop.unwatch(other)
+        os.close(other)
+        fresh, writer = os.pipe()
+        assert fresh == other
+        loop.watch(fresh, lambda: called.append("fresh"))
+        loop.after(0.02, loop.stop)
+        os.close(pipes[1 - which][1])
+        pipes[1 - which] = fresh, writer
+
+    for which, (reader, writer) in enumerate(pipes):
+        loop.watch(reader, lambda which=which: readable(which))
+        os.write(writer, b"x")
+    loop.run(_idle)
+    assert called == ["first"]
+    for pipe in pipes:
+        for descriptor in pipe:
+            os.close(descriptor)
+
+
+def test_a_later_watch_replaces_the_callback_and_what_it_waits_for(loop: Loop) -> None:
+    """The same descriptor is watched once, for what was asked last."""
+    reader, writer = os.pipe()
+    called: list[str] = []
+    os.write(writer, b"x")
+    loop.watch(writer, lambda: called.append("read"))
+    loop.watch(writer, lambda: called.append("write") or loop.unwatch(writer), WRITE)
+    loop.turn()
+    assert called == ["write"]
+    os.close(reader)
+    os.close(writer)
+
+
+def test_soon_comes_after_everything_that_is_ready(loop: Loop) -> None:
+    """What is ready together is called before what was asked for meanwhile."""
+    pipes = [os.pipe() for _ in range(3)]
+    order: list[str] = []
+
+    def readable(reader: int) -> None:
+        order.append("ready")
+        os.read(reader, 1)
+        loop.soon(lambda: order.append("soon"))
+
+    for reader, writer in pipes:
+        loop.watch(reader, lambda reader=reader: readable(reader))
+        os.write(writer, b"x")
+    loop.turn()
+    assert order == ["ready"] * 3 + ["soon"] * 3
+    for pipe in pipes:
+        for descriptor in pipe:
+            os.close(descriptor)
+
+
+def _fail() -> None:
+    raise OSError("a directory is read-only")
+
+
+def test_no_failing_call_ends_the_loop(loop: Loop, caplog: pytest.LogCaptureFixture) -> None:
+    """Timers, posts, calls for soon and steps between turns may fail: each is logged and the others go on."""
+    steps: list[int] = []
+
+    def between(now_ns: int) -> int | None:
+        steps.append(now_ns)
+        if len(steps) == 1:
+            raise ValueError(now_ns)
+        return None
+
+    loop.after(0, _fail)
+    loop.post(_fail)
+    loop.soon(_fail)
+    loop.after(0.01, loop.stop)
+    loop.run(between)
+    assert [record.message for record in caplog.records] == [
+        "A step of the main loop failed.",
+        *["A callback of the main loop failed."] * 3,
+    ]
+    assert len(steps) > 1
+
+
+def test_a_descriptor_whose_callback_fails_is_left_alone_for_a_while(
+    loop: Loop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A readable descriptor whose callback fails is not called over and over, but again after its rest."""
+    monkeypatch.setattr(loop_module, "_REST_SECS", 0.02)
+    reader, writer = os.pipe()
+    failed: list[float] = []
+
+    def readable() -> None:
+        failed.append(time.monotonic())
+        if len(failed) == 2:
+            loop.unwatch(reader)
+            loop.after(0.05, loop.stop)
+        _fail()
+
+    loop.watch(reader, readable)
+    os.write(writer, b"x")
+    loop.run(_idle)
+    assert len(failed) == len(caplog.records) == 2
+    assert failed[1] - failed[0] >= 0.02
+    os.close(reader)
+    os.close(writer)
 
 
 def test_between_is_called_again_when_it_asks(loop: Loop) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.host.loop import Loop
 from supervisor.relay.checks.report import Report
 from supervisor.relay.config.reader import load
 from supervisor.relay.ledger.jobs import Outcome, Update
 from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.ledger.store import FILE_NAME, Changes, Store
-from supervisor.relay.loop import Loop
 
 KEY = ("agent", "c")
 LOOP = threading.main_thread().name
@@ -59,7 +59,7 @@ class Desk:
         outcomes: list[Outcome] = []
         self.submit(message, outcomes.append, request_id)
         while not outcomes:
-            self.loop.run_once()
+            self.loop.turn()
         return outcomes[0]
 
 
@@ -68,7 +68,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
     while not made.ledger.is_idle():
-        made.loop.run_once()
+        made.loop.turn()
     made.store.close()
     made.loop.close()
 
@@ -92,10 +92,10 @@ def test_a_store_that_stalls_holds_up_the_loop_only_once(desk: Desk) -> None:
             events.append("the loop turned")
             holder.execute("ROLLBACK")
 
-        desk.loop.call_later(0.05, go_on)
+        desk.loop.after(0.05, go_on)
         desk.submit("2", events.append)
         while len(events) < 2:
-            desk.loop.run_once()
+            desk.loop.turn()
     assert events == ["the loop turned", Outcome.ACCEPTED]
     while desk.store.commits[-1] != LOOP:  # that commit had to wait; a busy machine may slow down others
         assert len(desk.store.commits) < 1000
@@ -115,7 +115,7 @@ def test_a_failed_commit_changes_nothing_and_is_found_out_about(desk: Desk) -> N
         assert desk.ledger.fault is not None
     desk.ledger.probe()
     while not desk.ledger.is_idle():
-        desk.loop.run_once()
+        desk.loop.turn()
     assert desk.ledger.fault is None
     assert desk.commit("2", "B") is Outcome.ACCEPTED
     assert desk.commit("3", "B") is Outcome.CONFLICT
