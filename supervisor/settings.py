@@ -2,7 +2,6 @@
 
 import argparse
 import ipaddress
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from common.errors import StartupError
+from supervisor.engine.wakeups import DEFAULT_WAKEUPS_PER_CORE
+from supervisor.host.limits import usable_cores
 
 API_KEY_VARIABLE: Final = "SONDA_API_KEY"
 CATALOG_VARIABLE: Final = "SONDA_CATALOG"
 AUTOSTART_VARIABLE: Final = "SONDA_AUTOSTART"
-DEFAULT_WAKEUPS: Final = 2000
 _MAX_DEFAULT_WORKERS: Final = 16
 _MAX_INTEGER: Final = 2**63 - 1
 _OFF: Final = frozenset({"", "0", "n", "no", "f", "false", "off"})
@@ -68,11 +68,6 @@ class Settings:
     def is_open_to_others(self) -> bool:
         """Whether everybody who reaches this machine may start scenarios."""
         return self.api_key is None and ipaddress.ip_address(self.host).is_unspecified
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def parse_settings(
@@ -175,7 +170,7 @@ def _parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
     add(
         "--wakeups",
         type=_integer(1),
-        default=DEFAULT_WAKEUPS,
+        default=DEFAULT_WAKEUPS_PER_CORE,
         metavar="N",
         help="wake-ups a second and core that all scenarios may cost (default %(default)s)",
     )

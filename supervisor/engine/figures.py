@@ -3,12 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from common.board import Board
-from common.logs import LineWriter
 from supervisor.engine.endings import Ending
-from supervisor.engine.pool import Pool
-from supervisor.engine.spawn import WorkerProcess
-from supervisor.engine.tally import Tally, Totals
+from supervisor.engine.tally import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +33,3 @@ class Figures:
     rows_free: int = 0
     stdout_closed: bool = False
     log_lines_dropped: int = 0
-
-
-def read_figures(board: Board, pool: Pool[WorkerProcess], tally: Tally, logs: LineWriter) -> Figures:
-    """Return the figures of now; callable from any thread."""
-    free = pool.free_rows
-    return Figures(
-        starting=len(pool.starting),
-        spare=len(pool.spares),
-        running=tally.running,
-        endings=tally.endings,
-        totals=tally.totals(),
-        started_total=pool.started_total,
-        slack_ns=board.slack_ns(),
-        rows_used=board.rows - free,
-        rows_free=free,
-        stdout_closed=tally.stdout_closed,
-        log_lines_dropped=logs.dropped_total,
-    )

@@ -13,6 +13,7 @@ The owner of a worker (nobody but the pool, a launch, a scenario, `Emissions`) d
 import logging
 import time
 import uuid
+from collections.abc import Collection
 from concurrent.futures import Future
 from functools import partial
 from typing import Final
@@ -168,9 +169,18 @@ class Fleet:
             if worker not in self._pool.starting:
                 self._tell_stdout_discards(worker)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to shut down."""
+        return self._on_empty is not None
+
+    def running(self, scenarios: Collection[Scenario] | None = None) -> bool:
+        """Return whether a worker runs any of `scenarios`, or any at all."""
+        return bool(self._workers) if scenarios is None else any(scenario in scenarios for scenario in self._workers)
+
     def reconcile(self, now_ns: int) -> int | None:
         """Start a worker if one is due; returns when the next is (monotonic ns), or None."""
-        if self._leaving:
+        if self.leaving:
             return None
         refusal = self._pool.refusal(now_ns)
         for launch in [launch for launch in self._launches if launch.without_worker and refusal is not None]:
@@ -191,7 +201,7 @@ class Fleet:
         return now_ns
 
     def _check_room(self, wanted: int) -> None:
-        if self._leaving:
+        if self.leaving:
             raise LaunchError("the daemon is shutting down")
         if self._pool.room() - self._without_worker() < wanted:
             raise LaunchError(f"all {self._board.rows} places for scenarios are taken: DELETE finished ones first")
@@ -297,7 +307,7 @@ class Fleet:
 
     def _park_again(self, worker: WorkerProcess) -> None:
         self._owners[worker] = None
-        if self._leaving or self._processes.was_killed(worker):
+        if self.leaving or self._processes.was_killed(worker):
             return
         if self._pool.park(worker):
             self._hand_out_spares()
@@ -327,7 +337,7 @@ class Fleet:
 
     def _spare_ended(self, worker: WorkerProcess, reason: str) -> None:
         self._board.clear(worker.row)
-        if self._pool.lost(worker, reason, time.monotonic_ns()) and not self._leaving:
+        if self._pool.lost(worker, reason, time.monotonic_ns()) and not self.leaving:
             logger.warning("a spare worker ended", extra=fields(pid=worker.pid, reason=reason))
 
     def _launch_lost(self, launch: BodyLaunch, worker: WorkerProcess, end: End) -> None:
@@ -342,7 +352,7 @@ class Fleet:
         self._give_up(launch, LaunchError(f"a worker ended while it prepared: {why}"))
 
     def _scenario_ended(self, scenario: LaunchedScenario, worker: WorkerProcess, end: End) -> None:
-        asked = scenario in self._stopping or self._leaving
+        asked = scenario in self._stopping or self.leaving
         reason = end.reason or abnormal_end(end.finished, asked)
         final = scenario.freeze(reason, time.monotonic_ns())
         self.tally.ended(scenario)
@@ -367,10 +377,6 @@ class Fleet:
     def _release_row(self, row: int) -> None:
         self._board.clear(row)
         self._pool.give_back(row)
-
-    @property
-    def _leaving(self) -> bool:
-        return self._on_empty is not None
 
     def _tell_when_empty(self) -> None:
         if self._on_empty is not None and not self._processes:

@@ -13,6 +13,7 @@ import numpy as np
 MAX_WAKEUPS_PER_SEC: Final = 4000.0
 """Above this rate a worker fires all ticks due per wake-up anyway."""
 
+DEFAULT_WAKEUPS_PER_CORE: Final = 2000
 MAX_SLACK_NS: Final = 100_000_000
 _HALVINGS: Final = 30
 

@@ -143,14 +143,17 @@ class Loop:
         """Make `run` return after this turn."""
         self._stopped = True
 
-    def run(self, between: Callable[[int], int | None] | None = None) -> None:
+    def run(
+        self, between: Callable[[int], int | None] | None = None, until: Callable[[], bool] = lambda: False
+    ) -> None:
         """Serve until `stop`.
 
         Args:
             between: called before every wait with the monotonic time; returns when it wants to be called again (ns)
                 although nothing happens, or None.
+            until: asked before every wait; True ends the serving as well.
         """
-        while not self._stopped:
+        while not (self._stopped or until()):
             self.turn(None if between is None else self._wanted_ns(between))
 
     def turn(self, until_ns: int | None = None) -> None:

@@ -135,7 +135,7 @@ def test_the_sweep_competes_with_posts(start_server: StartServer, tmp_path: Path
     server = start_server("--catalog", str(tmp_path), "--autostart", "--max-scenarios", "1")
     assert wait_until_ready(server) == {"status": "finished", "autostart_started": 1, "autostart_expected": 2}
     (line,) = server.wait_for_log("scenario cap reached")
-    assert f"WARN sonda_server::intake {tmp_path}/two.yaml: scenario cap reached needed=1" in line
+    assert f"WARN sonda_server::intake::intake {tmp_path}/two.yaml: scenario cap reached needed=1" in line
     body = json.loads((tmp_path / "two.yaml").read_text())
     assert server.post(body).status_code == 429
 

@@ -1,17 +1,14 @@
 """The main loop with real workers, in this process: the loop has a thread of its own, the test plays an HTTP thread."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
-from common.board import Board
-from supervisor.engine.fleet import Fleet
-from supervisor.engine.pool import Pool
-from supervisor.engine.scenarios import ScenarioMap
-from supervisor.engine.spawn import Door, WorkerProcess
-from supervisor.engine.wakeups import WakeupBudget
-from supervisor.host.loop import Loop
-from supervisor.service import LoopControlPlane
+from supervisor.engine import Engine
+from supervisor.engine.spawn import WorkerProcess
+from supervisor.host.limits import usable_cores
 from tests.support.polling import wait_until
 
 
@@ -35,25 +32,45 @@ class RunningFleet:
         grace_secs: float = 3.0,
     ) -> None:
         self._grace_secs = grace_secs
-        self.board = Board(rows)
-        self.door = Door(self.board.descriptor)
-        self.started: list[WorkerProcess] = []
-        self.loop = Loop()
-        self.pool = Pool(self._start, rows=rows, spares_wanted=spares_wanted, starting_limit=starting_limit)
-        self.scenarios = ScenarioMap()
-        self.first_ready = threading.Event()
-        budget = WakeupBudget(wakeups_per_sec)
-        self.fleet = Fleet(self.loop, self.board, self.pool, self.scenarios, budget, self.first_ready.set)
-        self.plane = LoopControlPlane(self.loop, self.fleet, self.scenarios)
         self._spares_wanted = spares_wanted
-        self._thread = threading.Thread(target=self.loop.run, args=(self.fleet.reconcile,))
+        self.started: list[WorkerProcess] = []
+        self.first_ready = threading.Event()
+        self._options = {
+            "rows": rows,
+            "wakeups_per_core": wakeups_per_sec / usable_cores(),
+            "spares": spares_wanted,
+            "starting_limit": starting_limit,
+            "on_first_ready": self.first_ready.set,
+        }
+        self._made: Future[Engine] = Future()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        self.plane = self._made.result()
+        self.loop = self.plane.loop
+        self.board = self.plane._board
+        self.pool = self.plane._pool
+        self.scenarios = self.plane._scenarios
+        self.fleet = self.plane._fleet
 
-    def _start(self, row: int) -> WorkerProcess:
-        self.started.append(self.door.start(row))
-        return self.started[-1]
+    def _run(self) -> None:
+        try:
+            engine = Engine(**self._options)  # type: ignore[arg-type]  # as written above
+            engine._pool._start = self._recording(engine._pool._start)
+        except BaseException as error:
+            self._made.set_exception(error)
+            raise
+        self._made.set_result(engine)
+        engine.run()
+        engine.close()
+
+    def _recording(self, start: Callable[[int], WorkerProcess]) -> Callable[[int], WorkerProcess]:
+        def recorded(row: int) -> WorkerProcess:
+            self.started.append(start(row))
+            return self.started[-1]
+
+        return recorded
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -64,7 +81,6 @@ class RunningFleet:
         self.loop.post(lambda: self.fleet.shut_down(self._grace_secs, self.loop.stop))
         self._thread.join(self._grace_secs + 5)
         assert not self._thread.is_alive(), "the loop does not end"
-        self.loop.refuse_posts()
 
     def wait_until_full_or_more(self) -> None:
         """Wait until the pool holds at least as many spares as it should, and none is being started."""

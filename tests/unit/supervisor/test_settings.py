@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import StartupError
-from supervisor.settings import Settings, parse_settings, usable_cores
+from supervisor.host.limits import usable_cores
+from supervisor.settings import Settings, parse_settings
 
 
 def _parse(*arguments: str, **environment: str) -> Settings:
