@@ -10,8 +10,8 @@ USAGE = """\
 usage: sondad COMMAND [OPTION]...
 
 commands:
-  serve    run the control plane: scenarios are POSTed, watched, DELETEd
-  relay    run the check relay
+  serve    run the control plane: an HTTP API for scenarios
+  relay    run the relay for check results
 
 `sondad COMMAND --help` lists the options of a command.
 """

@@ -197,7 +197,7 @@ def _log_access(settings: Settings) -> None:
         )
     if settings.is_open_to_others:
         logger.warning(
-            "--bind %s without an API key: everybody who reaches this machine may start scenarios", settings.host
+            "--bind %s without an API key: anybody who can reach this address can start scenarios", settings.host
         )
 
 

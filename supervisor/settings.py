@@ -113,70 +113,77 @@ def parse_settings(
 
 def _parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=program, allow_abbrev=False, description="Run the control plane: scenarios are POSTed, watched, DELETEd."
+        prog=program,
+        allow_abbrev=False,
+        description="Run the control plane in the foreground: an HTTP API that starts, shows and stops scenarios.",
     )
     add = parser.add_argument
-    add("--port", type=_integer(0, 65535), default=8080, help="TCP port, 0 picks a free one (default %(default)s)")
+    add("--port", type=_integer(0, 65535), default=8080, help="TCP port; 0 picks a free one (default %(default)s)")
     add("--bind", metavar="IP", help="address to listen on (default 127.0.0.1, or 0.0.0.0 with an API key)")
     add(
         "--api-key",
         metavar="KEY",
-        help=f"what clients must show as bearer token; {API_KEY_VARIABLE} does the same and stays out of the command "
-        "line (default none)",
+        help=f"bearer token that clients must send; prefer {API_KEY_VARIABLE}, which other users of the machine cannot "
+        "see (default none)",
     )
     add(
         "--allow-path",
         action="append",
         type=lambda text: Path(text).absolute(),
         metavar="DIR",
-        help="root of the files that scenarios may name, repeatable (default the state and runtime directories, /tmp)",
+        help="directory scenarios may read and write; repeatable (default: the state and runtime directories and /tmp)",
     )
     add(
         "--catalog",
         metavar="DIR",
-        help=f"directory of packs that scenarios may name, {CATALOG_VARIABLE} does the same (default none)",
+        help=f"directory of packs and scenarios; also {CATALOG_VARIABLE} (default none)",
     )
-    add("--builtin-packs", action="store_true", help="let scenarios name the built-in packs without a catalog too")
+    add("--builtin-packs", action="store_true", help="allow the built-in packs even without a catalog")
     add(
         "--autostart",
         action=_Switch,
         nargs=0,
         default=False,
-        help=f"start the scenarios of the catalog, {AUTOSTART_VARIABLE} does the same",
+        help=f"start every scenario of the catalog; also {AUTOSTART_VARIABLE}",
     )
     add(
         "--workers",
         type=_integer(1),
         default=min(usable_cores(), _MAX_DEFAULT_WORKERS),
         metavar="N",
-        help="worker processes being started at once (default %(default)s)",
+        help="worker processes started concurrently (default %(default)s)",
     )
-    add("--max-scenarios", type=_integer(0), default=0, metavar="N", help="scenarios at most, 0 is unlimited")
-    add("--max-inflight-requests", type=_integer(1), metavar="N", help="control calls at once (default 4 x workers)")
+    add("--max-scenarios", type=_integer(0), default=0, metavar="N", help="maximum number of scenarios; 0 is unlimited")
+    add(
+        "--max-inflight-requests",
+        type=_integer(1),
+        metavar="N",
+        help="control calls handled concurrently (default 4 x workers)",
+    )
     add(
         "--request-timeout",
         type=_integer(1),
         default=30,
         metavar="SECS",
-        help="seconds a control call may take (default %(default)s)",
+        help="timeout of a control call in seconds (default %(default)s)",
     )
     add(
         "--max-body-bytes",
         type=_integer(0),
         default=1024 * 1024,
         metavar="N",
-        help="size of a request body (default %(default)s)",
+        help="maximum size of a request body (default %(default)s)",
     )
     add(
         "--wakeups",
         type=_integer(1),
         default=DEFAULT_WAKEUPS_PER_CORE,
         metavar="N",
-        help="wake-ups a second and core that all scenarios may cost (default %(default)s)",
+        help="wake-up budget per second and core; above it ticks are coalesced (default %(default)s)",
     )
     if with_relay:
-        add("--relay", metavar="FILE", help="configuration of the relay to run besides (default none)")
-    add("-V", "--version", action=_Version, nargs=0, help="show the version and leave")
+        add("--relay", metavar="FILE", help="also run the relay with this configuration (default none)")
+    add("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
     return parser
 
 

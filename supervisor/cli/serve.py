@@ -32,7 +32,7 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
     except StartupError as exc:
         logs.put(f"Error: {exc}\n".encode(errors="replace"))
     except Exception:
-        logger.exception("the control plane ended by an unexpected error")
+        logger.exception("the control plane ends: unexpected error")
     logs.close(_LAST_LINES_SECS)
     return FAILED
 

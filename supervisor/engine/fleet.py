@@ -318,7 +318,7 @@ class Fleet:
         try:
             worker.send(StdoutDiscards())
         except WireError as exc:
-            logger.debug("a worker could not be told that stdout has gone: %s", exc)
+            logger.debug("cannot tell a worker that stdout is closed: %s", exc)
 
     def _ended(self, worker: WorkerProcess, end: End) -> None:
         self.tally.endings[ending_of(end.finished, end.killed, end.exit_code)] += 1
@@ -338,7 +338,7 @@ class Fleet:
     def _spare_ended(self, worker: WorkerProcess, reason: str) -> None:
         self._board.clear(worker.row)
         if self._pool.lost(worker, reason, time.monotonic_ns()) and not self.leaving:
-            logger.warning("a spare worker ended", extra=fields(pid=worker.pid, reason=reason))
+            logger.warning("a spare worker exited", extra=fields(pid=worker.pid, reason=reason))
 
     def _launch_lost(self, launch: BodyLaunch, worker: WorkerProcess, end: End) -> None:
         launch.workers[worker].detach()
@@ -347,9 +347,11 @@ class Fleet:
             self._hand_out_spares()
             return
         why = end.reason or fault_text(end.finished) or "ended without saying why"
-        logger.warning("a worker ended while it prepared", extra=fields(reason=why, **traceback_fields(end.finished)))
+        logger.warning(
+            "a worker exited while starting its scenario", extra=fields(reason=why, **traceback_fields(end.finished))
+        )
         del launch.workers[worker]
-        self._give_up(launch, LaunchError(f"a worker ended while it prepared: {why}"))
+        self._give_up(launch, LaunchError(f"a worker exited while starting its scenario: {why}"))
 
     def _scenario_ended(self, scenario: LaunchedScenario, worker: WorkerProcess, end: End) -> None:
         asked = scenario in self._stopping or self.leaving

@@ -80,7 +80,7 @@ class Wiring:
             else:
                 worker.send_with_descriptor(command, bell)
         except WireError as exc:
-            logger.debug("a worker could not be told about its gate: %s", exc)
+            logger.debug("cannot tell a worker about its gate: %s", exc)
             # One that has gone is seen to end; one that is there would go on as if nothing had happened.
             if not isinstance(exc.__cause__, ConnectionError):
                 self._on_broken(worker, f"killed: it cannot be told about its gate: {exc}")

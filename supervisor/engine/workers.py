@@ -80,7 +80,7 @@ class Workers:
         try:
             worker.send(Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
         except WireError as exc:
-            logger.debug("a worker could not be asked to stop: %s", exc)
+            logger.debug("cannot tell a worker to stop: %s", exc)
         self._loop.after(grace_secs, partial(self.kill, worker, f"killed: it did not stop within {grace_secs:g} s"))
 
     def kill(self, worker: WorkerProcess, why: str) -> None:

@@ -32,9 +32,11 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit code: 0 stopped, 1 runtime fault, 2 usage or configuration, 3 lock held.
     """
-    parser = argparse.ArgumentParser(prog="sondad relay", description="Take check updates over Unix sockets.")
+    parser = argparse.ArgumentParser(
+        prog="sondad relay", description="Accept check results over Unix sockets, keep them on disk and forward them."
+    )
     parser.add_argument("--config", required=True, metavar="FILE", help="the relay's configuration (YAML)")
-    parser.add_argument("--check-config", action="store_true", help="print every fault of FILE, start nothing")
+    parser.add_argument("--check-config", action="store_true", help="print every fault of FILE and exit")
     arguments = parser.parse_args(argv)
     try:
         config = load(arguments.config)
@@ -65,7 +67,7 @@ def run(config: Config) -> int:
         logger.error("%s", error)  # noqa: TRY400
         return EXIT_FAULT
     except Exception:
-        logger.exception("The relay ends because of an unexpected fault.")
+        logger.exception("the relay ends: unexpected fault")
         return EXIT_FAULT
     finally:
         writer.close(_LOG_CLOSE_SECS)

@@ -116,11 +116,11 @@ class Relay:
             self._feed_watchdog(self._manager.watchdog_period_secs)
         self._status = "OK"
         self._manager.ready()
-        logger.info("The relay %s serves (%s).", self._config.relay.id, self._health())
+        logger.info("relay %s ready, health %s", self._config.relay.id, self._health())
         self._loop.run()
         self._store.close()
         self._audit.flush()
-        logger.info("The relay stopped.")
+        logger.info("relay stopped")
         return 0
 
     def ping(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Relay:
     def set_log_level(self, level: str) -> None:
         """Change the log level until the next reload."""
         logging.getLogger().setLevel(level.upper())
-        logger.info("The log level is %s.", level)
+        logger.info("log level set to %s", level)
 
     def _health(self) -> str:
         if self._status != "OK":
@@ -238,10 +238,10 @@ class Relay:
         address = config.relay.pure.listen
         if isinstance(address, UnixAddress):
             sock = self._bind(address.path, address.mode).sock
-            logger.info("Listening on %s.", address.path)
+            logger.info("listening on %s", address.path)
         else:
             sock = listen_tcp(address)
-            logger.info("Listening on %s port %d.", *sock.getsockname()[:2])
+            logger.info("listening on %s port %d", *sock.getsockname()[:2])
         self._listen(sock, _admit_anyone, self._checks.serve, _PURE_CONNECTIONS)
 
     def _listen(
@@ -258,7 +258,7 @@ class Relay:
         if peer.uid in self._config.relay.admin.allow_uids:
             return Caller("", peer)
         self._counters.denied["", "admin_uid"] += 1
-        logger.warning("Denied a peer on the admin socket (pid %d, uid %d, gid %d).", peer.pid, peer.uid, peer.gid)
+        logger.warning("denied a peer on the admin socket (pid %d, uid %d, gid %d)", peer.pid, peer.uid, peer.gid)
         return Caller("", peer, "admin_uid")
 
     def _committed(self, spooled: list[Entry], updated: list[Key]) -> None:
@@ -294,7 +294,7 @@ class Relay:
         check = check_of(self._config, key)
         if state is None or check is None or check.ttl_secs is None:
             return
-        logger.info("Check %s/%s is stale.", *key)
+        logger.info("check %s/%s is stale", *key)
         self._ledger.states[key] = msgspec.structs.replace(state, stale=True)
         if check.on_stale is not None:
             text = f"no update for {check.ttl_secs:g}s"
@@ -316,7 +316,7 @@ class Relay:
             config = load(self._config.path, self._config.relay)
         except ConfigError as error:
             self._counters.reloads["error"] += 1
-            logger.error("The configuration is not reloaded: %s", error)  # noqa: TRY400 - what to repair is in it
+            logger.error("configuration rejected, the previous one stays in force: %s", error)  # noqa: TRY400 - what to repair is in it
             return
         log_faults(config)
         self._config = config
@@ -330,7 +330,7 @@ class Relay:
         self._expect_staleness()
         self._forget_unknown()
         self._counters.reloads["ok"] += 1
-        logger.info("The configuration is reloaded.")
+        logger.info("configuration reloaded")
 
     def _forget_unknown(self) -> None:
         """Drop the state of checks that the configuration knows no more; their spool entries are still forwarded."""
@@ -341,7 +341,7 @@ class Relay:
 
     def _on_stop_signal(self) -> None:
         if self._stopping:
-            logger.warning("A second signal ends the relay at once.")
+            logger.warning("second signal, exiting at once")
             os._exit(1)
         self._stop()
 
@@ -349,7 +349,7 @@ class Relay:
         self._stopping = True
         self._status = "stopping"
         self._manager.stopping()
-        logger.info("The relay stops.")
+        logger.info("relay stopping")
         self._sender.stop()
         self._clients.stop()
         if self._notify is not None:

@@ -81,11 +81,11 @@ class RelayChild:
         try:
             self._process = self._launch(self._arguments)
         except OSError as error:
-            logger.error("The relay cannot be started: %s.", error)  # noqa: TRY400
+            logger.error("the relay cannot be started: %s", error)  # noqa: TRY400
             self._restart_later(now)
             return
         self._pidfd = _pidfd(self._process.pid)
-        logger.info("The relay runs as process %d.", self._process.pid)
+        logger.info("relay started, process %d", self._process.pid)
 
     def poll(self, now: float) -> None:
         """Notice an end, start again when that is due, kill a relay that does not stop."""
@@ -98,7 +98,7 @@ class RelayChild:
         if self._process is None:
             self.start(now)
         else:
-            logger.warning("The relay did not stop in time and is killed.")
+            logger.warning("the relay did not stop in time and is killed")
             self._process.send_signal(signal.SIGKILL)
             self._deadline = None
 
@@ -110,11 +110,11 @@ class RelayChild:
             self._pidfd = None
         if self._stopping:
             self._deadline = None
-            logger.info("The relay ended with code %d.", code)
+            logger.info("the relay exited with code %d", code)
             return
         if now - self._started_at >= STEADY_SECS:
             self._delay_secs = FIRST_DELAY_SECS
-        logger.warning("The relay ended with code %d; it is started again in %g s.", code, self._delay_secs)
+        logger.warning("the relay exited with code %d; starting it again in %g s", code, self._delay_secs)
         self._restart_later(now)
 
     def stop(self, now: float, grace_secs: float = STOP_GRACE_SECS) -> None:

@@ -75,7 +75,7 @@ class NotifySocket:
         if peer.uid not in self._allow_uids or len(self._open) >= _MAX_OPEN:
             reason = "notify_uid" if peer.uid not in self._allow_uids else "notify_busy"
             self._counters.denied["", reason] += 1
-            logger.warning("Closed a connection to the notify socket: %s (pid %d, uid %d).", reason, peer.pid, peer.uid)
+            logger.warning("closed a connection to the notify socket: %s (pid %d, uid %d)", reason, peer.pid, peer.uid)
             sock.close()
             return
         message = _Message(sock, self._loop, self._finish)
@@ -88,7 +88,7 @@ class NotifySocket:
             return
         parsed = parse_message(octets)
         if parsed is None:
-            logger.warning("Ignored a message on the notify socket: %r.", octets[:_MAX_MESSAGE_BYTES])
+            logger.warning("ignored a message on the notify socket: %r", octets[:_MAX_MESSAGE_BYTES])
             message.answer("error bad message")
         else:
             message.answer(self._command(*parsed))

@@ -85,7 +85,7 @@ class ClientSocket:
             return
         self._listener = Listener(self._http, self._bound.sock, self._admit, self._serve, self.client.max_connections)
         self.state, self.fault = "listening", None
-        logger.info("Client %s listens on %s.", self.client.name, self.client.socket)
+        logger.info("client %s listens on %s", self.client.name, self.client.socket)
 
     def stop(self, drain_timeout_secs: float) -> None:
         """Stop listening; requests in flight get `drain_timeout_secs`."""
@@ -129,7 +129,7 @@ class ClientSocket:
         if reason is not None:
             self._counters.denied[self.client.name, reason] += 1
             logger.warning(
-                "Denied a peer on the socket of %s: %s (pid %d, uid %d, gid %d).",
+                "denied a peer on the socket of %s: %s (pid %d, uid %d, gid %d)",
                 self.client.name,
                 reason,
                 peer.pid,
@@ -140,7 +140,7 @@ class ClientSocket:
 
     def _fail(self, text: str) -> None:
         if self.fault != text:
-            logger.error("Client %s cannot listen: %s.", self.client.name, text)
+            logger.error("client %s cannot listen: %s", self.client.name, text)
         self.state, self.fault = "error", text
 
     def _abandon(self) -> None:
@@ -154,7 +154,7 @@ class ClientSocket:
             self._drain_timer.cancel()
         self._listener = None
         self.state = "stopped"
-        logger.info("Client %s stopped listening.", self.client.name)
+        logger.info("client %s stopped listening", self.client.name)
         if self._start_again:
             self._start_again = False
             self.start()

@@ -183,14 +183,14 @@ class Ledger:
         """Go on after a checkpoint; one that failed is made up for by a later one."""
         self._busy = False
         if error is not None:
-            logger.warning("%s.", error)
+            logger.warning("%s", error)
         if self._waiting:
             self._schedule()
 
     def _note(self, fault: str | None) -> None:
         if fault != self.fault:
             if fault is None:
-                logger.info("The store can be written again.")
+                logger.info("the store can be written again")
             else:
-                logger.error("The store failed: %s.", fault)
+                logger.error("the store failed: %s", fault)
         self.fault = fault

@@ -146,7 +146,7 @@ class Store:
                 if writer.in_transaction:
                     writer.execute("ROLLBACK")
             except sqlite3.Error as again:
-                logger.warning("Rolling back in %s failed: %s.", self._path, again)
+                logger.warning("rollback in %s failed: %s", self._path, again)
             raise StoreError(f"cannot write {self._path}: {exc}") from exc
 
     def is_checkpoint_due(self) -> bool:
@@ -265,7 +265,7 @@ class Store:
         self.states.clear()
         self.acked.clear()
         logger.error(
-            "The store %s is damaged (%s); it was moved to %s and a new one is used.", self._path, reason, aside
+            "the store %s is damaged (%s); it was moved to %s and a new one is used", self._path, reason, aside
         )
 
     def _execute(self, writer: sqlite3.Connection, changes: Changes) -> None:

@@ -76,7 +76,7 @@ class Exchange:
 
     def fail(self, error: BaseException) -> None:
         """Answer 500 because of a fault here; the log has the whole story, the answer none of it."""
-        logger.error("A request ended with an unexpected fault.", exc_info=error)
+        logger.error("a request failed unexpectedly", exc_info=error)
         self.reply(RefusedError(500, "UnknownError", "unexpected fault, see the relay's log").answer())
 
 

@@ -185,7 +185,7 @@ class Listener:
             return
         except OSError as error:
             if error.errno in _EXHAUSTED:
-                logger.warning("Cannot accept a connection: %s; trying again.", error.strerror)
+                logger.warning("cannot accept a connection: %s; trying again", error.strerror)
                 self._unpoll()
                 self.http.loop.after(_NO_DESCRIPTOR_PAUSE_SECS, self._poll)
             return

@@ -150,7 +150,7 @@ class Sender:
         try:
             payload = self._ledger.payload(entry)
         except StoreError as error:
-            logger.warning("Entry %s of %s/%s cannot be read: %s.", entry.seq, *entry.key, error)
+            logger.warning("spool entry %s of %s/%s cannot be read: %s", entry.seq, *entry.key, error)
             forwarder.finished(entry, Result.RETRY, time.monotonic(), _STORE_RETRY_SECS)
             return
         request = _render(entry, payload, upstream, self._config.relay.id, self._config.relay.api_versions[0])
@@ -171,7 +171,7 @@ class Sender:
         now = time.monotonic()
         if not isinstance(response, Response):
             if not isinstance(response, RoundtripError):
-                logger.error("Forwarding %s/%s failed unexpectedly.", *entry.key, exc_info=response)
+                logger.error("forwarding %s/%s failed unexpectedly", *entry.key, exc_info=response)
             self._note_failure(str(response))
             self._counters.forwarded["retry"] += 1
             forwarder.finished(entry, Result.UNREACHABLE, now)
@@ -183,13 +183,15 @@ class Sender:
         if result is Result.OK:
             self.last_ok_ms = time.time_ns() // 1_000_000
             if self.last_error is not None:
-                logger.info("The upstream accepts updates again.")
+                logger.info("the upstream accepts updates again")
             self.last_error = None
             self._counters.forwarded["ok"] += 1
             self._settle(Settled(entry=entry, acked_ms=self.last_ok_ms))
         elif result is Result.REJECTED:
             self._counters.forwarded["rejected"] += 1
-            logger.warning("The upstream refused an update of %s/%s for good: %s.", *entry.key, response.status)
+            logger.warning(
+                "the upstream rejected an update of %s/%s with %s; it is a dead letter now", *entry.key, response.status
+            )
             self._settle(Settled(entry=entry, dead=_dead_letter(entry, payload, response)))
         else:
             self._note_failure(f"{response.status} for {entry.key[0]}/{entry.key[1]}")
@@ -198,7 +200,7 @@ class Sender:
 
     def _note_failure(self, text: str) -> None:
         if self.last_error is None:
-            logger.warning("The upstream does not accept updates: %s. Trying again with backoff.", text)
+            logger.warning("the upstream does not accept updates: %s; trying again with backoff", text)
         self.last_error = text
 
     def _settle(self, settled: Settled) -> None:
