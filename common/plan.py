@@ -14,11 +14,10 @@ from common.specs import (
     GeneratorSpec,
     LogTemplate,
     OnSinkError,
+    SignalType,
     SinkSpec,
     SpikeStrategy,
 )
-
-SignalType = Literal["metrics", "logs", "histogram", "summary"]
 
 
 class PlanRecord(msgspec.Struct, frozen=True):

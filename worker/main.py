@@ -13,15 +13,16 @@ import multiprocessing
 import signal
 import sys
 import traceback
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
 import setproctitle
 
+import worker.delivery
 import worker.encoders
 import worker.generators
-import worker.sinks
 from common.board import WorkerBoard
 from common.clock import SystemClock
 from common.errors import SondadError, WireError
@@ -104,7 +105,7 @@ def _run_entry(plan: EntryPlan, control: Control, board: WorkerBoard, links: Lin
         plan,
         worker.generators.build(plan, control.stop_asked),
         worker.encoders.build(plan),
-        worker.sinks.build(plan.sink, context),
+        partial(worker.delivery.build, context),
         board,
         links,
         control,

@@ -9,6 +9,7 @@
 Source: docs/values.md, "Ticks"; docs/http.md, "Stats" and "Scrape one".
 """
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from common.board import Counters, WorkerBoard
@@ -20,17 +21,13 @@ from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
 from worker.control.waiting import Waiter
-from worker.delivery.batched import BatchedDelivery
-from worker.delivery.direct import Delivery
-from worker.delivery.outcomes import Outcomes
-from worker.delivery.retrying import Retrying
+from worker.delivery import Delivery
 from worker.encoders import Encoder
 from worker.gates.closing import ClosingSamples
 from worker.gates.gate import Gate
 from worker.gates.links import Links
 from worker.generators import OBSERVERS, Generator, most_ticks
 from worker.generators.observations import Interrupted
-from worker.sinks import RequestSink, Sink
 from worker.ticks.production import Events, Production
 from worker.ticks.rate import RateWindow
 from worker.ticks.schedule import NEVER_NS, Schedule
@@ -57,7 +54,8 @@ class Runner:
         plan: the entry.
         generator: its values.
         encoder: its wire format.
-        sink: its destination, not open yet.
+        delivery: makes the way to its destination, from where all is counted and what is to be called when a part of
+            a batch has an outcome.
         board: where the entry shows itself.
         links: who watches the entry, and whom its gate watches.
         waiter: all waiting.
@@ -69,7 +67,7 @@ class Runner:
         plan: EntryPlan,
         generator: Generator,
         encoder: Encoder,
-        sink: Sink | RequestSink,
+        delivery: Callable[[Counters, Callable[[], None]], Delivery],
         board: WorkerBoard,
         links: Links,
         waiter: Waiter,
@@ -86,19 +84,11 @@ class Runner:
         self._waiter = waiter
         self._clock = clock
         self._counters = Counters()
-        self._delivery = self._delivery_to(sink)
+        self._delivery = delivery(self._counters, self._publish_progress)
         self._rate = RateWindow()
         self._gate = None if plan.gate is None else Gate(plan.gate)
         self._closing = _closing_samples(plan)
         self._is_watchable = plan.signal_type == "metrics"
-
-    def _delivery_to(self, sink: Sink | RequestSink) -> Delivery | BatchedDelivery:
-        retrying = Retrying(getattr(self._plan.sink, "retry", None), self._waiter)
-        outcomes = Outcomes(self._plan.name, self._counters, self._waiter, self._clock)
-        fails = self._plan.on_sink_error == "fail"
-        if isinstance(sink, RequestSink):
-            return BatchedDelivery(sink, retrying, outcomes, self._clock, self._publish_progress, fails=fails)
-        return Delivery(sink, retrying, outcomes, fails=fails)
 
     def run(self, start: Start) -> Reason:
         """Run from the entry's start until its end; whatever happens, the row says `finished` afterwards.

@@ -8,8 +8,7 @@ from typing import Final
 import msgspec
 
 from common.errors import DecodeError
-from common.plan import SignalType
-from common.specs import DistributionSpec, EncoderSpec, LogTemplate, OnSinkError, SinkSpec
+from common.specs import DistributionSpec, EncoderSpec, LogTemplate, OnSinkError, SignalType, SinkSpec
 from common.units import clip
 from supervisor.compiler.faults import compile_fault
 from supervisor.compiler.language.blocks import (

@@ -6,7 +6,7 @@ Source: docs/http.md, "Start".
 import math
 
 from common.plan import EntryPlan, Plan
-from common.specs import HttpPush, Kafka, Loki, OtlpGrpc, RemoteWriteSink, SinkSpec, Tcp, Udp, kind_of
+from common.specs import Loki, SinkSpec, kind_of
 from common.urls import mask_userinfo
 
 _MAX_COUNTED_STREAMS = 1_000_000
@@ -29,7 +29,7 @@ def loopback_warnings(entry_name: str, sink: SinkSpec) -> list[str]:
     """Return one text for every destination of the sink that is the daemon's own loopback."""
     return [
         f"scenario entry '{entry_name}' sink `{kind_of(sink)}` targets `{mask_userinfo(target)}` — {_ADVICE}"
-        for target in _targets(sink)
+        for target in sink.addresses
         if host_of(target).lower() in _LOOPBACK
     ]
 
@@ -46,18 +46,6 @@ def host_of(target: str) -> str:
         host, bracket, _ = text[1:].partition("]")
         return host if bracket else ""
     return text.rpartition(":")[0] if ":" in text else text
-
-
-def _targets(sink: SinkSpec) -> list[str]:
-    match sink:
-        case HttpPush(url=target) | Loki(url=target) | RemoteWriteSink(url=target):
-            return [target]
-        case OtlpGrpc(endpoint=target) | Tcp(address=target) | Udp(address=target):
-            return [target]
-        case Kafka(brokers=brokers):
-            return [broker.strip() for broker in brokers.split(",") if broker.strip()]
-        case _:
-            return []
 
 
 def _stream_warning(entry: EntryPlan) -> str | None:

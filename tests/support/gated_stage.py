@@ -11,6 +11,7 @@ from common.gate_cell import GateCell
 from common.messages import Start
 from common.plan import EntryPlan
 from common.states import State
+from tests.support.deliveries import direct_to
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from worker.gates.links import Links
 from worker.runner import Reason, Runner
@@ -78,7 +79,7 @@ class GatedStage:
             plan,
             worker.generators.build(plan),
             worker.encoders.build(plan),
-            self,
+            direct_to(self, plan, self.waiter, self.clock),
             WorkerBoard(self.board.descriptor, 0),
             self.links,
             self.waiter,
@@ -98,9 +99,6 @@ class GatedStage:
         if self.fail_write(encoded.payload):
             raise SinkError("full")
         self.lines += zip(itertools.repeat(self._ms(self.clock.now_ns)), encoded.payload.splitlines(), strict=False)
-
-    def flush(self) -> None:
-        self.calls.append("flush")
 
     def close(self) -> None:
         self.calls.append("close")

@@ -30,9 +30,7 @@ class Station:
 
     def sink(self, spec: SinkSpec) -> Sink:
         context = SinkContext(waiter=self.control, clock=SystemClock(), lock_descriptor=-1, plan=entry_plan(sink=spec))
-        sink = sinks.build(spec, context)
-        assert not isinstance(sink, RequestSink)
-        return sink
+        return sinks.BUILDERS[type(spec)](spec, context)
 
     def request_sink(self, plan: EntryPlan) -> RequestSink:
         return request_sink(plan, self.control, SystemClock())
@@ -63,6 +61,5 @@ def links_of_a_worker() -> Links:
 
 def request_sink(plan: EntryPlan, waiter: Waiter, clock: Clock) -> RequestSink:
     """Return the unopened sink of `plan`, which must be one that sends requests."""
-    sink = sinks.build(plan.sink, SinkContext(waiter=waiter, clock=clock, lock_descriptor=-1, plan=plan))
-    assert isinstance(sink, RequestSink)
-    return sink
+    context = SinkContext(waiter=waiter, clock=clock, lock_descriptor=-1, plan=plan)
+    return sinks.REQUESTERS[type(plan.sink)](plan.sink, context)

@@ -11,19 +11,19 @@ An event that is only buffered counts as an event at once. The event whose recor
 of the request. Source: docs/sinks.md, "When a request is sent", "Trying again" and "What is guaranteed".
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from common.clock import Clock
 from common.errors import SinkError
 from worker.delivery.outcomes import Outcomes
 from worker.delivery.retrying import Retrying
 from worker.sinks import RequestSink
-from worker.sinks.batching import BatchBuffer
+from worker.sinks.batching import BatchBuffer, Piece
 from worker.ticks.batch import Batch, Encoded
 
 
 class BatchedDelivery:
-    """Buffers batches and sends them as requests; used like `Delivery`.
+    """Buffers batches and sends them as requests.
 
     Args:
         sink: the destination, not open yet.
@@ -57,11 +57,7 @@ class BatchedDelivery:
         self._buffer = BatchBuffer(sink.batching, clock.monotonic_ns())
 
     def open(self) -> None:
-        """Open the sink; ages of the buffer count from here.
-
-        Raises:
-            SinkOpenError: it cannot be opened; it is counted.
-        """
+        """Open the sink; ages of the buffer count from here."""
         try:
             self._sink.open()
         except SinkError as exc:
@@ -99,8 +95,14 @@ class BatchedDelivery:
             start = stop
         return counted
 
+    def deliver_now(self, batch: Batch, encoded: Encoded) -> None:
+        """Send a batch that is not part of a run as a request of its own."""
+        records = encoded.events * encoded.records_per_event
+        piece = Piece(batch, 0, records, encoded.payload, encoded.known_ends, int(batch.stamps_ns[0]))
+        self._post([piece])
+
     def close_series(self, batches: Iterable[tuple[Batch, Encoded]]) -> None:
-        """Send last samples and whatever waits; the first failure ends that, and is `fatal` under `fail`."""
+        """Send last samples and whatever waits; the first failure ends that."""
         try:
             for batch, encoded in batches:
                 record = 0
@@ -116,7 +118,7 @@ class BatchedDelivery:
                 self.fatal = exc
 
     def finish(self) -> None:
-        """Send what is buffered and close; a failure is counted, logged, and `fatal` under `on_sink_error: fail`."""
+        """Send what is buffered and close."""
         error = self._flush() if self._buffer else None
         if error is not None:
             self._outcomes.log_failed_flush(error)
@@ -125,7 +127,7 @@ class BatchedDelivery:
         self._sink.close()
 
     def abandon(self) -> None:
-        """Close without a flush, after a failure that ends the scenario."""
+        """Close and leave what is buffered, after a failure that ends the scenario."""
         self._sink.close()
 
     def _flush(self) -> SinkError | None:
@@ -138,12 +140,20 @@ class BatchedDelivery:
         return None
 
     def _send(self) -> None:
-        """Send the buffer as one request, again and again if need be.
+        """Send the buffer.
 
         Raises:
             SinkError: the failure that it ended with.
         """
-        request = self._sink.request(self._buffer.take(self._clock.monotonic_ns()))
+        self._post(self._buffer.take(self._clock.monotonic_ns()))
+
+    def _post(self, pieces: Sequence[Piece]) -> None:
+        """Send pieces as one request, again and again if need be.
+
+        Raises:
+            SinkError: the failure that it ended with.
+        """
+        request = self._sink.request(pieces)
         refusal = self._retrying.attempt(lambda: self._sink.send(request))
         if refusal is None:
             self._outcomes.deliver()

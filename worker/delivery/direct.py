@@ -7,8 +7,8 @@
                    ├─ retriable, attempts left ──► pause ──► the rest again
                    └─ otherwise ──► failed
 
-A batch has the outcome that its events would have had one by one. `batched_delivery.py` is the same for sinks that
-send requests. Source: docs/sinks.md, "Trying again" and "What is guaranteed"; docs/http.md, "Stats".
+A batch has the outcome that its events would have had one by one. `batched.py` is the same for sinks that send
+requests. Source: docs/sinks.md, "Trying again" and "What is guaranteed"; docs/http.md, "Stats".
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from worker.sinks import Sink
 from worker.ticks.batch import Batch, Encoded
 
 
-class Delivery:
+class DirectDelivery:
     """Hands batches to a sink.
 
     Args:
@@ -43,11 +43,7 @@ class Delivery:
         self._fails = fails
 
     def open(self) -> None:
-        """Open the sink.
-
-        Raises:
-            SinkOpenError: it cannot be opened; it is counted.
-        """
+        """Open the sink."""
         try:
             self._sink.open()
         except SinkError as exc:
@@ -55,11 +51,7 @@ class Delivery:
             raise
 
     def deliver(self, _batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
-        """Deliver a batch; return which of its events were delivered, as ranges [start, stop).
-
-        What could not be delivered is counted. After the first failure under `on_sink_error: fail`, `fatal` is set and
-        the rest is not tried.
-        """
+        """Deliver a batch; return which of its events were delivered, as ranges [start, stop)."""
         delivered: list[tuple[int, int]] = []
         rest, start, attempt = encoded, 0, 0
         while rest.events:
@@ -87,12 +79,15 @@ class Delivery:
                 break
         return delivered
 
+    def deliver_now(self, _batch: Batch, encoded: Encoded) -> None:
+        """Write a batch that is not part of a run."""
+        self._write_all(encoded)
+
     def close_series(self, batches: Iterable[tuple[Batch, Encoded]]) -> None:
-        """Write last samples and flush; the first failure ends that, and is `fatal` under `on_sink_error: fail`."""
+        """Write last samples; the first failure ends that."""
         try:
             for _, encoded in batches:
                 self._write_all(encoded)
-            self._sink.flush()
         except SinkError as exc:
             self._outcomes.fail_closing(exc)
             if self._fails:
@@ -101,18 +96,11 @@ class Delivery:
             self._outcomes.deliver()
 
     def finish(self) -> None:
-        """Flush and close at a regular end; a failure is counted, logged, and `fatal` under `on_sink_error: fail`."""
-        try:
-            self._sink.flush()
-        except SinkError as exc:
-            self._outcomes.fail(1, exc)
-            self._outcomes.log_failed_flush(exc)
-            if self._fails:
-                self.fatal = exc
+        """Close: a sink keeps nothing back."""
         self._sink.close()
 
     def abandon(self) -> None:
-        """Close without a flush, after a failure that ends the scenario."""
+        """Close, after a failure that ends the scenario."""
         self._sink.close()
 
     def _write_all(self, encoded: Encoded) -> None:

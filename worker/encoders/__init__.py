@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 from common.plan import EntryPlan
 from common.specs import InfluxLp, JsonLines, PrometheusText, Spec, Syslog
 from worker.encoders import influx_lp, json_lines, prometheus_text, syslog
+from worker.encoders.refusal import RefusingEncoder
 from worker.ticks.batch import Batch, Encoded
 
 
@@ -31,5 +32,6 @@ BUILDERS: Final[dict[type[Spec], Callable[[EntryPlan, Any], Encoder]]] = {
 
 
 def build(plan: EntryPlan) -> Encoder:
-    """Return the encoder of `plan`."""
-    return BUILDERS[type(plan.encoder)](plan, plan.encoder)
+    """Return the encoder of `plan`; one that refuses every event when it is not for the plan's signal."""
+    spec = plan.encoder
+    return BUILDERS[type(spec)](plan, spec) if plan.signal_type in spec.signals else RefusingEncoder(plan)

@@ -6,7 +6,6 @@ from common.series import Series, series_of
 from common.specs import InfluxLp
 from worker.encoders.label_text import LabelSyntax, LabelText, may_hold_line_feed
 from worker.encoders.lines import LINE_FEED, NOT_UTF8, joined, lines, number_piece
-from worker.encoders.refusal import RefusingEncoder, refuse_logs
 from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import nanoseconds
 from worker.ticks.batch import Batch, Encoded
@@ -59,6 +58,6 @@ def _syntax(series: Series, field: str) -> LabelSyntax:
     )
 
 
-def build(plan: EntryPlan, spec: InfluxLp) -> InfluxLpEncoder | RefusingEncoder:
+def build(plan: EntryPlan, spec: InfluxLp) -> InfluxLpEncoder:
     """Return the encoder of `plan` under `spec`."""
-    return refuse_logs() if plan.signal_type == "logs" else InfluxLpEncoder(plan, spec.field_key, spec.precision)
+    return InfluxLpEncoder(plan, spec.field_key, spec.precision)

@@ -10,7 +10,6 @@ from common.series import Series, series_of
 from common.specs import PrometheusText
 from worker.encoders.label_text import LabelSyntax, LabelText
 from worker.encoders.lines import LINE_FEED, joined, lines, number_piece
-from worker.encoders.refusal import RefusingEncoder, refuse_logs
 from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import decimal, millisecond_runs
 from worker.ticks.batch import Batch, Encoded
@@ -56,6 +55,6 @@ def _syntax(series: Series) -> LabelSyntax:
     )
 
 
-def build(plan: EntryPlan, spec: PrometheusText) -> PrometheusTextEncoder | RefusingEncoder:
+def build(plan: EntryPlan, spec: PrometheusText) -> PrometheusTextEncoder:
     """Return the encoder of `plan` under `spec`."""
-    return refuse_logs() if plan.signal_type == "logs" else PrometheusTextEncoder(plan, spec.precision)
+    return PrometheusTextEncoder(plan, spec.precision)

@@ -6,20 +6,19 @@ Source: docs/scenarios.md, "Encoders".
 from typing import NoReturn
 
 from common.errors import EncoderError
+from common.plan import EntryPlan
+from common.specs import kind_of
 from worker.ticks.batch import Batch
 
 
 class RefusingEncoder:
-    """Refuses every event with `reason`."""
+    """Refuses every event, saying that its encoder is not for the signal of `plan`."""
 
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
+    def __init__(self, plan: EntryPlan) -> None:
+        is_logs = plan.signal_type == "logs"
+        name = "this encoder" if is_logs else f"{kind_of(plan.encoder)} encoder"
+        self._reason = f"{'log' if is_logs else 'metric'} encoding not supported by {name}"
 
     def encode(self, _batch: Batch, /) -> NoReturn:
         """Raise EncoderError."""
         raise EncoderError(self._reason)
-
-
-def refuse_logs() -> RefusingEncoder:
-    """Return the encoder of a metrics format for a logs entry."""
-    return RefusingEncoder("log encoding not supported by this encoder")

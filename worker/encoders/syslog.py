@@ -9,7 +9,6 @@ from common.specs import LogTemplate, Syslog
 from worker.encoders.label_text import LabelSyntax, LabelText, may_hold_line_feed
 from worker.encoders.lines import LINE_FEED, NOT_UTF8, joined, lines
 from worker.encoders.log_text import LogText, Message, Severity
-from worker.encoders.refusal import RefusingEncoder
 from worker.encoders.stamps import millisecond_runs, rfc3339
 from worker.ticks.batch import Batch, Encoded
 
@@ -72,8 +71,7 @@ def _messages(source: LogTemplate | ReplayRows) -> Iterator[str]:
             yield from values
 
 
-def build(plan: EntryPlan, spec: Syslog) -> SyslogEncoder | RefusingEncoder:
+def build(plan: EntryPlan, spec: Syslog) -> SyslogEncoder:
     """Return the encoder of `plan` under `spec`."""
-    if isinstance(plan.generator, LogTemplate | ReplayRows):
-        return SyslogEncoder(plan, plan.generator, spec.hostname, spec.app_name)
-    return RefusingEncoder("metric encoding not supported by syslog encoder")
+    assert isinstance(plan.generator, LogTemplate | ReplayRows)  # noqa: S101 - it takes logs alone
+    return SyslogEncoder(plan, plan.generator, spec.hostname, spec.app_name)

@@ -7,9 +7,9 @@ so that no destination can make a worker deaf.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 
-from common.specs import File, HttpPush, Loki, Memory, SinkSpec, Spec, Stdout, Tcp, Udp
+from common.specs import File, HttpPush, Loki, Memory, Spec, Stdout, Tcp, Udp
 from worker.sinks import file, http_push, loki, memory, stdout, tcp, udp
 from worker.sinks.batching import Batching, Piece
 from worker.sinks.context import SinkContext
@@ -35,20 +35,11 @@ class Sink(Protocol):
         """
         ...
 
-    def flush(self) -> None:
-        """Deliver whatever is still buffered.
-
-        Raises:
-            SinkError: it could not be delivered.
-        """
-        ...
-
     def close(self) -> None:
         """Release the destination; safe twice and before `open`."""
         ...
 
 
-@runtime_checkable
 class RequestSink(Protocol):
     """One destination of one entry that takes requests of many events; `worker/delivery/batched.py` gathers them.
 
@@ -87,18 +78,17 @@ class RequestSink(Protocol):
         ...
 
 
-BUILDERS: Final[dict[type[Spec], Callable[[Any, SinkContext], Sink | RequestSink]]] = {
+BUILDERS: Final[dict[type[Spec], Callable[[Any, SinkContext], Sink]]] = {
     Stdout: stdout.build,
     File: file.build,
     Tcp: tcp.build,
     Udp: udp.build,
     Memory: memory.build,
+}
+"""Specification type to `build(spec, context)`, of sinks that take every batch at once; building contacts nothing."""
+
+REQUESTERS: Final[dict[type[Spec], Callable[[Any, SinkContext], RequestSink]]] = {
     HttpPush: http_push.build,
     Loki: loki.build,
 }
-"""Specification type to `build(spec, context)`; building contacts nothing."""
-
-
-def build(spec: SinkSpec, context: SinkContext) -> Sink | RequestSink:
-    """Return the sink that `spec` describes, not open yet."""
-    return BUILDERS[type(spec)](spec, context)
+"""The same of sinks that send requests."""

@@ -48,9 +48,6 @@ class FileSink:
         assert self._descriptor is not None  # noqa: S101 - opened before the first tick
         write_events(self._descriptor, encoded, self._waiter)
 
-    def flush(self) -> None:
-        """Do nothing: everything written is with the operating system."""
-
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:

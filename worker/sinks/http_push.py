@@ -33,7 +33,7 @@ class HttpPushSink:
         Raises:
             SinkOpenError: the URL, a header or a certificate file cannot be used.
         """
-        endpoint = parse_endpoint(self._spec.url, "HTTP push")
+        endpoint = parse_endpoint(self._spec.url, self._spec.url_noun)
         headers = request_headers(endpoint, self._spec.content_type, self._spec.headers or {})
         self._requests = HttpRequests(endpoint, headers, "HTTP push to", self._waiter)
 

@@ -46,7 +46,7 @@ class LokiSink:
         Raises:
             SinkOpenError: the URL or a certificate file cannot be used.
         """
-        endpoint = parse_endpoint(self._spec.url, "Loki", _PUSH_PATH)
+        endpoint = parse_endpoint(self._spec.url, self._spec.url_noun, _PUSH_PATH)
         headers = request_headers(endpoint, "application/json", {})
         self._requests = HttpRequests(endpoint, headers, "Loki push to", self._waiter)
 

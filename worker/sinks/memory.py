@@ -33,9 +33,6 @@ class MemorySink:
                 self.captured.append((now_ns, encoded.payload[start:end]))
                 start = end
 
-    def flush(self) -> None:
-        """Do nothing."""
-
     def close(self) -> None:
         """Do nothing; what was captured stays."""
 

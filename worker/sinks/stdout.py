@@ -93,9 +93,6 @@ class StdoutSink:
         except ConnectionError:
             self._waiter.report_stdout_closed()
 
-    def flush(self) -> None:
-        """Do nothing: everything written is with the operating system."""
-
     def close(self) -> None:
         """Close what `open` has opened; stdout itself stays."""
         if self._socket is not None:

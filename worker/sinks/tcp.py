@@ -67,9 +67,6 @@ class TcpSink:
             self._broken = f"TCP write to {self._address}: {reason(exc)}"
             raise SinkError(self._broken, retriable=True, delivered_bytes=encoded.whole(sent)) from exc
 
-    def flush(self) -> None:
-        """Do nothing: everything written is with the operating system."""
-
     def close(self) -> None:
         """Close in order, so that the peer gets all that was sent."""
         if self._socket is None:

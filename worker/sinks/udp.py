@@ -80,9 +80,6 @@ class UdpSink:
                 ) from exc
             start = end
 
-    def flush(self) -> None:
-        """Do nothing: every event has left."""
-
     def close(self) -> None:
         """Close the socket."""
         if self._socket is not None:

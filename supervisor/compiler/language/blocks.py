@@ -10,8 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from common.errors import DecodeError, DurationError
-from common.plan import MAX_LABEL_SPIKES, SignalType
-from common.specs import U32, U64, Duration, DurationOrZero, OnSinkError, Positive, Spec, SpikeStrategy
+from common.plan import MAX_LABEL_SPIKES
+from common.specs import U32, U64, Duration, DurationOrZero, OnSinkError, Positive, SignalType, Spec, SpikeStrategy
 from common.units import clip, duration_or_zero_us
 from supervisor.compiler.language.kinds import (
     DistributionConfig,

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
+from common.specs import Spec
 from common.urls import MASK, mask_userinfo
 from supervisor.compiler.compiled import CompiledEntry
 
 _SHOWN_WITHOUT_VALUE: Final = frozenset({"duration"})
-_SECRET_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+_SECRET_KEYS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 _SECRET_WORDS: Final = ("token", "secret", "password", "api-key")
 
 
@@ -22,24 +23,27 @@ def client_config(entry: CompiledEntry, scenario_name: str | None) -> dict[str, 
         for key, value in msgspec.to_builtins(entry).items()
         if key in _SHOWN_WITHOUT_VALUE or (value is not None and key != "clock_group_auto")
     }
-    config["sink"] = _masked(config["sink"])
+    config["sink"] = _masked(entry.sink, config["sink"])
     if scenario_name is not None:
         config["scenario_name"] = scenario_name
     return config
 
 
-def _masked(sink: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        key: mask_userinfo(value) if isinstance(value, str) else value for key, value in sink.items()
-    }
-    if "headers" in shown:
-        shown["headers"] = {
-            name: MASK if _is_secret(name.lower()) else value for name, value in shown["headers"].items()
-        }
-    if "sasl" in shown:
-        shown["sasl"] = shown["sasl"] | {"password": MASK}
-    return shown
+def _masked(spec: Spec, written: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a block as they are shown; `written` are those that are set, as builtins."""
+    return {name: _shown(spec, name, value) for name, value in written.items()}
 
 
-def _is_secret(header: str) -> bool:
-    return header in _SECRET_HEADERS or any(word in header for word in _SECRET_WORDS)
+def _shown(spec: Spec, name: str, value: Any) -> Any:
+    if name in spec.secrets:
+        return MASK
+    if name in spec.secret_entries:
+        return {key: MASK if _is_secret(key.lower()) else entry for key, entry in value.items()}
+    if isinstance(value, str):
+        return mask_userinfo(value)
+    inner = getattr(spec, name, None)
+    return _masked(inner, value) if isinstance(inner, Spec) else value
+
+
+def _is_secret(key: str) -> bool:
+    return key in _SECRET_KEYS or any(word in key for word in _SECRET_WORDS)

@@ -233,6 +233,5 @@ def check_label_keys(keys: Iterable[str]) -> None:
 
 def check_precision(encoder: EncoderSpec) -> None:
     """Raise DecodeError for more decimals than a float has."""
-    precision: int | None = getattr(encoder, "precision", None)
-    if precision is not None and precision > MAX_PRECISION:
-        raise DecodeError(f"encoder precision must be 0..={MAX_PRECISION}, got {precision}")
+    if encoder.precision is not None and encoder.precision > MAX_PRECISION:
+        raise DecodeError(f"encoder precision must be 0..={MAX_PRECISION}, got {encoder.precision}")

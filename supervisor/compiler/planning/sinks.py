@@ -6,11 +6,10 @@ Source: docs/scenarios.md, "Sinks"; docs/sinks.md, "Trying again" and "How to se
 from pathlib import Path
 
 from common.errors import DecodeError, DurationError
-from common.specs import File, HttpPush, Kafka, Loki, RemoteWriteSink, Retry, SinkSpec
+from common.specs import File, Kafka, Retry, SinkSpec
 from common.units import clip, duration_or_zero_us, duration_us
 from supervisor.compiler.paths import check_path
 
-_URL_NAMES = {HttpPush: "HTTP push", RemoteWriteSink: "remote write", Loki: "Loki"}
 _SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -33,14 +32,12 @@ def check_sink_settings(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None
 
 
 def _check_destination(sink: SinkSpec) -> None:
-    match sink:
-        case HttpPush(url=url) | RemoteWriteSink(url=url) | Loki(url=url):
+    if sink.url_noun:
+        for url in sink.addresses:
             if not url.startswith(("http://", "https://")):
-                name = _URL_NAMES[type(sink)]
-                raise DecodeError(f"invalid {name} URL '{clip(url)}': must start with http:// or https://")
-        case Kafka(brokers=brokers):
-            if not any(broker.strip() for broker in brokers.split(",")):
-                raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(brokers)}'")
+                raise DecodeError(f"invalid {sink.url_noun} URL '{clip(url)}': must start with http:// or https://")
+    if isinstance(sink, Kafka) and not sink.addresses:
+        raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(sink.brokers)}'")
 
 
 def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
@@ -55,13 +52,11 @@ def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
 
 
 def _check_delivery(sink: SinkSpec) -> None:
-    max_buffer_age: str | None = getattr(sink, "max_buffer_age", None)
-    retry: Retry | None = getattr(sink, "retry", None)
     try:
-        if max_buffer_age is not None:
-            duration_or_zero_us(max_buffer_age)
-        if retry is not None:
-            _check_retry(retry)
+        if sink.max_buffer_age is not None:
+            duration_or_zero_us(sink.max_buffer_age)
+        if sink.retry is not None:
+            _check_retry(sink.retry)
     except DurationError as exc:
         raise DecodeError(str(exc)) from exc
 

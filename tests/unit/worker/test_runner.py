@@ -15,6 +15,7 @@ from common.messages import Start
 from common.plan import Burst, Cycle, EntryPlan, RotatingLabel, Silence
 from common.specs import Step
 from common.states import State
+from tests.support.deliveries import direct_to
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
 from worker.gates.links import Links
@@ -47,9 +48,6 @@ class RecordingSink:
         self.written.append((self.clock.now_ns, encoded))
         self.clock.now_ns += self.write_ns
 
-    def flush(self) -> None:
-        self.calls.append("flush")
-
     def close(self) -> None:
         self.calls.append("close")
 
@@ -72,7 +70,7 @@ class Stage:
             plan,
             worker.generators.build(plan),
             worker.encoders.build(plan),
-            self.sink,
+            direct_to(self.sink, plan, self.waiter, self.clock),
             WorkerBoard(self.board.descriptor, 0),
             Links(self.board.descriptor, 0),
             self.waiter,
@@ -96,12 +94,12 @@ def counting(rate: float, duration_ns: int | None, **fields: Any) -> EntryPlan:
 
 
 def test_a_run_emits_every_tick_and_ends_at_its_duration(stage: Stage) -> None:
-    """Each tick is written at its own instant, and the run ends at T0 + D with everything flushed and counted."""
+    """Each tick is written at its own instant, and the run ends at T0 + D with everything counted."""
     assert stage.run(counting(10.0, 1050 * MS)) == "duration"
     assert [int(line.split()[1]) for line in stage.lines] == list(range(11))
     assert [at - stage.start_ns for at, _ in stage.sink.written] == [k * 100 * MS for k in range(11)]
     assert stage.clock.now_ns == stage.start_ns + 1050 * MS
-    assert stage.sink.calls == ["open", "flush", "close"]
+    assert stage.sink.calls == ["open", "close"]
     counters = stage.row.read()
     assert counters.state == State.FINISHED
     assert counters.total_events == 11
@@ -141,12 +139,12 @@ def test_a_stop_during_the_phase_offset_emits_nothing(stage: Stage) -> None:
     assert stage.row.read().state == State.FINISHED
 
 
-def test_a_stop_ends_the_wait_for_a_tick_and_flushes(stage: Stage) -> None:
-    """No further tick is fired, what was written is flushed, then the sink is closed."""
+def test_a_stop_ends_the_wait_for_a_tick(stage: Stage) -> None:
+    """No further tick is fired, then the sink is closed."""
     stage.waiter.stop_at_ns = stage.start_ns + 1500 * MS
     assert stage.run(counting(1.0, None)) == "stopped"
     assert len(stage.lines) == 2
-    assert stage.sink.calls == ["open", "flush", "close"]
+    assert stage.sink.calls == ["open", "close"]
     assert stage.clock.now_ns == stage.start_ns + 1500 * MS
 
 
@@ -224,7 +222,6 @@ def test_a_sink_that_cannot_be_opened_ends_the_scenario(stage: Stage) -> None:
     assert counters.consecutive_failures == 1
     assert counters.last_sink_error == "no such place"
     assert counters.total_events == 0
-    assert "flush" not in stage.sink.calls
 
 
 def test_an_event_that_cannot_be_encoded_ends_the_scenario(stage: Stage) -> None:

@@ -129,13 +129,13 @@ def test_one_shot_silences_follow_the_scenario_clock(stage: GatedStage) -> None:
 
 
 def test_the_end_of_a_local_upstream_is_the_end(stage: GatedStage) -> None:
-    """At once, flushed and finished."""
+    """At once, closed and finished."""
     stage.value_at(-1, 1.0)
     stage.at(250, stage.links.upstream.lose)
     assert stage.run(gated(1000)) == "upstream"
     assert stage.values() == [(0, 0), (100, 1), (200, 2)]
     assert stage.states == [(0, State.RUNNING), (250, State.FINISHED)]
-    assert stage.calls == ["open", "flush", "close"]
+    assert stage.calls == ["open", "close"]
 
 
 def test_a_stop_ends_a_pause(stage: GatedStage) -> None:
@@ -174,14 +174,14 @@ def closing(duration_ms: int, **fields: Any) -> EntryPlan:
 
 
 def test_a_committed_close_writes_a_last_sample(stage: GatedStage) -> None:
-    """One sample with the value of `snap_to`, 1 ms behind the newest, flushed, not counted; then held."""
+    """One sample with the value of `snap_to`, 1 ms behind the newest, not counted; then held."""
     stage.value_at(-1, 1.0)
     stage.value_at(250, 0.0)
     stage.run(closing(1000))
     assert stage.values() == [(0, 0), (100, 1), (200, 2), (350, -1)]
     assert stage.stamps() == [0, 100, 200, 201]
     assert stage.states == [(0, State.RUNNING), (350, State.HELD), (1000, State.FINISHED)]
-    assert stage.calls == ["open", "flush", "flush", "close"]
+    assert stage.calls == ["open", "close"]
     counters = stage.row.read()
     assert counters.total_events == 3
     assert counters.bytes_emitted == sum(len(line) + 1 for _, line in stage.lines[:3])

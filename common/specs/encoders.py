@@ -1,0 +1,68 @@
+"""Kinds of encoders."""
+
+from typing import ClassVar, Final
+
+from common.specs.base import Precision, SignalType, Spec
+
+METRIC_SIGNALS: Final[frozenset[SignalType]] = frozenset({"metrics", "histogram", "summary"})
+"""Signals whose events are numbers."""
+
+
+class EncoderBlock(Spec, frozen=True, kw_only=True):
+    """Base of the kinds of encoders: what others must know of one.
+
+    Attributes:
+        signals: whose events it can take.
+    """
+
+    signals: ClassVar[frozenset[SignalType]]
+
+    @property
+    def precision(self) -> int | None:
+        """Decimals of values, where users can choose them."""
+        return None
+
+
+class PrometheusText(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="prometheus_text"):
+    """Prometheus text exposition, one line an event; `precision` decimals, or full."""
+
+    signals = METRIC_SIGNALS
+    precision: Precision | None = None
+
+
+class InfluxLp(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="influx_lp"):
+    """InfluxDB line protocol with the value in `field_key`; `precision` decimals, or full."""
+
+    signals = METRIC_SIGNALS
+    field_key: str = "value"
+    precision: Precision | None = None
+
+
+class JsonLines(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="json_lines"):
+    """One compact JSON object a line; `precision` decimals, or full."""
+
+    signals = METRIC_SIGNALS | {"logs"}
+    precision: Precision | None = None
+
+
+class Syslog(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="syslog"):
+    """RFC 5424 syslog messages, one a line."""
+
+    signals = frozenset({"logs"})
+    hostname: str = "sonda"
+    app_name: str = "sonda"
+
+
+class RemoteWriteEncoder(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
+    """Prometheus remote-write time series."""
+
+    signals = METRIC_SIGNALS
+
+
+class OtlpEncoder(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp"):
+    """OpenTelemetry data points and log records."""
+
+    signals = METRIC_SIGNALS | {"logs"}
+
+
+EncoderSpec = PrometheusText | InfluxLp | JsonLines | Syslog | RemoteWriteEncoder | OtlpEncoder

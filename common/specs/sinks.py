@@ -1,0 +1,170 @@
+"""Kinds of sinks."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from common.specs.base import U32, U64, Duration, DurationOrZero, Spec
+
+
+class Retry(Spec, frozen=True, kw_only=True):
+    """How often and how patiently a failed delivery is tried again."""
+
+    max_attempts: Annotated[U32, Meta(description="integer, 1 to 4294967295")]
+    initial_backoff: Duration
+    max_backoff: Annotated[str, Meta(description="duration, not below `initial_backoff`")]
+
+
+class SinkBlock(Spec, frozen=True, kw_only=True):
+    """Base of the kinds of sinks: what others must know of one.
+
+    Attributes:
+        url_noun: what its URL is, in messages; empty for a sink that has none.
+    """
+
+    url_noun: ClassVar[str] = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """URLs or `host:port` of the receivers it talks to."""
+        return ()
+
+    @property
+    def max_buffer_age(self) -> str | None:
+        """How long an event may wait for others; None for a sink that keeps nothing back."""
+        return None
+
+    @property
+    def retry(self) -> Retry | None:
+        """How a failed delivery is tried again, where users can choose it."""
+        return None
+
+
+class UrlSink(SinkBlock, frozen=True, kw_only=True):
+    """Base of the sinks that talk to one URL."""
+
+    url: str
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The URL."""
+        return (self.url,)
+
+
+class AddressSink(SinkBlock, frozen=True, kw_only=True):
+    """Base of the sinks that talk to one `host:port`."""
+
+    address: str
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The address."""
+        return (self.address,)
+
+
+class Stdout(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="stdout"):
+    """The daemon's standard output."""
+
+
+class File(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="file"):
+    """A file, truncated when the scenario starts."""
+
+    path: str
+
+
+class Tcp(AddressSink, frozen=True, kw_only=True, tag_field="type", tag="tcp"):
+    """One connection to `host:port` for the scenario's life, no framing."""
+
+    retry: Retry | None = None
+
+
+class Udp(AddressSink, frozen=True, kw_only=True, tag_field="type", tag="udp"):
+    """One datagram an event to `host:port`."""
+
+
+class Memory(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="memory"):
+    """Keeps nothing, or with `capture` the newest `max_events` events; for measuring without a destination."""
+
+    capture: bool = False
+    max_events: U64 = 1_000_000
+
+
+class HttpPush(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="http_push"):
+    """HTTP POST of `batch_size` bytes at a time, or of what is there after `max_buffer_age`."""
+
+    url_noun = "HTTP push"
+    secret_entries = frozenset({"headers"})
+    content_type: str = "application/octet-stream"
+    batch_size: U64 = 4096
+    max_buffer_age: DurationOrZero = "5s"
+    headers: dict[str, str] | None = None
+    retry: Retry | None = None
+
+
+class RemoteWriteSink(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
+    """Prometheus remote write, `batch_size` time series a request."""
+
+    url_noun = "remote write"
+    batch_size: U64 = 5
+    max_buffer_age: DurationOrZero = "5s"
+    retry: Retry | None = None
+
+
+class KafkaTls(Spec, frozen=True, kw_only=True):
+    """TLS towards the brokers; `ca_cert` is the path of a PEM file, public roots without it."""
+
+    enabled: bool = False
+    ca_cert: str | None = None
+
+
+class KafkaSasl(Spec, frozen=True, kw_only=True):
+    """How to log in to the brokers."""
+
+    secrets = frozenset({"password"})
+    mechanism: str
+    username: str
+    password: Annotated[str, Meta(extra_json_schema={"writeOnly": True})]
+
+
+class Kafka(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="kafka"):
+    """Records for one topic; `brokers` is a comma list of `host:port`."""
+
+    brokers: str
+    topic: str
+    max_buffer_age: DurationOrZero = "5s"
+    retry: Retry | None = None
+    tls: KafkaTls | None = None
+    sasl: KafkaSasl | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The brokers, less empty items of the list."""
+        return tuple(broker.strip() for broker in self.brokers.split(",") if broker.strip())
+
+
+class Loki(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="loki"):
+    """Grafana Loki, `batch_size` log entries a push, at most `max_streams_per_push` streams in it."""
+
+    url_noun = "Loki"
+    batch_size: U64 = 5
+    max_streams_per_push: U32 = 128
+    max_buffer_age: DurationOrZero = "5s"
+    retry: Retry | None = None
+
+
+class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp_grpc"):
+    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records a request."""
+
+    endpoint: str
+    signal_type: Literal["metrics", "logs"]
+    batch_size: U64 = 5
+    max_buffer_age: DurationOrZero = "5s"
+    retry: Retry | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The endpoint."""
+        return (self.endpoint,)
+
+
+SinkSpec = Stdout | File | Tcp | Udp | Memory | HttpPush | RemoteWriteSink | Kafka | Loki | OtlpGrpc
