@@ -1,4 +1,4 @@
-"""Entry points of `sondad` and `sonda-server`.
+"""Entry points of `sondad`, `sonda` and `sonda-server`.
 
 What the installed scripts import is imported again by nothing, but stays empty of imports: arguments are read first,
 then what the command needs is imported.
@@ -6,38 +6,19 @@ then what the command needs is imported.
 
 import sys
 
-USAGE = """\
-usage: sondad COMMAND [OPTION]...
-
-commands:
-  serve    run the control plane: an HTTP API for scenarios
-  relay    run the relay for check results
-
-`sondad COMMAND --help` lists the options of a command.
-"""
-
 
 def main() -> None:
-    """Run `sondad`."""
-    command, *arguments = sys.argv[1:] or [""]
-    match command:
-        case "serve":
-            from supervisor.cli.serve import serve
+    """Run `sondad`: every command."""
+    from supervisor.cli.program import run
 
-            sys.exit(serve("sondad serve", arguments, with_relay=True))
-        case "relay":
-            from supervisor.relay.main import main as relay
+    sys.exit(run("sondad", sys.argv[1:]))
 
-            sys.exit(relay(arguments))
-        case "-V" | "--version":
-            from importlib import metadata
 
-            sys.stdout.write(f"sondad {metadata.version('sondad')}\n")
-        case "-h" | "--help":
-            sys.stdout.write(USAGE)
-        case _:
-            sys.stderr.write(f"sondad: unknown command {command!r}\n{USAGE}" if command else USAGE)
-            sys.exit(2)
+def scenario_main() -> None:
+    """Run `sonda`: the commands that need no daemon."""
+    from supervisor.cli.program import run
+
+    sys.exit(run("sonda", sys.argv[1:]))
 
 
 def compatible_main() -> None:

@@ -85,7 +85,7 @@ def parse_settings(
         SystemExit: code 2 for a wrong argument, named on stderr; 0 after help and version.
         StartupError: the bind address is none.
     """
-    parser = _parser(program, with_relay=with_relay)
+    parser = build_parser(program, with_relay=with_relay)
     given = parser.parse_args(arguments)
     catalog = given.catalog if given.catalog is not None else environment.get(CATALOG_VARIABLE)
     if catalog == "":
@@ -111,7 +111,8 @@ def parse_settings(
     )
 
 
-def _parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
+def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
+    """Return the parser of the control plane's flags; arguments as `parse_settings`."""
     parser = argparse.ArgumentParser(
         prog=program,
         allow_abbrev=False,

@@ -1,4 +1,7 @@
-"""Commands of `sondad`, one module each; the entry points import what a command needs only when it runs.
+"""The command line: `sonda`, `sondad` and `sonda-server`.
 
-Runs in the process the user starts.
+Runs in a process of its own. Arguments are read first, and only then is imported what the command needs. Read first:
+`table.py` (which commands there are), `grammar.py` (what holds for all of them), then a file under `commands/`::
+
+    __main__ ──► program.run ──► table ──► commands/VERB.py (its options) ──late import──► the room that does the work
 """

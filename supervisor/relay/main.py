@@ -26,18 +26,23 @@ _LOG_CLOSE_SECS: Final = 1.0
 _IGNORED_SIGNALS: Final = (signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `sondad relay`."""
+    parser = argparse.ArgumentParser(
+        prog="sondad relay", description="Accept check results over Unix sockets, keep them on disk and forward them."
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="the relay's configuration (YAML)")
+    parser.add_argument("--check-config", action="store_true", help="print every fault of FILE and exit")
+    return parser
+
+
 def main(argv: list[str]) -> int:
     """Run the relay as `sondad relay` with the arguments `argv`.
 
     Returns:
         The exit code: 0 stopped, 1 runtime fault, 2 usage or configuration, 3 lock held.
     """
-    parser = argparse.ArgumentParser(
-        prog="sondad relay", description="Accept check results over Unix sockets, keep them on disk and forward them."
-    )
-    parser.add_argument("--config", required=True, metavar="FILE", help="the relay's configuration (YAML)")
-    parser.add_argument("--check-config", action="store_true", help="print every fault of FILE and exit")
-    arguments = parser.parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
         config = load(arguments.config)
     except ConfigError as error:

@@ -154,8 +154,8 @@ def test_a_port_in_use_ends_with_1() -> None:
         (("--version",), 0, "sondad "),
         (("serve", "--help"), 0, "--bind"),
         (("serve", "-V"), 0, "sondad serve "),
-        ((), 2, "usage: sondad"),
-        (("fly",), 2, "unknown command 'fly'"),
+        ((), 2, "Usage: sondad"),
+        (("fly",), 2, "unrecognized subcommand 'fly'"),
     ],
 )
 def test_the_command_line_of_sondad(arguments: tuple[str, ...], code: int, shown: str) -> None:

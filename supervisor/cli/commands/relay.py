@@ -1,0 +1,20 @@
+"""`sondad relay`: the check relay."""
+
+import argparse
+
+from supervisor.cli.grammar import PassedOn
+
+
+def _parser() -> argparse.ArgumentParser:
+    from supervisor.relay.main import build_parser
+
+    return build_parser()
+
+
+def _relay(arguments: list[str]) -> int:
+    from supervisor.relay.main import main
+
+    return main(arguments)
+
+
+COMMAND = PassedOn("relay", "Run the relay for check results.", _parser, _relay)

@@ -1,0 +1,20 @@
+"""`show`: a file of the catalog or a built-in pack, byte for byte."""
+
+import click
+
+from supervisor.cli.grammar import Globals, Verb
+
+
+@click.pass_obj
+def _show(chosen: Globals, name: str) -> int:
+    from supervisor.cli.catalog.listing import print_file
+
+    return print_file(chosen.catalog, name)
+
+
+COMMAND = Verb(
+    "show",
+    "Print a file of the catalog (`--catalog DIR`) or a built-in pack, as it is.",
+    [click.Argument(["name"], metavar="NAME")],
+    _show,
+)

@@ -1,0 +1,82 @@
+"""Transcripts of command lines: what was typed, and all that came of it.
+
+::
+
+    # a comment
+    $ sonda show @nothing
+    ? 1
+    > a line of stdout
+    ! a line of stderr
+
+`[..]` in a line stands for any text. Without `?` the exit code is 0; without `>` or `!` the stream is empty.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SCRIPTS = Path(sys.executable).parent
+ANYTHING = "[..]"
+
+
+@dataclass
+class Transcript:
+    """One command and what is expected of it."""
+
+    command: str
+    code: int = 0
+    stdout: list[str] = field(default_factory=list)
+    stderr: list[str] = field(default_factory=list)
+
+
+def read_transcripts(path: Path) -> Iterator[Transcript]:
+    """Yield the transcripts of a file."""
+    current: Transcript | None = None
+    for line in path.read_text().splitlines():
+        mark, _, text = line.partition(" ")
+        if mark == "$":
+            if current is not None:
+                yield current
+            current = Transcript(text)
+        elif current is not None and mark == "?":
+            current.code = int(text)
+        elif current is not None and mark in (">", "!"):
+            (current.stdout if mark == ">" else current.stderr).append(text)
+        elif mark not in ("", "#"):
+            raise ValueError(f"{path}: {line!r} is no line of a transcript")
+    if current is not None:
+        yield current
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a command: nothing but the path, a home and what is given."""
+    return {"PATH": f"{SCRIPTS}:{os.environ['PATH']}", "HOME": str(home), **more}
+
+
+def run(
+    command: list[str], cwd: Path, timeout: float = 60, stdin: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in `cwd` to its end."""
+    return subprocess.run(
+        command, cwd=cwd, env=environment(cwd, **more), input=stdin, capture_output=True, text=True, timeout=timeout
+    )
+
+
+def differences(expected: Transcript, cwd: Path) -> str:
+    """Run a transcript's command in `cwd` and return what is not as expected; empty when all is."""
+    done = run(shlex.split(expected.command), cwd)
+    wrong = [] if done.returncode == expected.code else [f"exit code {done.returncode}, expected {expected.code}"]
+    for name, got, wanted in (("stdout", done.stdout, expected.stdout), ("stderr", done.stderr, expected.stderr)):
+        if not _matches(got, wanted):
+            wrong.append(f"{name}:\n{got}--- expected:\n" + "\n".join(wanted))
+    return "\n".join(wrong)
+
+
+def _matches(got: str, wanted: list[str]) -> bool:
+    pattern = "".join(f"{re.escape(line)}\n".replace(re.escape(ANYTHING), "[^\n]*") for line in wanted)
+    return re.fullmatch(pattern, got) is not None
