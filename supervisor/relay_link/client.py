@@ -8,8 +8,7 @@ Source: docs/relay.md, "Beside the control plane".
 from typing import Final
 
 from common.errors import SondadError
-from supervisor.relay.config.records import Target
-from supervisor.relay.upstream.roundtrip import Response, RoundtripError, roundtrip
+from supervisor.host.roundtrip import Response, RoundtripError, roundtrip, unix_target
 
 TIMEOUT_SECS: Final = 1.0
 PING_SECS: Final = 0.25
@@ -24,15 +23,13 @@ class RelayClient:
     """Asks the admin socket at `admin_path`; no state, so any thread may use it."""
 
     def __init__(self, admin_path: str, timeout_secs: float = TIMEOUT_SECS) -> None:
-        self._target = Target(
-            url=f"unix:{admin_path}", scheme="unix", host="localhost", port=0, path=admin_path, prefix=""
-        )
+        self._target = unix_target(admin_path)
         self._timeout_secs = timeout_secs
 
     def answers(self) -> bool:
         """Return whether the relay answers, and does so at once."""
         try:
-            return roundtrip(self._target, _request("/ping"), PING_SECS, _MAX_ANSWER_BYTES).status == 200
+            return self._get("/ping", PING_SECS).status == 200
         except RoundtripError:
             return False
 
@@ -43,10 +40,9 @@ class RelayClient:
             RelayUnavailableError: no answer within the timeout.
         """
         try:
-            return roundtrip(self._target, _request(path), self._timeout_secs, _MAX_ANSWER_BYTES)
+            return self._get(path, self._timeout_secs)
         except RoundtripError as exc:
             raise RelayUnavailableError(f"the relay does not answer: {exc}") from exc
 
-
-def _request(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("ascii")
+    def _get(self, path: str, timeout_secs: float) -> Response:
+        return roundtrip(self._target, "GET", path, timeout_secs=timeout_secs, max_body_bytes=_MAX_ANSWER_BYTES)

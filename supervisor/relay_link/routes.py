@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import falcon
 import msgspec
 
-from supervisor.relay.upstream.roundtrip import Response
+from supervisor.host.roundtrip import Response
 from supervisor.relay_link.client import RelayClient, RelayUnavailableError
 
 _FILTERS: Final = ("client", "status", "stale", "limit", "offset")

@@ -18,6 +18,7 @@ import msgspec
 import yaml
 
 from common.errors import SondadError
+from supervisor.host.roundtrip import Target, unix_target
 from supervisor.relay.config import names
 from supervisor.relay.config.client_reader import read_client
 from supervisor.relay.config.records import (
@@ -30,7 +31,6 @@ from supervisor.relay.config.records import (
     Pure,
     Settings,
     SpoolLimits,
-    Target,
     TcpAddress,
     UnixAddress,
     Upstream,
@@ -339,7 +339,7 @@ def _target(node: yaml.Node) -> Target:
         path = url.removeprefix("unix:")
         if not path.startswith("/") or len(os.fsencode(path)) > MAX_PATH_BYTES:
             raise ValueError(f"expected unix:/abs/path of at most {MAX_PATH_BYTES} bytes, found {url[:200]!r}")
-        return Target(url=url, scheme="unix", host="localhost", port=0, path=path, prefix="")
+        return unix_target(path)
     try:
         parts = urlsplit(url)
         port = parts.port

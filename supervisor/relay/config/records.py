@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from supervisor.host.roundtrip import Target
+
 Mode = Literal["clients", "pure"]
 Kind = Literal["agent", "relay"]
 
@@ -86,17 +88,6 @@ class SpoolLimits(Frozen, frozen=True):
     max_age_secs: float
     on_full: Literal["drop_oldest", "reject"]
     sync: Literal["commit", "off"]
-
-
-class Target(Frozen, frozen=True):
-    """Where the upstream listens: `path` for a Unix socket, else host and port; `prefix` precedes `/checks/…`."""
-
-    url: str
-    scheme: Literal["http", "https", "unix"]
-    host: str
-    port: int
-    path: str
-    prefix: str
 
 
 class Upstream(Frozen, frozen=True):

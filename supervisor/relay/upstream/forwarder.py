@@ -57,12 +57,13 @@ def retry_after_secs(value: str | None, wall_secs: float) -> float:
     if value is None:
         return 0.0
     if value.isdecimal() and value.isascii():
-        return min(MAX_RETRY_AFTER_SECS, float(value[:9]))
+        return min(MAX_RETRY_AFTER_SECS, float(value.lstrip("0")[:9] or "0"))
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        moment_secs = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError):
+        # A text that is no date, a year of twenty digits, a zone of years: all that a parent may send.
         return 0.0
-    return min(MAX_RETRY_AFTER_SECS, max(0.0, moment.timestamp() - wall_secs))
+    return min(MAX_RETRY_AFTER_SECS, max(0.0, moment_secs - wall_secs))
 
 
 class Forwarder:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from supervisor.host.loop import Loop, Timer
+from supervisor.host.roundtrip import Response, RoundtripError, roundtrip
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.checks.state import utc_text
 from supervisor.relay.config.records import Config, Upstream
@@ -18,7 +19,6 @@ from supervisor.relay.ledger.jobs import Settled
 from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.ledger.store import DeadLetter, Payload, StoreError
 from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
-from supervisor.relay.upstream.roundtrip import Response, RoundtripError, roundtrip
 from supervisor.relay.upstream.spool import Entry
 from supervisor.relay.workers import Workers
 
@@ -153,11 +153,20 @@ class Sender:
             logger.warning("spool entry %s of %s/%s cannot be read: %s", entry.seq, *entry.key, error)
             forwarder.finished(entry, Result.RETRY, time.monotonic(), _STORE_RETRY_SECS)
             return
-        request = _render(entry, payload, upstream, self._config.relay.id, self._config.relay.api_versions[0])
+        headers = _headers(entry, payload, upstream, self._config.relay.id, self._config.relay.api_versions[0])
         tls = self._tls
         started = time.monotonic()
         self._threads.submit(
-            lambda: roundtrip(upstream.target, request, upstream.timeout_secs, _MAX_ANSWER_BYTES, tls),
+            lambda: roundtrip(
+                upstream.target,
+                "POST",
+                f"/checks/{quote(entry.key[1], safe='')}",
+                timeout_secs=upstream.timeout_secs,
+                max_body_bytes=_MAX_ANSWER_BYTES,
+                headers=headers,
+                body=payload.body.encode(),
+                tls=tls,
+            ),
             lambda response: self._finish(entry, payload, response, time.monotonic() - started),
         )
 
@@ -212,26 +221,18 @@ class Sender:
             self.pump()
 
 
-def _render(entry: Entry, payload: Payload, upstream: Upstream, relay_id: str, version: str) -> bytes:
-    client, check = entry.key
-    target = upstream.target
-    body = payload.body.encode()
-    authority = f"[{target.host}]" if ":" in target.host else target.host
-    head = (
-        f"POST {target.prefix}/checks/{quote(check, safe='')} HTTP/1.1\r\n"
-        f"Host: {authority}{f':{target.port}' if target.port else ''}\r\n"
-        "Connection: close\r\n"
-        "Content-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n"
-        f"X-Api-Version: {version}\r\n"
-        f"X-Request-Id: {payload.request_id}\r\n"
-        f"X-Relay-Client: {client}\r\n"
-        f"X-Relay-Time: {payload.origin_ms}\r\n"
-        f"X-Relay-Path: {','.join((*payload.path, relay_id))}\r\n"
-    )
+def _headers(entry: Entry, payload: Payload, upstream: Upstream, relay_id: str, version: str) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "X-Api-Version": version,
+        "X-Request-Id": payload.request_id,
+        "X-Relay-Client": entry.key[0],
+        "X-Relay-Time": str(payload.origin_ms),
+        "X-Relay-Path": ",".join((*payload.path, relay_id)),
+    }
     if upstream.token is not None:
-        head += f"Authorization: Bearer {upstream.token}\r\n"
-    return f"{head}\r\n".encode("ascii") + body
+        headers["Authorization"] = f"Bearer {upstream.token}"
+    return headers
 
 
 def _dead_letter(entry: Entry, payload: Payload, response: Response) -> DeadLetter:

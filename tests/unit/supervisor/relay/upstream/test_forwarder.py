@@ -3,8 +3,11 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from supervisor.relay.config.records import Target, Upstream
+from supervisor.host.roundtrip import unix_target
+from supervisor.relay.config.records import Upstream
 from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
 from supervisor.relay.upstream.spool import Entry, Spool
 
@@ -13,7 +16,7 @@ A, B, C = ("a", "1"), ("b", "1"), ("a", "2")
 
 def upstream(concurrency: int = 4, jitter: float = 0.0) -> Upstream:
     return Upstream(
-        target=Target(url="unix:/x", scheme="unix", host="localhost", port=0, path="/x", prefix=""),
+        target=unix_target("/x"),
         token=None,
         ca_file=None,
         timeout_secs=1.0,
@@ -182,3 +185,33 @@ def test_what_a_status_means(status: int, result: str) -> None:
 def test_retry_after_values(value: str | None, secs: float) -> None:
     """Seconds or a date, at most five minutes; unreadable means none."""
     assert retry_after_secs(value, 10.0) == secs
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 -2359",
+        "Mon, 01 Jan 2030 00:00:00 +999999",
+        "Mon, 99 Jan 2030 99:99:99 GMT",
+        "9" * 5000,
+        "\u0663",
+    ],
+)
+def test_a_parent_cannot_harm_with_retry_after(value: str) -> None:
+    """Dates that no calendar has are ignored or bounded."""
+    assert 0.0 <= retry_after_secs(value, 10.0) <= 300.0
+
+
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.from_regex(
+            r"(Mon, )?[0-9]{1,30} (Jan|Feb) -?[0-9]{1,30} [0-9]{1,9}:[0-9]{1,9}(:[0-9]{1,9})? [+-]?[0-9]{0,9}(GMT)?",
+            fullmatch=True,
+        ),
+    )
+)
+def test_any_retry_after_is_a_wait_within_bounds(value: str) -> None:
+    """No text raises, none makes the relay wait longer than five minutes."""
+    assert 0.0 <= retry_after_secs(value, 1.7e9) <= 300.0
