@@ -121,6 +121,8 @@ def _reason(exc: Exception, timeout_secs: float) -> str:
             return "connection closed before the answer"
         case http.client.IncompleteRead():
             return "connection closed inside the answer"
+        case ssl.SSLError():
+            return str(exc)
         case http.client.HTTPException() | ValueError():
             return "the answer is not HTTP"
         case OSError():
