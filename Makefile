@@ -3,6 +3,7 @@
 #   make install   the first half alone
 #   make test      what the tests need, then the whole check: format, lint, types, imports, tests
 #   make bench     measure this machine; asserts nothing                     (PEER_SERVER=… adds a yardstick)
+#   make lock      write the locks anew with the newest versions, then the whole check on them
 #   make clean     remove the virtual environment and every cache
 
 PYTHON ?= python3
@@ -14,8 +15,11 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 INSTALLED := $(VENV)/installed-$(VERSION)
 INSTALLED_DEV := $(VENV)/installed-dev-$(VERSION)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
+# What is installed is what the lock names, byte for byte; the project itself is built with what is there by then.
+LOCKED := $(PIP) --require-hashes --requirement
+OURSELVES := $(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: install serve test bench clean
+.PHONY: install serve test bench lock clean
 
 install: $(INSTALLED)
 
@@ -26,6 +30,10 @@ test:
 	PYTHON=$(PYTHON) tests/prepare
 	$(MAKE) $(INSTALLED_DEV)
 	tests/check
+
+lock: $(INSTALLED_DEV)
+	locks/renew
+	$(MAKE) test
 
 bench: $(INSTALLED_DEV)
 	$(VENV)/bin/python tests/bench/run.py $(ARGS)
@@ -40,10 +48,12 @@ $(VENV)/created-$(VERSION):
 	$(VENV)/bin/python -m pip --version 2>/dev/null | grep -qF '(python $(VERSION))' || $(PYTHON) -m venv --clear $(VENV)
 	touch $@
 
-$(INSTALLED): pyproject.toml | $(VENV)/created-$(VERSION)
-	$(PIP) --editable .
+$(INSTALLED): pyproject.toml locks/runtime.txt | $(VENV)/created-$(VERSION)
+	$(LOCKED) locks/runtime.txt
+	$(OURSELVES)
 	touch $@
 
-$(INSTALLED_DEV): pyproject.toml | $(VENV)/created-$(VERSION)
-	$(PIP) --editable '.[dev]'
+$(INSTALLED_DEV): pyproject.toml locks/dev.txt | $(VENV)/created-$(VERSION)
+	$(LOCKED) locks/dev.txt
+	$(OURSELVES)
 	touch $@ $(INSTALLED)

@@ -24,7 +24,20 @@ from worker import encoders, generators, sinks
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", "worker", "supervisor")
-TEXT_SUFFIXES = {".py", ".md", ".yaml", ".toml", ".service", ".socket", ".sysusers", ".tmpfiles", ".conf", ".sh", ""}
+TEXT_SUFFIXES = {
+    ".py",
+    ".md",
+    ".yaml",
+    ".toml",
+    ".service",
+    ".socket",
+    ".sysusers",
+    ".tmpfiles",
+    ".conf",
+    ".sh",
+    ".txt",
+    "",
+}
 LONGEST_FILE = 400
 
 Builder = Callable[..., Any]
@@ -69,8 +82,10 @@ def own_files() -> Iterator[Path]:
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
         hidden = any(part.startswith(".") and part not in (".ci", ".pre-commit-config.yaml") for part in parts)
-        made = "__pycache__" in parts or "golden" in parts or any(part.endswith(".egg-info") for part in parts)
-        if path.is_file() and path.suffix in TEXT_SUFFIXES and not hidden and not made:
+        made = (
+            parts[0] in ("build", "dist") or "__pycache__" in parts or any(part.endswith(".egg-info") for part in parts)
+        )
+        if path.is_file() and path.suffix in TEXT_SUFFIXES and not hidden and not made and "golden" not in parts:
             yield path
 
 
