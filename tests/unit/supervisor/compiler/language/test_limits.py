@@ -17,9 +17,9 @@ TEXT = (Path(__file__).parents[5] / "docs" / "scenarios.md").read_text().partiti
 @pytest.mark.parametrize(
     ("row", "limits"),
     [
-        ("containers inside", [nodes.MAX_DEPTH]),
-        ("nodes that YAML aliases", [yaml_text.MAX_COPIED_NODES]),
-        ("characters that `${NAME}`", [interpolate.MAX_INSERTED_CHARS]),
+        ("depth of nested", [nodes.MAX_DEPTH]),
+        ("nodes added by YAML aliases", [yaml_text.MAX_COPIED_NODES]),
+        ("characters added by", [interpolate.MAX_INSERTED_CHARS]),
         ("entries of a body", [blocks.MAX_ENTRIES]),
         ("labels of one map", [blocks.MAX_LABELS]),
         ("name and labels of an entry", [compiled.MAX_LABEL_BYTES]),
