@@ -244,3 +244,14 @@ def test_nothing_unwanted_stands_in_a_file(unwanted: re.Pattern[str]) -> None:
         if unwanted.search(line)
     ]
     assert found == []
+
+
+def test_what_sounds_like_a_secret_is_one() -> None:
+    """No block under a sink shows a field that is called so; those with keys of the user's own hide by the key."""
+    blocks = [spec for spec in vars(specs).values() if isinstance(spec, type) and issubclass(spec, Spec)]
+    secret = {name for spec in blocks for name in spec.secrets}
+    assert secret == {
+        name for spec in blocks for name in spec.__struct_fields__ if re.search("password|token|secret", name)
+    }
+    by_key = {name for spec in blocks for name in spec.secret_entries}
+    assert by_key == {name for spec in blocks for name in spec.__struct_fields__ if name == "headers"}

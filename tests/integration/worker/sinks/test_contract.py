@@ -1,0 +1,160 @@
+"""What every sink owes, whatever its protocol: the suite runs over the tables, so every new kind is in it."""
+
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+
+import worker.delivery
+import worker.encoders
+from common.board import Board, Counters
+from common.clock import SystemClock
+from common.errors import SinkError
+from common.plan import EntryPlan
+from common.specs import Spec, kind_of
+from tests.support.destinations import DESTINATIONS, Destination
+from tests.support.plans import entry_plan
+from tests.support.station import Station
+from worker import sinks
+from worker.delivery import Delivery
+from worker.sinks.context import SinkContext
+from worker.ticks.batch import Batch
+
+ROOT = Path(__file__).parents[4]
+GOLDEN = ROOT / "tests" / "golden" / "sinks"
+TABLE = sinks.BUILDERS | sinks.REQUESTERS
+STAMPS_NS = np.array([1731587696789_000_000 + 1_000_000 * tick for tick in range(3)])
+BOARD = Board(1)
+WALL_CLOCK = re.compile(rb'"\d{19}"')
+every_kind = pytest.mark.parametrize("kind", TABLE, ids=kind_of)
+
+
+@pytest.fixture
+def station() -> Iterator[Station]:
+    station = Station()
+    yield station
+    station.close()
+
+
+def context_of(station: Station, plan: EntryPlan) -> SinkContext:
+    return SinkContext(waiter=station.control, clock=SystemClock(), lock_descriptor=BOARD.descriptor, plan=plan)
+
+
+def delivery_of(station: Station, plan: EntryPlan, counters: Counters) -> Delivery:
+    return worker.delivery.build(context_of(station, plan), counters, lambda: None)
+
+
+def plan_to(spec: Any) -> EntryPlan:
+    return entry_plan(name="fan_rpm", labels={"bay": "2"}, sink=spec)
+
+
+def deliver(delivery: Delivery, plan: EntryPlan) -> list[tuple[int, int]]:
+    batch = Batch(0, np.array([1.0, 2.5, 3.0]), STAMPS_NS)
+    return delivery.deliver(batch, worker.encoders.build(plan).encode(batch))
+
+
+def descriptors(destination: Destination | None = None) -> set[str]:
+    """What this process has open, by number and target, less the destination's side of connections."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            is_theirs = destination is not None and local_port(int(number)) in destination.ports
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+        if not is_theirs:
+            found.add(f"{number} {target}")
+    return found
+
+
+def local_port(descriptor: int) -> int | None:
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return None
+    with socket.socket(fileno=os.dup(descriptor)) as one:
+        return one.getsockname()[1] if one.family == socket.AF_INET else None
+
+
+def sink_blocks(document: Any) -> Iterator[dict[str, Any]]:
+    """Every `sink` block of a document, at any depth."""
+    if isinstance(document, dict):
+        if isinstance(document.get("sink"), dict):
+            yield document["sink"]
+        document = list(document.values())
+    if isinstance(document, list):
+        for part in document:
+            yield from sink_blocks(part)
+
+
+@every_kind
+def test_a_sink_is_built_from_its_example_without_touching_anything(kind: type[Spec], station: Station) -> None:
+    """No descriptor is opened, nothing is contacted, and it can be closed unopened and twice."""
+    examples = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples").rglob("*.yaml"))]
+    blocks = [block for example in examples for block in sink_blocks(example) if block["type"] == kind_of(kind)]
+    assert blocks
+    spec = msgspec.convert(blocks[0], kind)
+    context = context_of(station, plan_to(spec))
+    before = descriptors()
+    sink = TABLE[kind](spec, context)
+    sink.close()
+    sink.close()
+    assert descriptors() == before
+
+
+@every_kind
+def test_what_is_delivered_arrives_as_recorded(kind: type[Spec], tmp_path: Path, station: Station) -> None:
+    """Three events reach a real destination, byte by byte those of the golden file, and each is counted once."""
+    with DESTINATIONS[kind](tmp_path) as destination:
+        plan, counters = plan_to(destination.spec), Counters()
+        delivery = delivery_of(station, plan, counters)
+        delivery.open()
+        assert [list(range(*part)) for part in deliver(delivery, plan)] == [[0, 1, 2]]
+        delivery.finish()
+        assert (counters.total_events, counters.errors) == (3, 0)
+        assert counters.last_successful_write_at > 0
+        if destination.arrived is not None:
+            arrived = WALL_CLOCK.sub(b'"T"', destination.arrived())
+            assert arrived == (GOLDEN / f"{kind_of(kind)}.bin").read_bytes()
+
+
+@every_kind
+@pytest.mark.parametrize("end", ["finish", "abandon"])
+def test_closing_releases_everything(kind: type[Spec], tmp_path: Path, station: Station, end: str) -> None:
+    """After a regular end and after a failure no descriptor is left, and closing once more is harmless."""
+    with DESTINATIONS[kind](tmp_path) as destination:
+        plan = plan_to(destination.spec)
+        before = descriptors(destination)
+        delivery = delivery_of(station, plan, Counters())
+        delivery.open()
+        deliver(delivery, plan)
+        getattr(delivery, end)()
+        delivery.abandon()
+        assert descriptors(destination) == before
+
+
+@every_kind
+def test_a_failure_says_truthfully_whether_it_may_pass(kind: type[Spec], tmp_path: Path, station: Station) -> None:
+    """Kinds with a `retry` block raise what may be tried again, the others what may not."""
+    with DESTINATIONS[kind](tmp_path) as destination:
+        if destination.broken is None:
+            assert "retry" not in kind.__struct_fields__
+            return
+        plan = plan_to(destination.broken)
+        delivery = delivery_of(station, plan, Counters())
+        delivery.open()
+        batch = Batch(0, np.array([1.0]), STAMPS_NS[:1])
+        encoded = worker.encoders.build(plan).encode(batch)
+        with pytest.raises(SinkError) as caught:  # noqa: PT012 - a stream takes some events before it notices
+            for _ in range(2000):
+                delivery.deliver_now(batch, encoded)
+                station.control.pause(0.001)
+        delivery.abandon()
+        assert caught.value.retriable is ("retry" in kind.__struct_fields__)
+        assert str(caught.value)
