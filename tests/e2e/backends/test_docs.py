@@ -91,6 +91,7 @@ def test_victoria_logs_has_what_the_example_pushes(shell: Shell, tmp_path: Path)
     answer = shell.run(push)
     assert '"state":"' in answer
     found = wait_until(lambda: shell.run(ask), "entries are found", 30)
+    assert "missing _msg field" not in found
     assert re.search(r'\{app=\\"checkout\\",env=\\"test\\",pod=\\"checkout-[012]\\"\}', found)
 
 
