@@ -1,15 +1,44 @@
-"""Events are the same whatever is encoded ahead, given back, or gone on with elsewhere."""
+"""From due ticks to events: the same whatever is encoded ahead, given back, or gone on with elsewhere."""
 
-from collections.abc import Sequence
+import collections.abc
+import gc
+import sys
+from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import worker.encoders
 import worker.generators
-from common.plan import Burst, Cycle, EntryPlan, LabelSpike, ReplayColumn, Silence
-from common.specs import Constant
+from common.plan import (
+    Burst,
+    Cycle,
+    EntryPlan,
+    GeneratorPlan,
+    Histogram,
+    LabelSpike,
+    ReplayColumn,
+    ReplayRows,
+    Silence,
+    Summary,
+)
+from common.specs import (
+    Constant,
+    Exponential,
+    Flap,
+    JsonLines,
+    LogTemplate,
+    PrometheusText,
+    Sawtooth,
+    Sequence,
+    Sine,
+    Spike,
+    Step,
+    Template,
+    Uniform,
+)
 from tests.support.entries import generators
 from tests.support.plans import entry_plan
 from worker.ticks.cursor import Cursor
@@ -18,6 +47,9 @@ from worker.ticks.schedule import Schedule
 
 MS = 1_000_000
 ANCHOR_NS = 1_700_000_000 * 1000 * MS
+MOST_NEW_OBJECTS = 100
+"""Fewer than one for each time that ticks are encoded ahead."""
+
 REPLAY = ReplayColumn(values=bytes(range(160)), repeat=True)
 
 
@@ -81,7 +113,9 @@ def moved(production: Production, plan: EntryPlan) -> Production:
 
 
 @given(plan=plans, steps_us=st.lists(st.integers(0, 400_000), min_size=1, max_size=12), moves=st.data())
-def test_a_run_goes_on_from_its_cursor(plan: EntryPlan, steps_us: Sequence[int], moves: st.DataObject) -> None:
+def test_a_run_goes_on_from_its_cursor(
+    plan: EntryPlan, steps_us: collections.abc.Sequence[int], moves: st.DataObject
+) -> None:
     """Moved elsewhere at any point, whatever was encoded ahead there: the same events, to the byte."""
     staying, moving = begun(plan, looks_ahead=False), begun(plan, looks_ahead=True)
     now_ns = 0
@@ -101,3 +135,83 @@ def test_a_tick_that_is_never_due_is_not_encoded_ahead() -> None:
         assert written(production, 0).count(b"\n") == 1
         for now_ns in range(1, 10):
             assert written(production, now_ns) == b""
+
+
+EVERY_GENERATOR: tuple[GeneratorPlan, ...] = (
+    Constant(value=1.0),
+    Uniform(min=0.0, max=1.0, seed=1),
+    Sine(amplitude=1.0, period_secs=60.0, offset=0.0),
+    Sawtooth(min=0.0, max=1.0, period_secs=60.0),
+    Sequence(values=(1.0, 2.0)),
+    Spike(baseline=0.0, magnitude=1.0, duration_secs=1.0, interval_secs=4.0),
+    Step(step_size=1.0),
+    Flap(),
+    REPLAY,
+    LogTemplate(templates=(Template(message="{user}", field_pools={"user": ("ada", "bob")}),), seed=1),
+    ReplayRows(severities=b"\x02", messages=("up",), fields={}, repeat=True),
+    Histogram(
+        distribution=Exponential(rate=1.0),
+        buckets=(1.0,),
+        observations_per_tick=1,
+        mean_shift_per_sec=0.0,
+        seed=1,
+    ),
+    Summary(
+        distribution=Exponential(rate=1.0),
+        quantiles=(0.5,),
+        observations_per_tick=1,
+        mean_shift_per_sec=0.0,
+        seed=1,
+    ),
+)
+SIGNALS = {LogTemplate: "logs", ReplayRows: "logs", Histogram: "histogram", Summary: "summary"}
+EVERY_WINDOW: tuple[dict[str, Any], ...] = (
+    {"gaps": Cycle(every_ns=70 * MS, for_ns=20 * MS)},
+    {"bursts": Burst(cycle=Cycle(every_ns=30 * MS, for_ns=10 * MS), multiplier=2.0)},
+    {"gap_windows": tuple(Silence(start_ns=at * MS, end_ns=(at + 50) * MS) for at in range(0, 90_000, 100))},
+    {
+        "cardinality_spikes": (
+            LabelSpike(
+                key="k",
+                cycle=Cycle(every_ns=30 * MS, for_ns=10 * MS),
+                cardinality=3,
+                prefix="k_",
+                strategy="counter",
+                seed=0,
+            ),
+        )
+    },
+)
+
+
+def test_every_generator_is_among_these() -> None:
+    """A new kind of generator is measured as well."""
+    built = worker.generators.BUILDERS.keys() | worker.generators.OBSERVERS.keys()
+    assert {type(generator) for generator in EVERY_GENERATOR} == built
+
+
+@pytest.mark.parametrize(
+    ("generator", "windows"),
+    [
+        *((generator, {}) for generator in EVERY_GENERATOR),
+        *((generator, windows) for windows in EVERY_WINDOW for generator in (Constant(value=1.0), REPLAY)),
+    ],
+    ids=lambda part: "".join(part) if isinstance(part, dict) else type(part).__name__,
+)
+def test_a_run_keeps_nothing_of_its_past(generator: GeneratorPlan, windows: dict[str, Any]) -> None:
+    """However many ticks were fired, the same number of objects is there: at 20 ticks a wake-up, most encoded ahead."""
+    signal = SIGNALS.get(type(generator), "metrics")
+    encoder = JsonLines() if signal == "logs" else PrometheusText()
+    plan = entry_plan(rate=4000.0, signal_type=signal, generator=generator, encoder=encoder, **windows)
+    production = begun(plan, looks_ahead=signal in ("metrics", "logs"))
+
+    def objects_after(start_ms: int) -> int:
+        for now_ms in range(start_ms, start_ms + 8000, 5):
+            written(production, now_ms * MS)
+        # Whether events are encoded ahead at the end is chance.
+        production.move_to(production.cursor)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    before = objects_after(0)
+    assert objects_after(8000) - before < MOST_NEW_OBJECTS

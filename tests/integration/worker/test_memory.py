@@ -1,0 +1,122 @@
+"""A run of any length takes the same memory: real workers, measured by what each has for itself."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import worker.sinks
+from common.plan import Burst, Cycle, EntryPlan, LabelSpike, Silence
+from common.specs import File, HttpPush, Loki, Memory, Sine, SinkSpec, Stdout, Tcp, Udp
+from tests.support.plans import entry_plan
+from tests.support.polling import wait_until
+from tests.support.receiver import Receiver
+from tests.support.worker_process import WorkerProcess, worker_processes
+
+MS = 1_000_000
+MOST_GROWTH_KIB = 256
+"""Room for one batch of the largest size, which may come late; what is kept for each batch is a megabyte and more."""
+
+DEVICE = File(path="/dev/null")
+WINDOWS: dict[str, Any] = {
+    "bursts": Burst(cycle=Cycle(every_ns=10 * MS, for_ns=3 * MS), multiplier=2.0),
+    "gaps": Cycle(every_ns=50 * MS, for_ns=10 * MS),
+    "gap_windows": (Silence(start_ns=100 * MS, end_ns=200 * MS),),
+    "cardinality_spikes": (
+        LabelSpike(
+            key="k",
+            cycle=Cycle(every_ns=7 * MS, for_ns=2 * MS),
+            cardinality=3,
+            prefix="k_",
+            strategy="counter",
+            seed=0,
+        ),
+    ),
+}
+
+
+def own_kib(worker: WorkerProcess) -> int:
+    """Return how much memory a worker shares with nobody, neither the template nor the board."""
+    lines = Path(f"/proc/{worker.process.pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("Anonymous:")).split()[1])
+
+
+def growth_kib(plan: EntryPlan, first: int, last: int) -> int:
+    """Return by how much a worker grows between two numbers of events."""
+    with worker_processes() as (worker,):
+        worker.start(plan)
+        wait_until(lambda: worker.counters().total_events >= first, f"{first} events", timeout_secs=60)
+        before = own_kib(worker)
+        wait_until(lambda: worker.counters().total_events >= last, f"{last} events", timeout_secs=60)
+        grown = own_kib(worker) - before
+        worker.stop()
+        assert worker.finished(30).reason == "stopped"
+        return grown
+
+
+@contextmanager
+def draining(kind: socket.SocketKind) -> Iterator[str]:
+    """Read and forget whatever arrives at an address."""
+    closing = threading.Event()
+
+    def drain(connection: socket.socket) -> None:
+        connection.settimeout(0.1)
+        while not closing.is_set():
+            with suppress(TimeoutError):
+                connection.recv(1 << 16)
+
+    def serve() -> None:
+        with server if kind is socket.SOCK_DGRAM else server.accept()[0] as connection:
+            drain(connection)
+
+    with socket.socket(socket.AF_INET, kind) as server:
+        server.settimeout(10)
+        server.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            server.listen()
+        reader = threading.Thread(target=serve)
+        reader.start()
+        try:
+            yield "{}:{}".format(*server.getsockname())
+        finally:
+            closing.set()
+            reader.join()
+
+
+def test_a_paced_run_keeps_nothing_of_its_past() -> None:
+    """Events are encoded ahead before each wait, some are given back, windows come and go: nothing stays."""
+    plan = entry_plan(rate=60_000.0, generator=Sine(amplitude=50.0, period_secs=60.0, offset=50.0), sink=DEVICE)
+    assert growth_kib(msgspec.structs.replace(plan, **WINDOWS), 30_000, 180_000) < MOST_GROWTH_KIB
+
+
+def sink_of(kind: type, stack: ExitStack) -> SinkSpec:
+    """Return a destination of this kind that takes everything."""
+    if kind is Stdout:
+        return Stdout()
+    if kind is File:
+        return DEVICE
+    if kind is Memory:
+        return Memory()
+    if kind is Tcp:
+        return Tcp(address=stack.enter_context(draining(socket.SOCK_STREAM)))
+    if kind is Udp:
+        return Udp(address=stack.enter_context(draining(socket.SOCK_DGRAM)))
+    receiver = stack.enter_context(Receiver())
+    if kind is HttpPush:
+        return HttpPush(url=receiver.url, batch_size=65_536)
+    assert kind is Loki, f"{kind.__name__} needs a destination here"
+    return Loki(url=receiver.url, batch_size=1000)
+
+
+@pytest.mark.parametrize("kind", worker.sinks.BUILDERS, ids=lambda kind: kind.__name__)
+def test_a_sink_keeps_nothing_of_what_it_has_delivered(kind: type) -> None:
+    """Flat out, through every kind of sink there is."""
+    with ExitStack() as stack:
+        sink = sink_of(kind, stack)
+        plan = entry_plan(rate=1e9, generator=Sine(amplitude=50.0, period_secs=60.0, offset=50.0), sink=sink)
+        assert growth_kib(plan, 100_000, 500_000) < MOST_GROWTH_KIB
