@@ -222,6 +222,15 @@ def headings(page: str) -> set[str]:
     return {"", *re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)} if path.exists() else set()
 
 
+def test_the_architecture_is_the_tree() -> None:
+    """The page about the architecture names every room of the packages, and nothing that is not there."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"(?<![\w/])(?:common|worker|supervisor|tests)/[\w/.]*\w", page))
+    rooms = {path.parent.name for package in PACKAGES for path in (ROOT / package).glob("*/__init__.py")}
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+    assert {room for room in rooms if f"{room}/" not in page} == set()
+
+
 @pytest.mark.parametrize(
     "unwanted",
     [
