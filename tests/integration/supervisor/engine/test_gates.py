@@ -183,9 +183,9 @@ def test_a_paused_worker_sleeps(running: RunningFleet) -> None:
     up, down = launch(running, source(value=0.0), gated("down", "up"))
     wait_for_state(down, State.PAUSED)
     process = process_of(down)
-    before = process.num_ctx_switches().voluntary, process.cpu_times()[:2]
+    before = process.num_ctx_switches().voluntary
     wait_for_growth(up, 20)
-    assert (process.num_ctx_switches().voluntary, process.cpu_times()[:2]) == before
+    assert process.num_ctx_switches().voluntary == before
 
 
 def test_many_watch_one(running: RunningFleet) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from supervisor.http.server import HttpServer
 from tests.support.http_server import RawConnection
+from tests.support.polling import wait_until
 
 Environ = dict[str, Any]
 
@@ -116,17 +116,7 @@ def test_closing_lets_a_request_in_flight_be_answered(application: Application, 
     served.send(b"DELETE /scenarios/x HTTP/1.1\r\nHost: h\r\n\r\n")
     assert application.waiting.acquire(timeout=20)
     server.stop_accepting()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            RawConnection(port).close()
-        except ConnectionRefusedError:
-            break
-        except ConnectionResetError:
-            # It was in the backlog when the listening socket closed.
-            continue
-    else:
-        pytest.fail("the server still accepts connections")
+    wait_until(lambda: _is_refused(port), "the server accepts no connections")
     threading.Timer(0.2, application.gate.set).start()
     server.close(10)
     assert served.receive().body == b"DELETE /scenarios/x"
@@ -171,7 +161,15 @@ def test_nothing_is_left_after_closing(application: Application) -> None:
         cycle()
     with socket.socket() as probe:
         assert probe.fileno() == lowest_free
-    deadline = time.monotonic() + 10
-    while threading.active_count() > threads and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() == threads
+    wait_until(lambda: threading.active_count() <= threads, "the threads have ended")
+
+
+def _is_refused(port: int) -> bool:
+    try:
+        RawConnection(port).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        # It was in the backlog when the listening socket closed.
+        return False
+    return False
