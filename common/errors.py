@@ -5,20 +5,52 @@
     SondadError
     ├── CompileError            the posted text is wrong: an HTTP 4xx, nothing launched
     ├── DecodeError             a text that does not read as its format or language (translated by whoever knows which)
+    │   └── UnlistableError     a catalog of packs that cannot be listed (supervisor.compiler.packs.catalog)
     ├── DurationError           a duration text outside the grammar (translated by whoever knows the field)
     ├── EncoderError            this encoder can never take this event: the scenario ends
     ├── SinkError               the other side failed: counted, the scenario lives under `on_sink_error: warn`
     │   └── SinkOpenError       the destination could not be opened: the scenario ends
     ├── WireError               the peer of a control pipe has gone or sent something that is no message
-    └── StartupError            the daemon cannot start: `Error: …` on stderr, exit code 1
+    ├── StartupError            the daemon cannot start: `Error: …` on stderr, exit code 1
+    │
+    │   supervisor.engine.control_plane: what a launch or an event may meet, with what only the supervisor knows
+    ├── NameConflict            the name is taken: 409
+    ├── CapacityError           no place for so many scenarios: 503
+    ├── LaunchError             no worker took the scenario: 500
+    ├── EventError              an event was not delivered, and by whose fault
+    ├── CallTimeoutError        the main loop did not answer in time: 503
+    │
+    │   supervisor.http.errors: requests that are answered with an error
+    ├── Unauthorized, UnknownScenario, BadQuery, UnresolvedReferences, BodyTooLarge, MethodNotAllowed
+    │
+    │   the other processes and commands
+    ├── CommandError            a command line that failed (supervisor.cli.failures)
+    ├── RoundtripError          no answer of a server on this machine (supervisor.host.roundtrip)
+    ├── RelayUnavailableError   the relay does not answer (supervisor.relay_link.client)
+    ├── RefusedError            a request that the relay answers with an error (supervisor.relay.net.answer)
+    ├── SocketPathError         a socket that cannot be bound (supervisor.relay.net.unixsock)
+    ├── LockHeldError           another relay has the directory (supervisor.relay.config.directories)
+    ├── ConfigError             a relay configuration that is wrong (supervisor.relay.config.reader)
+    └── StoreError              the relay's ledger cannot be read or written (supervisor.relay.ledger.store)
 
-`supervisor/engine/control_plane.py` adds NameConflict and LaunchError, which carry what only the supervisor knows.
-A subclass exists only because a caller decides something by it.
+A subclass exists only because a caller decides something by it. Between processes a failure travels as its cause and
+its text, never as a class: see `common.messages.Fault`.
 """
+
+from typing import Literal
+
+Cause = Literal["encoder", "sink", "runtime"]
+"""Whose failure it was: the event did not suit its encoder, the destination did not take it, or anything else."""
 
 
 class SondadError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose.
+
+    Attributes:
+        cause: whose failure it is, when it ends a scenario or an event.
+    """
+
+    cause: Cause = "runtime"
 
 
 class CompileError(SondadError):
@@ -54,6 +86,8 @@ class DurationError(SondadError):
 class EncoderError(SondadError):
     """An event that the encoder can never take; ends the scenario under both sink policies."""
 
+    cause = "encoder"
+
 
 class SinkError(SondadError):
     """A write, flush or close that failed.
@@ -63,6 +97,8 @@ class SinkError(SondadError):
         delivered_bytes: how many leading bytes of the failed payload reached the destination, always whole events.
         one_event: whether only the event behind those failed, so that the ones after it may succeed.
     """
+
+    cause = "sink"
 
     def __init__(
         self, message: str, *, retriable: bool = False, delivered_bytes: int = 0, one_event: bool = False

@@ -19,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from common.errors import Cause
 from common.plan import EntryPlan
 
 
@@ -123,12 +124,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """A failure as data: exceptions do not cross processes.
 
     Attributes:
-        kind: class name of the exception.
+        cause: whose failure it was.
         message: its text.
         traceback: formatted, or empty where the failure was expected.
     """
 
-    kind: str
+    cause: Cause
     message: str
     traceback: str = ""
 

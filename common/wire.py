@@ -27,7 +27,7 @@ def send(connection: "Connection", message: Message) -> None:
     try:
         connection.send_bytes(_encoder.encode(message))
     except (OSError, ValueError) as exc:
-        raise WireError(f"cannot send {type(message).__name__}: {exc}") from exc
+        raise WireError(f"cannot send a message: {exc}") from exc
 
 
 def send_with_descriptor(connection: "Connection", message: Message, descriptor: int) -> None:
@@ -40,7 +40,7 @@ def send_with_descriptor(connection: "Connection", message: Message, descriptor:
     try:
         reduction.send_handle(connection, descriptor, None)
     except (OSError, ValueError) as exc:
-        raise WireError(f"cannot send the descriptor of {type(message).__name__}: {exc}") from exc
+        raise WireError(f"cannot send a descriptor: {exc}") from exc
 
 
 def receive_descriptor(connection: "Connection") -> int:

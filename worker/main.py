@@ -92,10 +92,10 @@ def _serve(
     except WireError:
         raise
     except SondadError as exc:
-        return Finished(reason="failed", fault=Fault(kind=type(exc).__name__, message=str(exc)))
+        return Finished(reason="failed", fault=Fault(cause=exc.cause, message=str(exc)))
     except Exception as exc:  # noqa: BLE001 - the process entry: nothing may leave without a reason
         text = traceback.format_exc()[-_MAX_TRACEBACK_CHARS:]
-        return Finished(reason="failed", fault=Fault(kind=type(exc).__name__, message=str(exc), traceback=text))
+        return Finished(reason="failed", fault=Fault(cause="runtime", message=str(exc), traceback=text))
 
 
 def _run_entry(plan: EntryPlan, control: Control, board: WorkerBoard, links: Links, board_descriptor: int) -> Finished:

@@ -19,7 +19,7 @@ from common.errors import EncoderError
 from common.lateness import Lateness
 from common.messages import Start
 from common.plan import EntryPlan
-from common.states import State
+from common.states import State, check_transition
 from worker.control.waiting import Waiter
 from worker.delivery import Delivery
 from worker.encoders import Encoder
@@ -254,6 +254,7 @@ class Runner:
         self._publish(now_ns)
 
     def _enter(self, state: State) -> None:
+        check_transition(State(self._counters.state), state)
         now_ns = self._clock.monotonic_ns()
         self._counters.state = state
         self._counters.state_since_ns = now_ns

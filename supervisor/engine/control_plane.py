@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from common.board import Counters, Recent
 from common.current import SeriesValue
-from common.errors import SondadError
+from common.errors import Cause, SondadError
 from common.plan import EntryPlan, Plan, PlannedEntry
 from common.states import State
 
@@ -133,9 +133,6 @@ class LaunchError(SondadError):
     """The workers of a body could not be started; nothing of it remains. The text is short and fit for clients."""
 
 
-EventCause = Literal["encoder", "sink", "runtime"]
-
-
 class EventError(SondadError):
     """A single event that was not delivered, as far as is known.
 
@@ -143,7 +140,7 @@ class EventError(SondadError):
         cause: whether the encoder can never take it, the destination did not take it, or something else went wrong.
     """
 
-    def __init__(self, message: str, cause: EventCause) -> None:
+    def __init__(self, message: str, cause: Cause) -> None:
         super().__init__(message)
         self.cause = cause
 

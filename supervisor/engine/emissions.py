@@ -14,27 +14,19 @@ import logging
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final
 
-from common.errors import EncoderError, SinkError, SinkOpenError, WireError
+from common.errors import WireError
 from common.logs import fields
 from common.messages import Emit, Finished
 from common.plan import EntryPlan
-from supervisor.engine.control_plane import EventCause, EventError
-from supervisor.engine.endings import traceback_fields
+from supervisor.engine.control_plane import EventError
+from supervisor.engine.endings import text_of, traceback_fields
 from supervisor.engine.pool import Pool
 from supervisor.engine.slots import answer, refuse
 from supervisor.engine.spawn import WorkerProcess
 from supervisor.engine.workers import Workers
 
 logger = logging.getLogger(__name__)
-
-_CAUSES: Final[dict[str, EventCause]] = {
-    EncoderError.__name__: "encoder",
-    SinkError.__name__: "sink",
-    SinkOpenError.__name__: "sink",
-}
-"""What the kind of a fault means for whoever sent the event."""
 
 
 @dataclass(slots=True)
@@ -94,9 +86,8 @@ class Emissions:
             return
         if fault.traceback:
             logger.warning("an event failed unexpectedly", extra=fields(**traceback_fields(finished)))
-        cause = _CAUSES.get(fault.kind, "runtime")
-        text = f"{fault.kind}: {fault.message}" if cause == "runtime" else fault.message
-        refuse(self._busy.pop(worker).slot, EventError(text, cause))
+        text = text_of(fault) if fault.cause == "runtime" else fault.message
+        refuse(self._busy.pop(worker).slot, EventError(text, fault.cause))
 
     def lost(self, worker: WorkerProcess, reason: str) -> None:
         """Refuse the event of a worker that has gone, if it has not been answered."""

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from common.messages import Finished
+from common.messages import Fault, Finished
 
 Ending = Literal["finished", "stopped", "killed", "crashed"]
 
@@ -11,7 +11,14 @@ def fault_text(finished: Finished | None) -> str | None:
     """Return what went wrong in one line; None when nothing did, or when the worker could not say."""
     if finished is None or finished.fault is None:
         return None
-    return f"{finished.fault.kind}: {finished.fault.message}"
+    return text_of(finished.fault)
+
+
+def text_of(fault: Fault) -> str:
+    """Return a failure as users read it: whose it was, and what happened."""
+    if fault.cause != "runtime":
+        return f"{fault.cause} error: {fault.message}"
+    return f"internal error: {fault.message}" if fault.traceback else fault.message
 
 
 def traceback_fields(finished: Finished | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from common.board import Counters, Recent, Row
 from common.current import CurrentValues, SeriesValue
 from common.lateness import Lateness
 from common.plan import PlannedEntry, without_recording
-from common.states import State
+from common.states import State, check_transition
 from supervisor.engine.control_plane import CapacityError, NameConflict, Resolution
 
 
@@ -64,9 +64,9 @@ class LaunchedScenario:
         self.entry = msgspec.structs.replace(self.entry, plan=plan)
         if not plan.phase_offset_ns:
             if plan.gate is None:
-                self.first_state = State.RUNNING
+                self._enter(State.RUNNING)
             elif self.resolution is not None:
-                self.first_state = State.UNRESOLVED
+                self._enter(State.UNRESOLVED)
         self._started = True
 
     def wait_for_upstream(self, wall_ns: int) -> None:
@@ -84,6 +84,7 @@ class LaunchedScenario:
         """Keep the counters as they are, state FINISHED: the worker has gone."""
         final = self.counters()
         if final.state != State.FINISHED:
+            check_transition(State(final.state), State.FINISHED)
             final = msgspec.structs.replace(final, state=State.FINISHED, state_since_ns=now_ns)
         self.exit_reason = exit_reason
         self._final = final
@@ -135,6 +136,11 @@ class LaunchedScenario:
         lateness = self._lateness
         counts = None if lateness is None else lateness.last_second(now_ns)
         return counts if self._lateness is lateness else None
+
+    def _enter(self, state: State) -> None:
+        """Note which state the worker will show first."""
+        check_transition(self.first_state, state)
+        self.first_state = state
 
     def _recent(self, position: int) -> Recent:
         if self._row is not None:

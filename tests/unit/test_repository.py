@@ -1,6 +1,8 @@
 """What every part of the repository owes: complete kinds, small files, nothing unfinished, packages that are ours."""
 
 import functools
+import importlib
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import common
 import supervisor
 import worker
 from common import plan, specs
+from common.errors import SondadError
 from common.specs import Spec, kind_of
 from supervisor.compiler.language import blocks as language
 from supervisor.compiler.language import kinds
@@ -253,6 +256,21 @@ def test_nothing_unwanted_stands_in_a_file(unwanted: re.Pattern[str]) -> None:
         if unwanted.search(line)
     ]
     assert found == []
+
+
+def test_every_error_stands_in_the_tree() -> None:
+    """The drawing in `common/errors.py` names each error that is raised on purpose, and no other."""
+    for package in PACKAGES:
+        for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    errors, found = [SondadError], set()
+    while errors:
+        found.add((error := errors.pop()).__name__)
+        errors += error.__subclasses__()
+    drawing = (common.errors.__doc__ or "").partition("::")[2].partition("A subclass")[0]
+    drawn = re.findall(r"[A-Z]\w+", " ".join(re.findall(r"(?:── |^ {4})(\w+(?:, \w+)*)", drawing, re.MULTILINE)))
+    assert sorted(name for name in found if not name.startswith("_")) == sorted(drawn)
 
 
 def test_what_sounds_like_a_secret_is_one() -> None:

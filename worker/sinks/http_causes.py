@@ -1,7 +1,7 @@
 """Why a request had no answer, in plain words. Source: docs/sinks.md, "What the answer means" and "How to see it"."""
 
 import ssl
-from http.client import BadStatusLine, HTTPException, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 from typing import Final
 
 from worker.sinks.resolve import reason
@@ -31,6 +31,8 @@ def cause_of(error: Exception) -> str:
             return "no answer in time"
         case OSError():
             return reason(error)
+        case IncompleteRead():
+            return "the answer ends too early"
         case HTTPException():
-            return f"the answer cannot be read: {type(error).__name__}"
-    return str(error)[:_MAX_CHARS] or type(error).__name__
+            return "the answer is not HTTP"
+    return str(error)[:_MAX_CHARS] or "the answer cannot be read"

@@ -65,8 +65,8 @@ class Stage:
         self.shown: list[Counters] = []
         self.waiter.on_wait = lambda: self.shown.append(self.row.read())
 
-    def run(self, plan: EntryPlan) -> Reason:
-        runner = Runner(
+    def runner(self, plan: EntryPlan) -> Runner:
+        return Runner(
             plan,
             worker.generators.build(plan),
             worker.encoders.build(plan),
@@ -76,7 +76,12 @@ class Stage:
             self.waiter,
             self.clock,
         )
-        return runner.run(Start(start_ns=self.start_ns, wall_ns=self.clock.wall_ns()))
+
+    def start(self) -> Start:
+        return Start(start_ns=self.start_ns, wall_ns=self.clock.wall_ns())
+
+    def run(self, plan: EntryPlan) -> Reason:
+        return self.runner(plan).run(self.start())
 
     @property
     def lines(self) -> list[bytes]:
@@ -294,3 +299,11 @@ def test_batches_of_long_events_are_cut(stage: Stage) -> None:
     sizes = [len(encoded.payload) for _, encoded in stage.sink.written]
     assert len(sizes) > 10
     assert max(sizes) <= 1024 * 1024
+
+
+def test_a_state_that_may_not_follow_is_refused(stage: Stage) -> None:
+    """A finished run cannot be run again: the table of transitions is asked at every change."""
+    runner = stage.runner(counting(10.0, NS))
+    runner.run(stage.start())
+    with pytest.raises(ValueError, match="illegal state change: finished -> running"):
+        runner.run(stage.start())

@@ -10,8 +10,8 @@ from supervisor.engine.scenarios import LaunchedScenario
 from supervisor.engine.tally import Tally
 from tests.unit.supervisor.engine.entries import planned_entry
 
-FAULT = Fault(kind="SinkError", message="full")
-SURPRISE = Fault(kind="ValueError", message="oops", traceback="Traceback …")
+FAULT = Fault(cause="sink", message="full")
+SURPRISE = Fault(cause="runtime", message="oops", traceback="Traceback …")
 
 
 def test_sums_never_fall_when_scenarios_go() -> None:
@@ -68,7 +68,7 @@ def test_every_end_is_of_one_kind(finished: Finished | None, killed: bool, exit_
         (Finished(reason="duration"), False, None),
         (Finished(reason="stopped"), True, None),
         (Finished(reason="stopped"), False, "stopped by a signal from outside"),
-        (Finished(reason="failed", fault=FAULT), True, "SinkError: full"),
+        (Finished(reason="failed", fault=FAULT), True, "sink error: full"),
         (Finished(reason="failed"), True, "failed"),
         (None, True, "ended without saying why"),
     ],
