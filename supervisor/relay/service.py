@@ -39,9 +39,10 @@ from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.ledger.store import DeadLetter, Store
 from supervisor.relay.net.answer import new_request_id
 from supervisor.relay.net.audit import Audit
-from supervisor.relay.net.connection import Caller, Exchange
+from supervisor.relay.net.exchange import Caller, Exchange
+from supervisor.relay.net.http import Http
 from supervisor.relay.net.identity import peer_of
-from supervisor.relay.net.listener import Http, Listener
+from supervisor.relay.net.listener import Listener
 from supervisor.relay.net.tcpsock import listen_tcp
 from supervisor.relay.net.unixsock import BoundSocket, SocketPathError, listen
 from supervisor.relay.upstream.sender import Sender
@@ -242,7 +243,7 @@ class Relay:
         else:
             sock = listen_tcp(address)
             logger.info("listening on %s port %d", *sock.getsockname()[:2])
-        self._listen(sock, _admit_anyone, self._checks.serve, _PURE_CONNECTIONS)
+        self._listen(sock, _admit_anyone, self._checks.serve, _PURE_CONNECTIONS, for_clients=True)
 
     def _listen(
         self,
@@ -250,8 +251,10 @@ class Relay:
         admit: Callable[[socket.socket], Caller],
         serve: Callable[[Exchange], None],
         max_connections: int,
+        *,
+        for_clients: bool = False,
     ) -> None:
-        self._listeners.append(Listener(self._http, sock, admit, serve, max_connections))
+        self._listeners.append(Listener(self._http, sock, admit, serve, max_connections, for_clients=for_clients))
 
     def _admit_admin(self, sock: socket.socket) -> Caller:
         peer = peer_of(sock)

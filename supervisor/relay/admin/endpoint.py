@@ -18,8 +18,8 @@ from supervisor.relay.checks.state import Key, utc_text
 from supervisor.relay.config.reader import LOG_LEVELS
 from supervisor.relay.ledger.store import DeadLetter, StoreError
 from supervisor.relay.net.answer import ACCEPTED, Answer, RefusedError, json_answer, malformed, quoted
-from supervisor.relay.net.connection import Exchange
-from supervisor.relay.net.listener import Http
+from supervisor.relay.net.exchange import Exchange
+from supervisor.relay.net.http import Http
 from supervisor.relay.net.request import Request
 from supervisor.relay.workers import Workers
 
@@ -103,8 +103,8 @@ class AdminEndpoint:
             raise RefusedError(403, "NotAuthorized", "client is not authorized")
         path, _, query = request.target.partition("?")
         pieces = [unquote(piece) for piece in path.split("/")[1:]]
-        methods = _METHODS.get(pieces[0] if len(pieces) == 1 else "/".join([pieces[0], *["*"] * (len(pieces) - 1)]))
-        if methods is None:
+        methods = _methods_of(pieces)
+        if not methods:
             raise RefusedError(404, "ResourceNotFound", f"no such resource: {quoted(path)}")
         if request.method not in methods or (self._read_only and request.method == "POST"):
             allowed = ", ".join(method for method in methods if not (self._read_only and method == "POST"))
@@ -178,15 +178,16 @@ class AdminEndpoint:
 
 
 _READ: Final = ("GET", "HEAD")
-_METHODS: Final = {
-    "ping": _READ,
-    "health": _READ,
-    "state": (*_READ, "POST"),
-    "checks": _READ,
-    "checks/*/*": _READ,
-    "deadletters": _READ,
-    "metrics": _READ,
-}
+
+
+def _methods_of(pieces: list[str]) -> tuple[str, ...]:
+    """Return the methods of a resource, none when there is no such resource."""
+    match pieces:
+        case ["state"]:
+            return (*_READ, "POST")
+        case ["ping" | "health" | "checks" | "deadletters" | "metrics"] | ["checks", _, _]:
+            return _READ
+    return ()
 
 
 def _invalid(message: str) -> RefusedError:

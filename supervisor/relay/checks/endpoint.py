@@ -24,8 +24,8 @@ from supervisor.relay.config.records import Check, Client, Config
 from supervisor.relay.ledger.jobs import Outcome, Update
 from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.net.answer import ACCEPTED, RefusedError, malformed, quoted
-from supervisor.relay.net.connection import Exchange
-from supervisor.relay.net.listener import Http
+from supervisor.relay.net.exchange import Exchange
+from supervisor.relay.net.http import Http
 from supervisor.relay.net.request import Request
 from supervisor.relay.workers import Workers
 

@@ -4,10 +4,12 @@ Source: docs/relay.md, "Reports".
 """
 
 import base64
+import codecs
 import hashlib
 import hmac
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -20,6 +22,9 @@ STATUSES: Final = ("ok", "warn", "error")
 _PARAMETERS: Final = ("status", "metrics", "message")
 _METRIC_SHAPE: Final = "metrics must contain an object with name, type and value"
 _MAX_EXACT_INTEGER: Final = 2**53
+# The body with its list of metrics, as it is forwarded: what is taken here is taken by every relay on the way.
+_MAX_DEPTH: Final = 128
+_CONTAINERS: Final = (dict, list)
 _decode: Final = msgspec.json.Decoder().decode
 _encode_any: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _encode_sorted: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
@@ -104,6 +109,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def _decode_object(body: bytes) -> dict[str, Any]:
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         body.decode()  # msgspec does not look into members that it skips
         value = _decode(body)
@@ -176,7 +182,23 @@ def _read_metrics(metrics: Any) -> list[dict[str, Any]]:
             name = quoted(metric["name"])
             raise _invalid(f"value of metric {name} does not correspond to type {metric['type']}")
         metric["value"] = value
+    if _is_deeper_than(metrics, _MAX_DEPTH - 1):
+        raise _not_json()
     return metrics
+
+
+def _is_deeper_than(value: Any, levels: int) -> bool:
+    """Return whether more than `levels` containers stand inside one another; never recurses."""
+    inside = [value]
+    for _ in range(levels):
+        if not inside:
+            return False
+        inside = [item for outer in inside if isinstance(outer, _CONTAINERS) for item in _items(outer)]
+    return any(isinstance(item, _CONTAINERS) for item in inside)
+
+
+def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _as_string(value: Any) -> str | None:

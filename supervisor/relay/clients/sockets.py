@@ -19,9 +19,10 @@ from typing import Any, Final, Literal
 from supervisor.host.loop import Timer
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.config.records import Client, Config
-from supervisor.relay.net.connection import Caller, Exchange
+from supervisor.relay.net.exchange import Caller, Exchange
+from supervisor.relay.net.http import Http
 from supervisor.relay.net.identity import mismatch, peer_of
-from supervisor.relay.net.listener import Http, Listener
+from supervisor.relay.net.listener import Listener
 from supervisor.relay.net.unixsock import BoundSocket, SocketPathError, listen
 
 logger = logging.getLogger(__name__)
@@ -101,9 +102,11 @@ class ClientSocket:
         self._listener.close(self._drained)
 
     def reconcile(self) -> None:
-        """Create a lost socket anew and retry a failed one."""
+        """Create a lost socket anew and retry what failed."""
         if self.state == "error" or (self.state == "listening" and not (self._bound and self._bound.owns_path())):
             self.start()
+        elif self.state == "listening" and self.fault is not None and self._bound is not None:
+            self._set_access(self._bound)
 
     def apply(self, client: Client) -> None:
         """Take over a changed configuration, with the socket left open where possible."""
@@ -121,7 +124,7 @@ class ClientSocket:
             return
         self._listener.limit(client.max_connections)
         if access(client) != access(old):
-            self._bound.set_access(*access(client))
+            self._set_access(self._bound)
 
     def _admit(self, sock: socket.socket) -> Caller:
         peer = peer_of(sock)
@@ -137,6 +140,17 @@ class ClientSocket:
                 peer.gid,
             )
         return Caller(self.client.name, peer, reason)
+
+    def _set_access(self, bound: BoundSocket) -> None:
+        """Change mode and owner in place; a socket whose file cannot be changed goes on as it is, with a fault."""
+        try:
+            bound.set_access(*access(self.client))
+        except SocketPathError as exc:
+            if self.fault != str(exc):
+                logger.error("client %s: %s", self.client.name, exc)  # noqa: TRY400 - the message is the whole story
+            self.fault = str(exc)
+        else:
+            self.fault = None
 
     def _fail(self, text: str) -> None:
         if self.fault != text:
@@ -219,7 +233,7 @@ class Clients:
 
     def problems(self) -> list[str]:
         """Return why clients that should listen do not."""
-        return [f"client {name}: {item.fault}" for name, item in self.sockets.items() if item.state == "error"]
+        return [f"client {name}: {item.fault}" for name, item in self.sockets.items() if item.fault is not None]
 
     def describe(self, listening: frozenset[str]) -> dict[str, Any]:
         """Return the `clients` part of `GET /state`; in pure mode all of them share the one socket."""

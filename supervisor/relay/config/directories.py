@@ -5,10 +5,10 @@ Source: examples/relay.yaml; docs/relay.md, "Starting and stopping one client".
 
 import fcntl
 import os
-import stat
 from pathlib import Path
 
 from common.errors import SondadError, StartupError
+from supervisor.host.folders import foreign_hand
 
 
 class LockHeldError(SondadError):
@@ -23,19 +23,25 @@ def lock_directories(run_dir: str, state_dir: str) -> None:
         StartupError: a directory cannot be created, or others may write to it.
     """
     try:
-        Path(run_dir).mkdir(mode=0o755, parents=True, exist_ok=True)
-        found = Path(run_dir).stat()
-        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
-            raise StartupError(
-                f"{run_dir} must belong to uid {os.geteuid()} and be writable by nobody else; "
-                f"found uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o}"
-            )
+        for folder, mode in ((run_dir, 0o755), (state_dir, 0o700)):
+            Path(folder).mkdir(mode=mode, parents=True, exist_ok=True)
+            _refuse_foreign(folder)
         Path(run_dir, "clients").mkdir(mode=0o755, exist_ok=True)
-        Path(state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (run_dir, state_dir):
             _lock(Path(folder, "relay.lock"))
     except OSError as exc:
         raise StartupError(f"cannot prepare {exc.filename}: {exc.strerror}; create it or choose another path") from exc
+
+
+def _refuse_foreign(folder: str) -> None:
+    fault = foreign_hand(folder)
+    if fault is None and Path(folder).stat().st_uid != os.geteuid():
+        fault = f"it belongs to uid {Path(folder).stat().st_uid}"
+    if fault is not None:
+        raise StartupError(
+            f"{folder} must belong to uid {os.geteuid()}, in directories that nobody else can change: {fault}; "
+            f"repair that or choose another directory"
+        )
 
 
 def _lock(path: Path) -> None:

@@ -13,36 +13,21 @@ Source: RFC 9112, section 9.6; docs/relay.md, "Who may report what" and "Reports
 
 import contextlib
 import enum
-import logging
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import Final
 
 from supervisor.host.loop import READ, WRITE
-from supervisor.relay.net.answer import Answer, RefusedError, new_request_id, request_uuid
-from supervisor.relay.net.identity import Peer
-from supervisor.relay.net.request import Request, RequestReader
-
-if TYPE_CHECKING:
-    from supervisor.relay.net.listener import Listener
-
-logger = logging.getLogger(__name__)
+from supervisor.relay.net.answer import Answer, RefusedError
+from supervisor.relay.net.exchange import Caller, Exchange
+from supervisor.relay.net.http import Http
+from supervisor.relay.net.request import RequestReader
 
 _RECV_BYTES: Final = 65536
 _LINGER_SECS: Final = 2.0
 _MAX_LINGER_BYTES: Final = 16 << 20
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """The verdict about a peer, taken at accept. `denied` is the attribute that did not match."""
-
-    client: str = ""
-    peer: Peer | None = None
-    denied: str | None = None
 
 
 class _Stage(enum.Enum):
@@ -53,63 +38,54 @@ class _Stage(enum.Enum):
     CLOSED = enum.auto()
 
 
-class Exchange:
-    """One request on its way to its answer. `client` labels it once the identity is established."""
-
-    __slots__ = ("_reply", "caller", "client", "duplicate", "request", "request_id", "supplied_id", "version")
-
-    def __init__(
-        self, request: Request | None, caller: Caller, version: str, reply: Callable[["Exchange", Answer], None]
-    ) -> None:
-        self.request = request
-        self.caller = caller
-        self.client = "" if caller.denied else caller.client
-        self.version = version
-        self.duplicate = False
-        self.supplied_id = request_uuid(request.values("x-request-id")) if request is not None else None
-        self.request_id = self.supplied_id or new_request_id()
-        self._reply = reply
-
-    def reply(self, answer: Answer) -> None:
-        """Send the answer; called exactly once, on the main thread."""
-        self._reply(self, answer)
-
-    def fail(self, error: BaseException) -> None:
-        """Answer 500 because of a fault here; the log has the whole story, the answer none of it."""
-        logger.error("a request failed unexpectedly", exc_info=error)
-        self.reply(RefusedError(500, "UnknownError", "unexpected fault, see the relay's log").answer())
-
-
 class Connection:
-    """An accepted socket. `deadline` is monotonic; None while the answer is being worked out."""
+    """An accepted socket. `deadline` is monotonic; None while the answer is being worked out.
+
+    Args:
+        sock: non-blocking; owned from now on.
+        http: limits, envelope and records.
+        caller: the verdict about the peer.
+        serve: answers the request, now or later.
+        on_closed: called once, when the connection has gone.
+    """
 
     __slots__ = (
         "_bytes_in",
-        "_caller",
         "_discarded",
-        "_listener",
+        "_http",
+        "_on_closed",
         "_out",
         "_reader",
+        "_serve_request",
         "_sock",
         "_stage",
         "_started",
         "_watched",
+        "caller",
         "deadline",
     )
 
-    def __init__(self, sock: socket.socket, listener: "Listener", caller: Caller) -> None:
-        limits = listener.http
+    def __init__(
+        self,
+        sock: socket.socket,
+        http: Http,
+        caller: Caller,
+        serve: Callable[[Exchange], None],
+        on_closed: Callable[["Connection"], None],
+    ) -> None:
+        self.caller = caller
         self._sock = sock
-        self._listener = listener
-        self._caller = caller
-        self._reader = RequestReader(limits.max_header_bytes, limits.max_body_bytes)
+        self._http = http
+        self._serve_request = serve
+        self._on_closed = on_closed
+        self._reader = RequestReader(http.max_header_bytes, http.max_body_bytes)
         self._stage = _Stage.READING
         self._out: memoryview = memoryview(b"")
         self._bytes_in = 0
         self._discarded = 0
         self._watched: _Stage | None = None
         self._started = time.monotonic()
-        self.deadline: float | None = self._started + limits.request_timeout_secs
+        self.deadline: float | None = self._started + http.request_timeout_secs
 
     def start(self) -> None:
         """Read what may have arrived together with the connection."""
@@ -125,7 +101,7 @@ class Connection:
             self._stage = _Stage.CLOSED
             self._unwatch()
             self._sock.close()
-            self._listener.closed(self)
+            self._on_closed(self)
 
     def _read(self) -> None:
         try:
@@ -157,13 +133,13 @@ class Connection:
         self._stage = _Stage.SERVING
         self.deadline = None
         self._unwatch()
-        http = self._listener.http
-        exchange = Exchange(self._reader.request, self._caller, http.version_of(self._reader.request), self._reply)
+        request = self._reader.request
+        exchange = Exchange(request, self.caller, self._http.version_of(request), self._reply)
         if refused is not None:
             exchange.reply(refused.answer())
             return
         try:
-            self._listener.serve(exchange)
+            self._serve_request(exchange)
         except Exception as error:  # noqa: BLE001 - one request's fault is not the end of the relay
             exchange.fail(error)
 
@@ -171,7 +147,7 @@ class Connection:
         if self._stage is not _Stage.SERVING:
             return  # dropped meanwhile
         elapsed_ms = int((time.monotonic() - self._started) * 1000)
-        octets = self._listener.http.envelope.render(
+        octets = self._http.envelope.render(
             answer,
             request_id=exchange.request_id,
             version=exchange.version,
@@ -179,11 +155,11 @@ class Connection:
             head_only=exchange.request is not None and exchange.request.method == "HEAD",
         )
         self._stage = _Stage.WRITING
-        self.deadline = time.monotonic() + self._listener.http.request_timeout_secs
+        self.deadline = time.monotonic() + self._http.request_timeout_secs
         self._out = memoryview(octets)
         self._write()
-        # The peer need not wait for the books.
-        self._listener.http.record(exchange, answer, elapsed_ms, self._bytes_in, len(octets))
+        # Afterwards: the peer need not wait until this is counted and logged.
+        self._http.record(exchange, answer, elapsed_ms, self._bytes_in, len(octets))
 
     def _write(self) -> None:
         try:
@@ -230,9 +206,9 @@ class Connection:
     def _watch(self, events: int, callback: Callable[[], None]) -> None:
         if self._watched is not self._stage:
             self._watched = self._stage
-            self._listener.http.loop.watch(self._sock.fileno(), callback, events)
+            self._http.loop.watch(self._sock.fileno(), callback, events)
 
     def _unwatch(self) -> None:
         if self._watched is not None:
             self._watched = None
-            self._listener.http.loop.unwatch(self._sock.fileno())
+            self._http.loop.unwatch(self._sock.fileno())

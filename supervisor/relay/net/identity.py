@@ -13,6 +13,7 @@ import fnmatch
 import os
 import select
 import socket
+import stat
 import struct
 import time
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def mismatch(sock: socket.socket, peer: Peer, wanted: Identity) -> str | None:
             if reason is None and select.select([pidfd], [], [], 0)[0]:
                 return "dead"
             return reason
-    except (OSError, ValueError):
+    except (OSError, ValueError, LookupError):
         return "unreadable"
 
 
@@ -117,12 +118,25 @@ def _wrote_pidfile(pid: int, path: str) -> bool:
 
     A process younger than the pidfile got the number of a dead one whose pidfile was left behind.
     """
-    text = _read(path).strip()
-    if not text.isdecimal() or int(text) != pid:
+    text, written_secs = _read_regular(path)
+    if text.strip() != str(pid):
         return False
     start_ticks = int(_read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
     age_secs = time.clock_gettime(time.CLOCK_BOOTTIME) - start_ticks / _TICKS_PER_SEC
-    return time.time() - age_secs <= Path(path).stat().st_mtime + _PIDFILE_SLACK_SECS
+    return time.time() - age_secs <= written_secs + _PIDFILE_SLACK_SECS
+
+
+def _read_regular(path: str) -> tuple[str, float]:
+    """Return content and time of change of a file that a client may have put there.
+
+    A FIFO without a writer must not stop the relay, and no device is read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return file.read(_MAX_FILE_BYTES).decode("utf-8", "surrogateescape"), status.st_mtime
 
 
 def _read(path: str) -> str:

@@ -16,9 +16,11 @@ import re
 from typing import Final
 
 from supervisor.relay.net.answer import RefusedError, malformed
-from supervisor.relay.net.head import HEADER, read_head
+from supervisor.relay.net.head import parse_field, read_head
 
 _CHUNK_SIZE: Final = re.compile(r"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
+# A line end that is none, the first bytes of a TLS client, and whatever else is no text.
+_NOT_IN_A_HEAD: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MAX_CHUNK_LINE_BYTES: Final = 1024
 
 
@@ -103,8 +105,7 @@ class RequestReader:
         if (end + 4 if end >= 0 else len(buffer)) > self._max_head_bytes:
             raise RefusedError(431, "RequestTooLarge", f"request header exceeds {self._max_head_bytes} bytes")
         if end < 0:
-            if _bare_line_end(buffer, max(0, self._scanned - 1)):
-                raise malformed("lines must end with CRLF")
+            self._refuse_what_no_head_holds(buffer)
             if not self._may_skip_line:
                 self._scanned = len(buffer)
             return False
@@ -124,6 +125,13 @@ class RequestReader:
             if head.body_bytes > self._max_body_bytes:
                 self._too_large(self.request)
         return True
+
+    def _refuse_what_no_head_holds(self, buffer: bytearray) -> None:
+        """Refuse at once what will never be a head: its peer would wait for an answer, and we for an empty line."""
+        match = _NOT_IN_A_HEAD.search(buffer, max(0, self._scanned - 1))
+        if match is None or (match.end() == len(buffer) and match[0] == b"\r"):
+            return
+        raise malformed("lines must end with CRLF" if match[0] in b"\r\n" else "a control character in the head")
 
     def _read_octets(self) -> bool:
         taken = self._buffer[: self._missing]
@@ -168,7 +176,7 @@ class RequestReader:
             raise RefusedError(431, "RequestTooLarge", f"request trailer exceeds {self._max_head_bytes} bytes")
         if line == "":
             self._finish()
-        elif not HEADER.fullmatch(line):
+        elif parse_field(line) is None:
             raise malformed("malformed trailer line")
         return True
 
@@ -193,13 +201,3 @@ class RequestReader:
         self.complete = True
         if self.request is not None:
             self.request.body = bytes(self._body)
-
-
-def _bare_line_end(buffer: bytearray, start: int) -> bool:
-    """Return whether a line feed at or after `start` has no carriage return before it."""
-    at = buffer.find(b"\n", start)
-    while at >= 0:
-        if at == 0 or buffer[at - 1] != 0x0D:
-            return True
-        at = buffer.find(b"\n", at + 1)
-    return False

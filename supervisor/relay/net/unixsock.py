@@ -3,14 +3,20 @@
 Source: docs/relay.md, "Starting and stopping one client".
 """
 
+import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from common.errors import SondadError
+from supervisor.host.folders import foreign_hand
+
+logger = logging.getLogger(__name__)
 
 # sun_path of Linux holds 108 bytes with its terminating zero.
 MAX_PATH_BYTES: Final = 107
@@ -24,53 +30,108 @@ class SocketPathError(SondadError):
 class BoundSocket:
     """A listening Unix socket that remembers which file it created."""
 
-    def __init__(self, sock: socket.socket, path: str) -> None:
+    def __init__(self, sock: socket.socket, path: str, file_id: tuple[int, int]) -> None:
         self.sock = sock
         self.path = path
-        self._file_id = _file_id(path)
+        self._file_id = file_id
 
     def owns_path(self) -> bool:
         """Return whether the file at the path is still the one created here."""
-        return self._file_id is not None and _file_id(self.path) == self._file_id
+        return _file_id(self.path) == self._file_id
 
     def set_access(self, mode: int, uid: int, gid: int) -> None:
-        """Change mode and owner (-1: unchanged) of the file, when it is still ours."""
-        if self.owns_path():
-            _set_access(self.path, mode, uid, gid)
+        """Change mode and owner (-1: unchanged) of the file, when it is still ours.
+
+        Raises:
+            SocketPathError: they cannot be changed.
+        """
+        try:
+            with _held(self.path) as descriptor:
+                status = os.fstat(descriptor)
+                if (status.st_dev, status.st_ino) == self._file_id:
+                    _set_access(descriptor, mode, uid, gid)
+        except OSError as exc:
+            raise SocketPathError(f"cannot change mode and owner of socket {self.path}: {exc.strerror}") from exc
 
     def unlink(self) -> None:
-        """Remove the file, when it is still ours."""
+        """Remove the file, when it is still ours; one that stays is a dead socket, which the next start removes."""
         if self.owns_path():
-            Path(self.path).unlink(missing_ok=True)
+            try:
+                Path(self.path).unlink(missing_ok=True)
+            except OSError as exc:
+                logger.warning("cannot remove socket %s: %s", self.path, exc.strerror)
 
 
 def listen(path: str, mode: int, uid: int = -1, gid: int = -1) -> BoundSocket:
     """Return a non-blocking, close-on-exec listener at `path` with `mode` and owner (-1: unchanged).
 
-    Nobody can connect before the mode and the owner are final. Where this process may not change the owner the file
-    becomes 0666: the peer's credentials decide, the file mode is only defence in depth.
+    Nobody can connect before the mode and the owner are final, and no link of somebody else is followed. Where this
+    process may not change the owner the file becomes 0666: the peer's credentials decide, the mode is only a second
+    line of defence.
 
     Raises:
-        SocketPathError: something else lives at `path`, or it cannot be created.
+        SocketPathError: others may change what stands at `path`, something else lives there, or it cannot be created.
     """
+    _refuse_foreign_folder(path)
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        umask = os.umask(0o177)
-        try:
-            sock.bind(path)
-        finally:
-            os.umask(umask)
-        bound = BoundSocket(sock, path)
-        _set_access(path, mode, uid, gid)
+        _bind(sock, path, mode)
+        with _held(path) as descriptor:
+            status = os.fstat(descriptor)
+            _set_access(descriptor, mode, uid, gid)
         sock.listen(_BACKLOG)
     except OSError as exc:
         sock.close()
         raise SocketPathError(
             f"cannot create socket {path}: {exc.strerror}; check that its directory exists and is writable"
         ) from exc
-    return bound
+    return BoundSocket(sock, path, (status.st_dev, status.st_ino))
+
+
+def _refuse_foreign_folder(path: str) -> None:
+    folder = os.path.dirname(path)  # noqa: PTH120 - a text, as it stands there
+    try:
+        fault = foreign_hand(folder)
+    except OSError as exc:
+        raise SocketPathError(
+            f"cannot create socket {path}: {exc.filename}: {exc.strerror}; check that its directory exists"
+        ) from exc
+    if fault is not None:
+        raise SocketPathError(f"cannot create socket {path}: {fault}; choose a directory that nobody else can change")
+
+
+def _bind(sock: socket.socket, path: str, mode: int) -> None:
+    """Create the file with its final mode: Linux takes it from the socket, less the umask."""
+    os.fchmod(sock.fileno(), mode)
+    umask = os.umask(0)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(umask)
+
+
+@contextlib.contextmanager
+def _held(path: str) -> Iterator[int]:
+    """Hold on to the very file at `path`, which must be a socket and no link to one."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _set_access(descriptor: int, mode: int, uid: int, gid: int) -> None:
+    file = Path(f"/proc/self/fd/{descriptor}")
+    file.chmod(mode)
+    if (uid, gid) != (-1, -1):
+        try:
+            os.chown(file, uid, gid)
+        except PermissionError:
+            file.chmod(0o666)
 
 
 def _remove_stale(path: str) -> None:
@@ -94,15 +155,6 @@ def _remove_stale(path: str) -> None:
         Path(path).unlink(missing_ok=True)
     except OSError as exc:
         raise SocketPathError(f"cannot remove the stale socket {path}: {exc.strerror}") from exc
-
-
-def _set_access(path: str, mode: int, uid: int, gid: int) -> None:
-    Path(path).chmod(mode)
-    if (uid, gid) != (-1, -1):
-        try:
-            os.chown(path, uid, gid, follow_symlinks=False)
-        except PermissionError:
-            Path(path).chmod(0o666)
 
 
 def _file_id(path: str) -> tuple[int, int] | None:

@@ -58,7 +58,8 @@ def test_no_bytes_are_an_internal_error(body: bytes) -> None:
 
 
 NOT_JSON = [
-    b"{", b"[1,]", b"{} {}", b"01", b"+1", b".5", b"1.", b"NaN", b"Infinity", b"-Infinity", b"  ", b"\xef\xbb\xbf{}",
+    b"{", b"[1,]", b"{} {}", b"01", b"+1", b".5", b"1.", b"NaN", b"Infinity", b"-Infinity", b"  ",
+    b"\xef\xbb\xbf\xef\xbb\xbf{}", b"\xef\xbb\xbf",
     b'"\x01"', b'{"a":"\xff"}', b'{"a":"\\ud800"}', b"[" * 100_000, b'{"a":1e400,}', b'{"a":1e400,"b":NaN}',
 ]  # fmt: skip
 
@@ -71,11 +72,22 @@ def test_what_is_not_json(body: bytes) -> None:
     assert (result.status, result.code, result.message) == (400, "InvalidArgument", "body is not valid JSON")
 
 
-def test_nesting_of_64_levels_works() -> None:
-    """Depth is bounded by the decoder only, far beyond what is required."""
-    inner = b"[" * 64 + b"]" * 64
-    body = b'{"status":"ok","metrics":{"name":"urn:a","type":"Integer","value":1,"data":%s}}' % inner
-    assert isinstance(post(body), Report)
+def test_a_byte_order_mark_before_the_body_is_passed_over() -> None:
+    """Editors of some systems put it there."""
+    assert isinstance(post(b'\xef\xbb\xbf{"status":"ok","metrics":[]}'), Report)
+
+
+@pytest.mark.parametrize(("levels", "taken"), [(1, True), (64, True), (125, True), (126, False), (950, False)])
+@pytest.mark.parametrize("listed", [True, False])
+def test_nesting_has_one_bound(levels: int, taken: bool, listed: bool) -> None:
+    """128 levels as the update is forwarded, whether its metric came in a list or alone: no parent refuses it later."""
+    metric = b'{"name":"urn:a","type":"Integer","value":1,"data":%s}' % (b"[" * levels + b"]" * levels)
+    result = post(b'{"status":"ok","metrics":%s}' % (b"[%s]" % metric if listed else metric))
+    assert isinstance(result, Report) is taken
+    if isinstance(result, RefusedError):
+        assert (result.status, result.message) == (400, "body is not valid JSON")
+    else:
+        assert isinstance(post(b'{"status":"ok","metrics":%s}' % result.metrics.encode()), Report)
 
 
 @pytest.mark.parametrize("number", [b"1e400", b"-1e400", b"9" * 5000])

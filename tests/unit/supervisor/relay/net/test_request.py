@@ -1,11 +1,15 @@
 """The request reader, without any socket."""
 
+import contextlib
 import itertools
+import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.relay.net.answer import RefusedError
+from supervisor.relay.net.head import parse_head
 from supervisor.relay.net.request import RequestReader
 
 Outcome = tuple[object, ...]
@@ -79,3 +83,53 @@ def test_bytes_after_the_request_are_noticed() -> None:
     reader = RequestReader(200, 50)
     reader.feed(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
     assert (reader.complete, reader.excess) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"\x16\x03\x01", b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\nA: b\0", b"GET / HTTP/1.1\r\nA: b\rc", b"\x7f"],
+)
+def test_what_will_never_be_a_head_is_refused_before_its_end(octets: bytes) -> None:
+    """Nobody waits for an empty line that a TLS client or a line feed client will not send."""
+    assert read(octets)[:3] == ("refused", 400, "InvalidHeader")
+
+
+HOSTILE = {
+    "blanks": (b"X:", b"\t", b"\x7f"),
+    "blanks and letters": (b"X:", b" a", b"\x00"),
+    "colons": (b"X", b":", b"\x7f"),
+    "names": (b"", b"a", b" : b"),
+    "short lines": (b"", b"a:b\r\n", b"\x7f"),
+    "lines of blanks": (b"a:b\r\n", b" \t\r\n", b""),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_reading_a_head_takes_no_longer_than_its_length(name: str) -> None:
+    """Eight times as long a head takes about eight times as long, not 64 times: strangers may send it."""
+    start, piece, end = HOSTILE[name]
+
+    def secs(octets: int) -> float:
+        head = b"GET / HTTP/1.1\r\n" + start + piece * (octets // len(piece)) + end + b"\r\n"
+        durations = []
+        for _ in range(5):
+            begun = time.process_time()
+            with contextlib.suppress(RefusedError):
+                parse_head(head)
+            durations.append(time.process_time() - begun)
+        return min(durations)
+
+    assert secs(256 << 10) < 28 * max(secs(32 << 10), 1e-4)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from([b"A", b":", b" ", b"\t", b"\r", b"\n", b"\r\n", b"/", b"HTTP/1.1", b"\0", b"\xff"])))
+def test_any_head_is_parsed_or_refused(pieces: list[bytes]) -> None:
+    """Headers that come out hold no control character and no name that is not a token."""
+    head = None
+    with contextlib.suppress(RefusedError):
+        head = parse_head(b"GET / HTTP/1.1\r\n" + b"".join(pieces) + b"\r\n")
+    for name, values in head.headers.items() if head else ():
+        assert name
+        assert not set(name) & set(" \t\r\n:/\0")
+        assert not any(set(value) & set("\r\n\0") or value != value.strip(" \t") for value in values)
