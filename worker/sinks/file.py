@@ -32,8 +32,9 @@ class FileSink:
             Path(self._path).parent.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise SinkOpenError(f"failed to create parent directories for {self._path}: {os_error_text(exc)}") from exc
-        # Non-blocking for the sake of named pipes: opening one without a reader has to fail, not to hang.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        # Non-blocking for named pipes: opening one without a reader has to fail, not to hang. Appending for files that
+        # a log rotation truncates meanwhile: the next write goes to their new end.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         try:
             self._descriptor = os.open(self._path, flags, 0o666)
         except OSError as exc:

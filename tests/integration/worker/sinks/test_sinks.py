@@ -57,6 +57,18 @@ def test_a_file_is_truncated_and_holds_each_write_at_once(station: Station, tmp_
     sink.close()
 
 
+def test_a_file_may_be_truncated_by_a_log_rotation(station: Station, tmp_path: Path) -> None:
+    """The next event stands at its new beginning, without a hole before it."""
+    path = tmp_path / "out"
+    sink = station.sink(File(path=str(path)))
+    sink.open()
+    sink.write(encoded(b"old\n" * 1000))
+    os.truncate(path, 0)
+    sink.write(encoded(b"new\n"))
+    sink.close()
+    assert path.read_bytes() == b"new\n"
+
+
 def test_parents_that_cannot_be_created_are_named(station: Station, tmp_path: Path) -> None:
     """A file in the way of a directory is the reason."""
     (tmp_path / "file").touch()
