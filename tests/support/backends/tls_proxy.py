@@ -23,13 +23,16 @@ http {{
     fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
-    server {{
-        listen 127.0.0.1:{port} ssl;
-        ssl_certificate {directory}/server.pem;
-        ssl_certificate_key {directory}/server.key;
-        location / {{ proxy_pass {upstream}; }}
-    }}
+    {server}
 }}
+"""
+SERVER = """
+server {
+    listen 443 ssl;
+    ssl_certificate     /etc/ssl/sondad.pem;
+    ssl_certificate_key /etc/ssl/sondad.key;
+    location / { proxy_pass http://127.0.0.1:8080; }
+}
 """
 
 
@@ -40,19 +43,30 @@ class TlsProxy(RunningProgram):
         directory: its own.
         upstream: URL of the server behind it.
         names: what its certificate is good for, such as ``DNS:localhost``.
+        server: its server block, in which port, certificate, key and upstream are those of `SERVER`.
 
     Attributes:
         authority_path: PEM file of the certificate to trust.
         port: where it listens on 127.0.0.1.
     """
 
-    def __init__(self, directory: Path, upstream: str, names: str = "DNS:localhost,IP:127.0.0.1") -> None:
+    def __init__(
+        self, directory: Path, upstream: str, names: str = "DNS:localhost,IP:127.0.0.1", server: str = SERVER
+    ) -> None:
         program = backend("nginx")
         self.authority_path = directory / "authority.pem"
         self.port = free_port()
         _certify(directory, names)
         configuration = directory / "nginx.conf"
-        configuration.write_text(CONFIGURATION.format(directory=directory, port=self.port, upstream=upstream))
+        own = {
+            "443 ssl": f"127.0.0.1:{self.port} ssl",
+            "/etc/ssl/sondad.pem": f"{directory}/server.pem",
+            "/etc/ssl/sondad.key": f"{directory}/server.key",
+            "http://127.0.0.1:8080": upstream,
+        }
+        for documented, text in own.items():
+            server = server.replace(documented, text)
+        configuration.write_text(CONFIGURATION.format(directory=directory, server=server))
         super().__init__([program, "-c", str(configuration), "-e", "stderr"], directory, lambda _: self._listens())
 
     def _listens(self) -> bool:
