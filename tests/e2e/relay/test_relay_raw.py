@@ -22,7 +22,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRelay]:
 @pytest.mark.parametrize("name", [name for name in RAW_REQUESTS if name not in TAKEN])
 @pytest.mark.parametrize("socket", ["client", "admin"])
 def test_what_is_no_request_is_refused_at_once(relay: LiveRelay, socket: str, name: str) -> None:
-    """One answer of the contract's shape, then the end; nothing behind the request is served."""
+    """One complete answer, then the end; nothing behind the request is served."""
     octets, statuses = RAW_REQUESTS[name]
     answer = exchange(relay.sock("agent") if socket == "client" else relay.admin_path, octets)
     assert answer.status in statuses
