@@ -137,6 +137,15 @@ def test_a_part_of_the_language_has_an_example(part: str) -> None:
     assert any(list(values_of(example, part)) for example in examples())
 
 
+def test_examples_name_their_schema() -> None:
+    """Editors complete and check an example, and copies of it, by the schema that its first line names."""
+    for path in (ROOT / "examples").rglob("*.yaml"):
+        if path.name != "relay.yaml":
+            marker, _, schema = path.read_text().splitlines()[0].partition("=")
+            assert marker == "# yaml-language-server: $schema", path
+            assert (path.parent / schema).resolve() == ROOT / "docs" / "scenario.schema.json"
+
+
 @every_written_kind
 def test_a_kind_is_documented(block: str, spec: type[Spec]) -> None:
     """Users find each kind and each of its fields in a table row, under docs/, that begins with its name."""
