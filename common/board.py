@@ -111,7 +111,7 @@ class Recent(msgspec.Struct):
     series: NDArray[np.uint64]
 
     def without_oldest(self, count: int) -> "Recent":
-        """Return these samples less the `count` oldest; the position stays."""
+        """Return these samples without the `count` oldest; the position stays."""
         return Recent(
             position=self.position,
             ticks=self.ticks[count:],
@@ -224,7 +224,7 @@ class Row:
         Args:
             first_tick: number of the first tick.
             stamps_ns: int64[n], ns since the epoch.
-            values: float64[n], a sample a tick, or float64[n, series].
+            values: float64[n], a sample per tick, or float64[n, series].
             spike_mask: the label spikes active at all of these ticks, one bit each.
         """
         if values.size == 1:

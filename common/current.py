@@ -11,7 +11,7 @@ and writing costs the same however many series there are:
 
 A slot is a value (f64) and whether it was written. The index of a tick is its number modulo the size of the rotation.
 What finds no room in CURRENT_SLOTS is not shown: the label sets of the highest indices, and sets of spikes that come
-late in the order. The ring of recent samples has those all the same.
+late in the order. The ring of recent samples still has those.
 """
 
 import math

@@ -4,13 +4,13 @@
 
     SondadError
     ├── CompileError            the posted text is wrong: an HTTP 4xx, nothing launched
-    ├── DecodeError             a text that does not read as its format or language (translated by whoever knows which)
+    ├── DecodeError             a text that does not read as its format or language (the caller translates it)
     │   └── UnlistableError     a catalog of packs that cannot be listed (supervisor.compiler.packs.catalog)
-    ├── DurationError           a duration text outside the grammar (translated by whoever knows the field)
+    ├── DurationError           a duration text outside the grammar (the caller translates it)
     ├── EncoderError            this encoder can never take this event: the scenario ends
     ├── SinkError               the other side failed: counted, the scenario lives under `on_sink_error: warn`
     │   └── SinkOpenError       the destination could not be opened: the scenario ends
-    ├── WireError               the peer of a control pipe has gone or sent something that is no message
+    ├── WireError               the peer of a control pipe is gone or sent something that is not a message
     ├── StartupError            the daemon cannot start: `Error: …` on stderr, exit code 1
     │
     │   supervisor.engine.control_plane: what a launch or an event may meet, with what only the supervisor knows

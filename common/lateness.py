@@ -66,7 +66,7 @@ class Lateness:
             return None
         base = (half + _COUNTS_OFFSET) // 4
         counts = self._counts[base : base + BUCKETS].copy()
-        # A reader that was held up for a second may have copied counts that begin anew.
+        # A reader that was held up for a second may have copied counts that start again.
         return counts if self._seconds[half // 8] == second else None
 
     def _begin(self, second: int) -> None:

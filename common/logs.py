@@ -148,7 +148,7 @@ class LineWriter:
             except OSError as exc:
                 if exc.errno != errno.EAGAIN:
                     return False
-                # Whoever shares the descriptor made it non-blocking; this thread is the one that may wait.
+                # Another process that shares the descriptor made it non-blocking; this thread is the one that may wait.
                 room = select.poll()
                 room.register(self._descriptor, select.POLLOUT)
                 room.poll()

@@ -6,8 +6,8 @@
                ──Start──►                 Prepared ──►            generator and encoder built
                ──Emit──►                  Emitted ──►             one event delivered; parked again
                ──Stop──►                  Log ──►                 a log line for the supervisor's stderr
-               ──Watch, Unwatch──►        StdoutClosed ──►        the reader of stdout has gone
-               ──Follow, Lose──►          Finished ──►            last message; the process leaves
+               ──Watch, Unwatch──►        StdoutClosed ──►        the reader of stdout is gone
+               ──Follow, Lose──►          Finished ──►            last message; the process exits
 
 A gate connects two workers: the upstream is told to ring a bell, the downstream hears it. The bell, an eventfd, follows
 `Watch` and `Follow` on the pipe; nothing of a gate passes through the supervisor afterwards.
@@ -54,7 +54,7 @@ class Stop(Message, frozen=True, kw_only=True):
 
 
 class StdoutDiscards(Message, frozen=True, kw_only=True):
-    """The reader of stdout has gone: stdout sinks count writes as delivered and drop them."""
+    """The reader of stdout is gone: stdout sinks count writes as delivered and drop them."""
 
 
 class Watch(Message, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class Emitted(Message, frozen=True, kw_only=True):
 
 
 class StdoutClosed(Message, frozen=True, kw_only=True):
-    """A write to stdout failed because its reader has gone."""
+    """A write to stdout failed because its reader is gone."""
 
 
 class Log(Message, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ class Cycle(PlanRecord, frozen=True, kw_only=True):
 
 
 class Burst(PlanRecord, frozen=True, kw_only=True):
-    """The rate times `multiplier` at the head of the cycle."""
+    """The rate times `multiplier` at the beginning of the cycle."""
 
     cycle: Cycle
     multiplier: float
@@ -55,7 +55,7 @@ class RotatingLabel(PlanRecord, frozen=True, kw_only=True):
 
 
 class LabelSpike(PlanRecord, frozen=True, kw_only=True):
-    """A rotating label that is present at the head of `cycle` only.
+    """A rotating label that is present at the beginning of `cycle` only.
 
     The value of index i is `prefix` and the decimal i, or 16 hex digits of `mix(seed ^ i)` under `random`.
     """
@@ -73,7 +73,7 @@ MAX_LABEL_SPIKES = 32
 
 
 class ReplayColumn(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag="csv_replay"):
-    """One column of a file, read when it was posted: a value a tick, repeated or held at the last.
+    """One column of a file, read when it was posted: a value per tick, repeated or held at the last.
 
     Attributes:
         values: float64, little endian; an absent sample is NaN, and always lies in one of the entry's `gap_windows`.
@@ -84,12 +84,12 @@ class ReplayColumn(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class ReplayRows(PlanRecord, frozen=True, kw_only=True, tag_field="type", tag="log_replay"):
-    """The rows of a file as log events, column by column; a row a tick, repeated or held at the last.
+    """The rows of a file as log events, column by column; a row per tick, repeated or held at the last.
 
     Attributes:
         severities: one byte a row, the index in `SEVERITIES`.
-        messages: one a row.
-        fields: name to one value a row, None where the row does not have the field.
+        messages: one per row.
+        fields: name to one value per row, None where the row does not have the field.
     """
 
     severities: bytes
@@ -195,7 +195,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
 
 
 def without_recording(plan: EntryPlan) -> EntryPlan:
-    """Return `plan` less the data of a replay, for those who do not generate."""
+    """Return `plan` without the data of a replay, for those that do not generate."""
     generator = plan.generator
     if isinstance(generator, ReplayColumn):
         generator = msgspec.structs.replace(generator, values=b"")

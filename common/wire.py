@@ -22,7 +22,7 @@ def send(connection: "Connection", message: Message) -> None:
     """Send one message; blocks while the pipe is full.
 
     Raises:
-        WireError: the peer has gone.
+        WireError: the peer is gone.
     """
     try:
         connection.send_bytes(_encoder.encode(message))
@@ -34,7 +34,7 @@ def send_with_descriptor(connection: "Connection", message: Message, descriptor:
     """Send one message and behind it a copy of `descriptor`; blocks while the pipe is full.
 
     Raises:
-        WireError: the peer has gone.
+        WireError: the peer is gone.
     """
     send(connection, message)
     try:
@@ -47,7 +47,7 @@ def receive_descriptor(connection: "Connection") -> int:
     """Receive the descriptor behind the message received last; the caller is to close it.
 
     Raises:
-        WireError: the peer has gone.
+        WireError: the peer is gone.
     """
     try:
         return reduction.recv_handle(connection)
@@ -59,7 +59,7 @@ def receive_command(connection: "Connection") -> Command:
     """Receive one command; blocks until it is there.
 
     Raises:
-        WireError: the peer has gone, or what came is no command.
+        WireError: the peer is gone, or what came is no command.
     """
     return _decode(_commands, _receive(connection))
 
@@ -68,7 +68,7 @@ def receive_event(connection: "Connection") -> Event:
     """Receive one event; blocks until it is there.
 
     Raises:
-        WireError: the peer has gone, or what came is no event.
+        WireError: the peer is gone, or what came is no event.
     """
     return _decode(_events, _receive(connection))
 

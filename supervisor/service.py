@@ -112,7 +112,7 @@ class Service:
         if self._sweep is not None:
             self._sweep.start()
             self._is_sweeping = True
-        # Should this raise, the workers are left alone: they see our end, deliver what they have, and leave.
+        # Should this raise, the workers are left alone: they see our end, deliver what they have, and exit.
         self._engine.run()
         self._loop.refuse_posts()
         self._server.close(_HTTP_SECS)

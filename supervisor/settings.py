@@ -31,8 +31,8 @@ class Settings:
     Attributes:
         host: IP address to listen on.
         port: TCP port; 0 lets the operating system pick.
-        api_key: what clients must show; None leaves everything public.
-        api_key_is_empty: whether a key was given that is no key.
+        api_key: the bearer token that clients must send; None leaves everything public.
+        api_key_is_empty: whether an empty key was given.
         environment: what `${VAR}` in scenarios may name.
         allowed_paths: roots of the files that scenarios may name.
         catalog: directory of packs, and of the scenarios that are started first.
@@ -43,8 +43,8 @@ class Settings:
         max_inflight_requests: how many control calls run at once.
         request_timeout_secs: how long a control call may take.
         max_body_bytes: how large a request body may be.
-        wakeups_per_core: wake-ups a second of all workers together, per usable core.
-        relay_config: configuration file of the relay to run besides; None runs none.
+        wakeups_per_core: wake-ups per second of all workers together, per usable core.
+        relay_config: configuration file of the relay to run as well; None runs none.
     """
 
     host: str
@@ -66,14 +66,14 @@ class Settings:
 
     @property
     def is_open_to_others(self) -> bool:
-        """Whether everybody who reaches this machine may start scenarios."""
+        """Whether anyone who can reach this machine can start scenarios."""
         return self.api_key is None and ipaddress.ip_address(self.host).is_unspecified
 
 
 def parse_settings(
     program: str, arguments: Sequence[str], environment: Mapping[str, str], *, with_relay: bool = False
 ) -> Settings:
-    """Return the settings, or print help or version and leave.
+    """Return the settings, or print help or version and exit.
 
     Args:
         program: name shown in the help.
@@ -83,7 +83,7 @@ def parse_settings(
 
     Raises:
         SystemExit: code 2 for a wrong argument, named on stderr; 0 after help and version.
-        StartupError: the bind address is none.
+        StartupError: the bind address is not an address.
     """
     parser = build_parser(program, with_relay=with_relay)
     given = parser.parse_args(arguments)

@@ -29,7 +29,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """Start daemons; arguments as for `LiveServer`, less the directory.
+    """Start daemons; arguments as for `LiveServer`, without the directory.
 
     Afterwards those still running are stopped, must exit with 0 in time, and nothing may be left of any of them.
     """

@@ -144,7 +144,7 @@ class Runner:
         """Fire ticks until the end of the run or a stop.
 
         A wake-up is never early. It is late by design by the board's slack, so that ticks of several milliseconds
-        share one, and keeps its distance from the wake-up before; stamps are the scheduled instants all the same.
+        share one, and keeps its distance from the wake-up before; stamps are the scheduled instants anyway.
         """
         waiter, clock, board, gate = self._waiter, self._clock, self._board, self._gate
         end_ns = NEVER_NS if self._plan.duration_ns is None else start_ns + self._plan.duration_ns

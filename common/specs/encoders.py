@@ -39,14 +39,14 @@ class InfluxLp(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="i
 
 
 class JsonLines(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="json_lines"):
-    """One compact JSON object a line; `precision` decimals, or full."""
+    """One compact JSON object per line; `precision` decimals, or full."""
 
     signals = METRIC_SIGNALS | {"logs"}
     precision: Precision | None = None
 
 
 class Syslog(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="syslog"):
-    """RFC 5424 syslog messages, one a line."""
+    """RFC 5424 syslog messages, one per line."""
 
     signals = frozenset({"logs"})
     hostname: str = "sonda"

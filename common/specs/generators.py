@@ -47,14 +47,14 @@ class Sawtooth(Spec, frozen=True, kw_only=True, tag_field="type", tag="sawtooth"
 
 
 class Sequence(Spec, frozen=True, kw_only=True, tag_field="type", tag="sequence"):
-    """The listed values, one a tick, repeated or held at the last."""
+    """The listed values, one per tick, repeated or held at the last."""
 
     values: Annotated[tuple[float, ...], Meta(max_length=MAX_SEQUENCE_VALUES)]
     repeat: bool = True
 
 
 class Spike(Spec, frozen=True, kw_only=True, tag_field="type", tag="spike"):
-    """`baseline`, raised by `magnitude` for `duration_secs` at the head of every `interval_secs`."""
+    """`baseline`, raised by `magnitude` for `duration_secs` at the beginning of every `interval_secs`."""
 
     baseline: float
     magnitude: float
@@ -93,7 +93,7 @@ class Flap(Spec, frozen=True, kw_only=True, tag_field="type", tag="flap"):
         """Return how many ticks it is up and down in turn at `rate` events per second; (0, 0) when there are none.
 
         Raises:
-            DurationError: a text that is no duration.
+            DurationError: a text that is not a duration.
 
         Source: docs/scenarios.md, "Generators".
         """

@@ -79,7 +79,7 @@ class Tcp(AddressSink, frozen=True, kw_only=True, tag_field="type", tag="tcp"):
 
 
 class Udp(AddressSink, frozen=True, kw_only=True, tag_field="type", tag="udp"):
-    """One datagram an event to `host:port`."""
+    """One datagram per event to `host:port`."""
 
 
 class Memory(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="memory"):
@@ -102,7 +102,7 @@ class HttpPush(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="http_p
 
 
 class RemoteWriteSink(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
-    """Prometheus remote write, `batch_size` time series a request."""
+    """Prometheus remote write, `batch_size` time series per request."""
 
     url_noun = "remote write"
     batch_size: U64 = 5
@@ -143,7 +143,7 @@ class Kafka(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="kafka")
 
 
 class Loki(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="loki"):
-    """Grafana Loki, `batch_size` log entries a push, at most `max_streams_per_push` streams in it."""
+    """Grafana Loki, `batch_size` log entries per push, at most `max_streams_per_push` streams in it."""
 
     url_noun = "Loki"
     batch_size: U64 = 5
@@ -153,7 +153,7 @@ class Loki(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="loki"):
 
 
 class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp_grpc"):
-    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records a request."""
+    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records per request."""
 
     endpoint: str
     signal_type: Literal["metrics", "logs"]

@@ -19,7 +19,7 @@ from common.states import State
 
 
 class Scenario(Protocol):
-    """One launched entry; safe to read from any thread, also after its worker has gone."""
+    """One launched entry; safe to read from any thread, also after its worker is gone."""
 
     @property
     def id(self) -> str:
@@ -57,7 +57,7 @@ class Scenario(Protocol):
         ...
 
     def counters(self) -> Counters:
-        """Return one consistent state of the counters; after the worker has gone its last values, state FINISHED."""
+        """Return one consistent state of the counters; after the worker is gone its last values, state FINISHED."""
         ...
 
     def drain(self) -> Recent:
@@ -96,7 +96,7 @@ class StopResult:
 
     Attributes:
         status: `force_stopped` when the worker had to be killed.
-        total_events: final count, read after the worker had gone.
+        total_events: final count, read after the worker was gone.
     """
 
     status: Literal["stopped", "force_stopped"]
@@ -182,7 +182,7 @@ class ControlPlane(Protocol):
         ...
 
     def stop(self, scenario_id: str, timeout_secs: float) -> StopResult | None:
-        """Remove the scenario at once, stop its worker and wait until it has gone, about 5 s at most.
+        """Remove the scenario at once, stop its worker and wait until it is gone, about 5 s at most.
 
         Returns:
             None when the id is unknown.

@@ -3,7 +3,7 @@
 ::
 
     waiting ──spare──► Emit ──► Emitted ──► answered; the worker is parked again
-                         ├─► Finished ────► refused; the worker leaves
+                         ├─► Finished ────► refused; the worker exits
                          └─► gone ────────► refused
 
 An event that one worker has got is never given to a second one, which might deliver it again.
@@ -90,7 +90,7 @@ class Emissions:
         refuse(self._busy.pop(worker).slot, EventError(text, fault.cause))
 
     def lost(self, worker: WorkerProcess, reason: str) -> None:
-        """Refuse the event of a worker that has gone, if it has not been answered."""
+        """Refuse the event of a worker that is gone, if it has not been answered."""
         emission = self._busy.pop(worker, None)
         if emission is not None:
             refuse(emission.slot, EventError(reason, "runtime"))

@@ -53,8 +53,8 @@ def ending_of(finished: Finished | None, killed: bool, exit_code: int) -> Ending
         exit_code: negative for a signal.
 
     Returns:
-        `finished`: its run was over, also when that was because its sink or its encoder failed; `stopped`: somebody
-        asked; `killed`: by a signal; `crashed`: something nobody expected, or it left without a word.
+        `finished`: its run was over, also because its sink or its encoder failed; `stopped`: on request; `killed`: by a
+        signal; `crashed`: it exited unexpectedly, or without a message.
     """
     if killed or exit_code < 0:
         return "killed"

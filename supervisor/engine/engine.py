@@ -50,7 +50,7 @@ class Engine:
         loop: to turn instead of a loop of its own; the engine's from now on.
         rows: how many workers there may be at once, spares and those of finished scenarios included.
         capacity: how many scenarios there may be, finished ones included; 0 is unlimited.
-        wakeups_per_core: wake-ups a second of all workers together, per usable core.
+        wakeups_per_core: wake-ups per second of all workers together, per usable core.
         spares: how many warm workers wait for a plan when nothing else is to be done; None is twice the usable cores,
             4 at least. With 0 workers are started only for what is launched.
         starting_limit: how many workers may be starting at once; None is the number of usable cores.
@@ -137,7 +137,7 @@ class Engine:
             raise CallTimeoutError(f"the workers were not ready within {timeout_secs:g} s") from exc
 
     def stop(self, scenario_id: str, timeout_secs: float | None = None) -> StopResult | None:
-        """Remove the scenario at once and wait until its worker has gone; see the protocol."""
+        """Remove the scenario at once and wait until its worker is gone; see the protocol."""
         slot: Future[StopResult | None] = Future()
         self._post(partial(self._fleet.stop, scenario_id, slot))
         try:
@@ -158,7 +158,7 @@ class Engine:
             raise CallTimeoutError(f"the event was not delivered within {timeout_secs:g} s") from exc
 
     def wait(self, scenarios: Iterable[Scenario] | None = None, timeout_secs: float | None = None) -> bool:
-        """Turn the loop until scenarios have ended and their workers have gone; for the owning thread.
+        """Turn the loop until scenarios have ended and their workers are gone; for the owning thread.
 
         Args:
             scenarios: which; None is every one that runs.
@@ -171,7 +171,7 @@ class Engine:
         return self._turn(lambda: not self._fleet.running(wanted), timeout_secs)
 
     def run(self) -> None:
-        """Turn the loop until somebody stops it; for the owning thread."""
+        """Turn the loop until it is stopped; for the owning thread."""
         self.loop.run(self._fleet.reconcile)
 
     def discard_stdout(self) -> None:
@@ -183,7 +183,7 @@ class Engine:
 
         Args:
             grace_secs: for delivering what was generated.
-            on_empty: called on the loop when all workers have gone.
+            on_empty: called on the loop when all workers are gone.
         """
         self._fleet.shut_down(grace_secs, on_empty)
 
@@ -192,7 +192,7 @@ class Engine:
         self._fleet.kill_all()
 
     def close(self, grace_secs: float = GRACE_SECS) -> None:
-        """Stop everything, wait until it has gone, and take no more calls; for the owning thread.
+        """Stop everything, wait until it is gone, and take no more calls; for the owning thread.
 
         Where `shut_down` was called before, its time is over: what is left is killed.
         """

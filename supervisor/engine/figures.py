@@ -1,4 +1,4 @@
-"""What the daemon knows about itself, read in one go by whoever scrapes it."""
+"""What the daemon knows about itself, read in one go for a scrape."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Figures:
         started_total: workers started.
         slack_ns: how late ticks may be fired together with others.
         rows_used, rows_free: rows of the board.
-        stdout_closed: whether the reader of stdout has gone.
+        stdout_closed: whether the reader of stdout is gone.
         log_lines_dropped: log lines that nobody will see.
     """
 

@@ -126,7 +126,7 @@ class Fleet:
         self._emissions.abandon(slot)
 
     def stop(self, scenario_id: str, slot: StopSlot) -> None:
-        """Remove a scenario at once and stop its worker; the slot is answered when the worker has gone."""
+        """Remove a scenario at once and stop its worker; the slot is answered when the worker is gone."""
         scenario = self._scenarios.remove(scenario_id)
         if scenario is None:
             slot.set_result(None)
@@ -138,7 +138,7 @@ class Fleet:
             slot.set_result(StopResult("stopped", scenario.counters().total_events))
 
     def shut_down(self, grace_secs: float, on_empty: Callback) -> None:
-        """Stop everything at once, kill what is left after `grace_secs`; `on_empty` is called when all have gone."""
+        """Stop everything at once, kill what is left after `grace_secs`; `on_empty` is called when all are gone."""
         self._on_empty = on_empty
         for launch in list(self._launches):
             self._give_up(launch, LaunchError("the daemon is shutting down"))

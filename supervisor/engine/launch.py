@@ -49,7 +49,7 @@ class Launch(Generic[W]):
         self.without_worker.appendleft(self.workers.pop(worker))
 
     def retry(self, worker: W) -> bool:
-        """Take back an assignment whose worker has gone; False when the same entry has lost MOST_LOSSES."""
+        """Take back an assignment whose worker is gone; False when the same entry has lost MOST_LOSSES."""
         scenario = self.workers[worker]
         self._losses[scenario] += 1
         if self._losses[scenario] >= MOST_LOSSES:

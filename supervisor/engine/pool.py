@@ -87,7 +87,7 @@ class Pool(Generic[W]):
         self._spares.append(worker)
 
     def park(self, worker: W) -> bool:
-        """Take back a worker that is as good as new; False when there are enough, so that it is to leave."""
+        """Take back a worker that is as good as new; False when there are enough, so that it has to exit."""
         if len(self._spares) >= 2 * self._spares_wanted:
             return False
         # Used again first, so that the others stay untouched.
@@ -95,7 +95,7 @@ class Pool(Generic[W]):
         return True
 
     def lost(self, worker: W, reason: str, now_ns: int) -> bool:
-        """Note that a worker has gone; its row is free again.
+        """Note that a worker is gone; its row is free again.
 
         Returns:
             Whether it was the pool's, which counts as a failure, and not a worker taken before.

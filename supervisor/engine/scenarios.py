@@ -81,7 +81,7 @@ class LaunchedScenario:
         self.resolution = replace(resolution, attempts=resolution.attempts + 1)
 
     def freeze(self, exit_reason: str | None, now_ns: int) -> Counters:
-        """Keep the counters as they are, state FINISHED: the worker has gone."""
+        """Keep the counters as they are, state FINISHED: the worker is gone."""
         final = self.counters()
         if final.state != State.FINISHED:
             check_transition(State(final.state), State.FINISHED)
@@ -91,12 +91,12 @@ class LaunchedScenario:
         return final
 
     def detach(self) -> None:
-        """Let go of the row, which somebody else will get; nothing is buffered any more."""
+        """Let go of the row, which another scenario will get; nothing is buffered any more."""
         with self._draining:
             self._row = self._current = self._lateness = None
 
     def counters(self) -> Counters:
-        """Return one consistent state of the counters; after the worker has gone its last values, state FINISHED."""
+        """Return one consistent state of the counters; after the worker is gone its last values, state FINISHED."""
         row = self._row
         if self._final is not None:
             return self._final
@@ -104,7 +104,7 @@ class LaunchedScenario:
             return Counters(state_since_ns=self.launched_ns)
         counters = row.read()
         if self._final is not None:
-            # The worker has gone meanwhile, and the row may be somebody else's already.
+            # The worker is gone meanwhile, and the row may be another's already.
             return self._final
         if not counters.state_since_ns:
             # Told to start, and the worker has not shown anything yet.
@@ -128,7 +128,7 @@ class LaunchedScenario:
         """Return the newest value of each series, sorted by name and labels; the buffer has nothing to do with it."""
         current = self._current
         newest = [] if current is None else current.newest()
-        # Let go of meanwhile, the row may be somebody else's already.
+        # Let go of meanwhile, the row may be another's already.
         return newest if self._current is current else []
 
     def lateness(self, now_ns: int) -> NDArray[np.uint32] | None:
@@ -204,7 +204,7 @@ class ScenarioMap:
         """Reserve name and places of one body.
 
         Raises:
-            NameConflict: somebody active holds the name.
+            NameConflict: an active scenario has the name.
             CapacityError: there are not enough places.
         """
         name = scenarios[0].scenario_name

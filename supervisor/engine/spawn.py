@@ -83,7 +83,7 @@ class WorkerProcess:
         """Send one command.
 
         Raises:
-            WireError: the worker has gone, or has stopped reading.
+            WireError: the worker is gone, or has stopped reading.
         """
         wire.send(self._connection, command)
 
@@ -91,7 +91,7 @@ class WorkerProcess:
         """Send one command and a copy of `descriptor` behind it.
 
         Raises:
-            WireError: the worker has gone, or has stopped reading.
+            WireError: the worker is gone, or has stopped reading.
         """
         wire.send_with_descriptor(self._connection, command, descriptor)
 
@@ -99,7 +99,7 @@ class WorkerProcess:
         """Return the next event.
 
         Raises:
-            WireError: the worker has gone, or what came is no event.
+            WireError: the worker is gone, or what came is no event.
         """
         return wire.receive_event(self._connection)
 
@@ -108,7 +108,7 @@ class WorkerProcess:
         return self._connection.poll(0)
 
     def has_ended(self) -> bool:
-        """Return whether the process has gone; to be asked when `watched` is readable.
+        """Return whether the process is gone; to be asked when `watched` is readable.
 
         When the template dies, all its workers read as ended although they live. Then `watched` changes to a
         descriptor of the process itself, and the answer is no.
@@ -136,7 +136,7 @@ class WorkerProcess:
         return exit_reason(self.exit_code())
 
     def kill(self) -> None:
-        """Send SIGKILL; nothing happens when the process has gone."""
+        """Send SIGKILL; nothing happens when the process is gone."""
         if self._pidfd is None:
             self._process.kill()
         else:

@@ -39,7 +39,7 @@ class Tally:
 
     Attributes:
         endings: how many workers ended in which way.
-        stdout_closed: whether the reader of stdout has gone.
+        stdout_closed: whether the reader of stdout is gone.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Tally:
         self._gone_and_running = gone, running.union(scenarios)
 
     def ended(self, scenario: Scenario) -> None:
-        """Note that the worker of a scenario has gone, its counters are final."""
+        """Note that the worker of a scenario is gone, its counters are final."""
         gone, running = self._gone_and_running
         final = gone.plus(kind_of(scenario.entry.plan.sink), scenario.counters())
         self._gone_and_running = final, running - {scenario}

@@ -44,7 +44,7 @@ class Wiring:
         self._connect(self._gates.resolve())
 
     def remove(self, scenario: LaunchedScenario) -> None:
-        """Tell everybody concerned that `scenario` has ended; nothing happens when it was not added."""
+        """Tell every worker concerned that `scenario` has ended; nothing happens when it was not added."""
         self._workers.pop(scenario, None)
         severed = self._gates.remove(scenario, time.time_ns())
         if severed.own is not None:
@@ -81,6 +81,6 @@ class Wiring:
                 worker.send_with_descriptor(command, bell)
         except WireError as exc:
             logger.debug("cannot tell a worker about its gate: %s", exc)
-            # One that has gone is seen to end; one that is there would go on as if nothing had happened.
+            # One that is gone is seen to end; one that is there would go on as if nothing had happened.
             if not isinstance(exc.__cause__, ConnectionError):
                 self._on_broken(worker, f"killed: it cannot be told about its gate: {exc}")

@@ -1,6 +1,6 @@
 """The worker processes: watched for what they say and for their end, asked to stop, killed; main thread only.
 
-Whose a worker is, and what its events and its end mean, is the fleet's affair.
+Whose a worker is, and what its events and its end mean, is up to the fleet.
 """
 
 import logging
@@ -27,7 +27,7 @@ class End:
     """How a worker process ended.
 
     Attributes:
-        reason: in words; None when it left by itself with exit code 0.
+        reason: in words; None when it exited by itself with code 0.
         killed: whether it was killed here.
         exit_code: negative for a signal.
         finished: its last message.
@@ -45,7 +45,7 @@ class Workers:
     Args:
         loop: the main thread's loop.
         on_event: called with what a worker says, log lines left out.
-        on_end: called when a worker has gone and everything it said has been handled.
+        on_end: called when a worker is gone and everything it said has been handled.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Workers:
         self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
 
     def ask_to_stop(self, worker: WorkerProcess, grace_secs: float) -> None:
-        """Tell a worker to leave, and kill it when it is still there after `grace_secs`."""
+        """Tell a worker to exit, and kill it when it is still there after `grace_secs`."""
         try:
             worker.send(Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
         except WireError as exc:

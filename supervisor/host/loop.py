@@ -1,4 +1,4 @@
-"""THE loop of a main thread, control plane or relay: waits for everything, calls whoever asked for it.
+"""THE loop of a main thread, control plane or relay: waits for everything, calls those that asked for it.
 
 ::
 
@@ -101,7 +101,7 @@ class Loop:
             self._end_rest(descriptor)
         if self._watches.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
-            # The number may be watched again before this turn is over, by somebody who is not ready.
+            # The number may be watched again before this turn is over, by a caller that is not ready.
             self._unwatched.add(descriptor)
 
     def soon(self, callback: Callback) -> None:

@@ -22,7 +22,7 @@ IDLE_LIMIT: Final = 1024
 MAX_CONNECTIONS: Final = 4 * IDLE_LIMIT
 
 SPARED_SECS: Final = 1.0
-"""Whoever has just come or been active may have sent a request that was not read yet."""
+"""A client that has just come or been active may have sent a request that was not read yet."""
 
 _NO_DESCRIPTOR_SECS: Final = 0.05
 

@@ -1,4 +1,4 @@
-"""Which threads serve which requests, so that nobody waits behind somebody who waits longer.
+"""Which threads serve which requests, so that no request waits behind one that waits longer.
 
 ::
 

@@ -7,7 +7,7 @@
                                      limit                 limit + DRAINED_BYTES                            body size
     any other route     dropped while it comes, however long
 
-Whoever sends a body that is a little too long gets the answer 413 and keeps the connection; an answer in the middle of
+A client that sends a body a little too long gets the answer 413 and keeps the connection; an answer in the middle of
 a long body would often be lost, because the sender only sees the connection break. Source: docs/http.md, "Limits".
 """
 

@@ -119,7 +119,7 @@ class ScenarioItem:
     on_head = on_get
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, scenario_id: str) -> None:
-        """Stop the worker, wait until it has gone, and tell the final count."""
+        """Stop the worker, wait until it is gone, and tell the final count."""
         del req
         result = self._control_plane.stop(scenario_id, self._timeout_secs)
         if result is None:

@@ -1,6 +1,6 @@
 """The scenarios of the catalog, started one file after the other while the control plane already serves.
 
-A thread of its own brings each file in as a POST would, without a limit of time. A file that fails leaves nothing
+A thread of its own brings each file in as a POST would, without a timeout. A file that fails leaves nothing
 behind and is skipped. Source: docs/http.md, "Probes"; docs/operating.md, "Start" and "Scenarios that start with the
 daemon".
 """

@@ -2,7 +2,7 @@
 
 text ──compile──► Compiled ──launch: name conflict ► runtime validation ► warnings ► capacity and start──► scenarios
 
-Runs in the thread of whoever brings the body. Source: docs/http.md, "Start"; docs/operating.md, "Log".
+Runs in the thread that brings the body. Source: docs/http.md, "Start"; docs/operating.md, "Log".
 """
 
 import logging
@@ -35,7 +35,7 @@ class Launched:
 
     Attributes:
         scenarios: in entry order.
-        warnings: texts for whoever brought it.
+        warnings: texts for the sender.
     """
 
     scenarios: list[Scenario]

@@ -22,7 +22,7 @@ class AttachedRelay:
     Args:
         loop: the main thread's loop.
         child: the relay.
-        on_stopped: called when a relay that was told to stop has gone.
+        on_stopped: called when a relay that was told to stop is gone.
     """
 
     def __init__(self, loop: Loop, child: RelayChild, on_stopped: Callback) -> None:

@@ -178,7 +178,7 @@ def per_event(plan: EntryPlan) -> Callable[[int], bytes]:
 
 
 def rate_per_sec(step: Callable[[int], int]) -> float:
-    """Return how many ticks a second of processor time `step`, called with 0, 1, …, writes; it returns how many."""
+    """Return how many ticks per second of processor time `step`, called with 0, 1, …, writes; it returns how many."""
     best = 0.0
     number = 0
     for _ in range(3):

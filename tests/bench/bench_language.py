@@ -22,7 +22,7 @@ from served import LABELS, MeasurementError, Served
 
 OURS = f"{os.path.dirname(sys.executable)}/sonda-server --allow-path /dev --allow-path {tempfile.gettempdir()}"
 NULL = {"type": "file", "path": "/dev/null"}
-# As fast as it goes: no machine reaches this many ticks a second.
+# As fast as it goes: no machine reaches this many ticks per second.
 UNREACHED = 2e8
 REPLAYED_ROWS = 1_000_000
 COLUMN_BYTES = 8 * REPLAYED_ROWS
@@ -53,7 +53,7 @@ MANY = {
 
 @dataclass(frozen=True)
 class Case:
-    """One scenario; `reach` in ticks a second."""
+    """One scenario; `reach` in ticks per second."""
 
     name: str
     source: dict[str, Any]
@@ -103,7 +103,7 @@ def launched(server: Served, source: dict[str, Any], secs: int) -> str:
 
 
 def full_speed(server: Served, source: dict[str, Any], secs: int) -> tuple[float, float]:
-    """Return ticks a second, and bytes a tick."""
+    """Return ticks per second, and bytes a tick."""
     row = launched(server, source, secs)
     time.sleep(secs)
     server.wait_finished([row], 30)

@@ -56,7 +56,7 @@ def test_built_in_packs(start_server: StartServer) -> None:
 
 
 def test_packs_of_a_catalog_come_first(start_server: StartServer, tmp_path: Path) -> None:
-    """They hide built-in ones of their name, are read anew for every body, and the built-in ones resolve besides."""
+    """They hide built-in ones of their name, are read again for every body, and the built-in ones resolve besides."""
     write_pack(tmp_path, "if_mib", "mine")
     server = start_server("--catalog", str(tmp_path))
     assert [row["name"] for row in server.launch(body("if_mib"))] == ["mine"]

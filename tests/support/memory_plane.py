@@ -98,7 +98,7 @@ class MemoryControlPlane:
         self.rows[scenario_id].publish(counters)
 
     def finish(self, scenario_id: str, exit_reason: str | None = None) -> None:
-        """End the scenario as if its worker had gone."""
+        """End the scenario as if its worker was gone."""
         scenario = self._map.get(scenario_id)
         assert scenario is not None
         scenario.freeze(exit_reason, self._launched_ns)

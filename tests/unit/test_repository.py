@@ -163,7 +163,7 @@ def test_a_kind_is_documented(block: str, spec: type[Spec]) -> None:
 def test_the_reference_is_current() -> None:
     """The page of every field is what the code says now, and has all fields of an entry."""
     page = (ROOT / "docs" / "reference.md").read_text()
-    assert page == reference(), "write it anew: python -m supervisor.compiler.language.reference > docs/reference.md"
+    assert page == reference(), "renew it: python -m supervisor.compiler.language.reference > docs/reference.md"
     for name in language.Entry.__struct_encode_fields__:
         assert f"\n| `{name}` | " in page
 

@@ -10,7 +10,7 @@
 
 Whatever a worker waits for, it waits here and stays reachable: a command, the death of the supervisor and SIGTERM all
 end a wait for a tick at once. Waits inside a sink go on, so that what was counted can be delivered, but end half a
-second before the deadline of the stop: the process has to leave within it.
+second before the deadline of the stop: the process has to exit within it.
 """
 
 import os
@@ -56,7 +56,7 @@ class Control:
         links: where this worker hangs in gates.
 
     Attributes:
-        stdout_discards: whether the reader of stdout has gone.
+        stdout_discards: whether the reader of stdout is gone.
     """
 
     def __init__(self, connection: Connection, parent_sentinel: int, clock: Clock, links: Links) -> None:
@@ -91,7 +91,7 @@ class Control:
         self._give_up_ns = give_up_ns if self._give_up_ns is None else min(self._give_up_ns, give_up_ns)
 
     def terminate(self) -> None:
-        """Stop because of a signal; safe in a signal handler. The second time leaves at once."""
+        """Stop because of a signal; safe in a signal handler. The second time the process exits at once."""
         if self._signalled:
             os._exit(EXIT_TERMINATED)
         self._signalled = True
@@ -153,12 +153,12 @@ class Control:
         """Send an event; waits for room.
 
         Raises:
-            WireError: the supervisor has gone.
+            WireError: the supervisor is gone.
         """
         send(self._connection, event)
 
     def report_stdout_closed(self) -> None:
-        """Tell the supervisor that the reader of stdout has gone, and discard from now on."""
+        """Tell the supervisor that the reader of stdout is gone, and discard from now on."""
         self.stdout_discards = True
         self._send_or_be_orphaned(StdoutClosed())
 

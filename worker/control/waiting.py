@@ -1,4 +1,4 @@
-"""How everything in a worker waits: one protocol, so that no sink, retry or tick wait can make a worker deaf."""
+"""How everything in a worker waits: one protocol, so that a stop interrupts every wait of a sink, a retry or a tick."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ class Waiter(Protocol):
     Attributes:
         stopping: whether no further tick may be fired.
         given_up: whether the time for delivering what is left is over.
-        stdout_discards: whether the reader of stdout has gone, so that stdout sinks drop what they get.
+        stdout_discards: whether the reader of stdout is gone, so that stdout sinks drop what they get.
     """
 
     @property
@@ -41,7 +41,7 @@ class Waiter(Protocol):
         ...
 
     def report_stdout_closed(self) -> None:
-        """Tell the supervisor that the reader of stdout has gone, and discard from now on."""
+        """Tell the supervisor that the reader of stdout is gone, and discard from now on."""
         ...
 
     def log(self, level: int, message: str) -> None:

@@ -1,8 +1,7 @@
 """The policy around sinks: what is tried again, what is counted, what ends the run.
 
-One protocol for whoever has events to deliver, two ways behind it: `direct.py` hands every batch to its sink at once,
-`batched.py` gathers records for sinks that send requests. Which of them an entry gets is said by the table that its
-sink stands in.
+One protocol with two implementations: `direct.py` hands every batch to its sink at once, `batched.py` gathers records
+for sinks that send requests. The table that the sink stands in says which of them an entry gets.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What became of events: counted for whoever reads the board, said in the log.
+"""What became of events: counted on the board, said in the log.
 
 Source: docs/sinks.md, "What is guaranteed".
 """
@@ -82,7 +82,7 @@ class Outcomes:
         self._waiter.log(logging.WARNING, f"sonda: scenario '{self._name}': flush failed at shutdown: {error}")
 
     def refuse(self, note: str) -> None:
-        """Log that the destination refused a batch for good, which is no sink error; nothing was delivered either."""
+        """Log that the destination rejected a batch for good. This is no sink error, and nothing was delivered."""
         self._counters.failed_deliveries += 1
         self._refusals.count(1)
         batches = self._refusals.take(self._clock.monotonic_ns())

@@ -1,4 +1,4 @@
-"""Encoders: a batch to bytes, one wire format a module, built through one table. In a worker; no I/O, no clock."""
+"""Encoders: a batch to bytes, one wire format per module, built through one table. In a worker; no I/O, no clock."""
 
 from collections.abc import Callable
 from typing import Any, Final, Protocol

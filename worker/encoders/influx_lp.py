@@ -1,4 +1,4 @@
-"""`influx_lp`: InfluxDB line protocol, a line a series and tick. Source: docs/formats.md, "Influx lines"."""
+"""`influx_lp`: InfluxDB line protocol, a line per series and tick. Source: docs/formats.md, "Influx lines"."""
 
 from common.numbers import text_format
 from common.plan import EntryPlan

@@ -1,4 +1,4 @@
-"""`json_lines` of metrics: one compact JSON object a line. Source: docs/formats.md, "JSON lines"."""
+"""`json_lines` of metrics: one compact JSON object per line. Source: docs/formats.md, "JSON lines"."""
 
 from common.numbers import json_format
 from common.plan import EntryPlan, ReplayRows

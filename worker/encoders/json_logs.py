@@ -1,4 +1,4 @@
-"""`json_lines` of logs: one compact JSON object a line. Source: docs/formats.md, "JSON lines"."""
+"""`json_lines` of logs: one compact JSON object per line. Source: docs/formats.md, "JSON lines"."""
 
 from collections.abc import Sequence
 from functools import cached_property

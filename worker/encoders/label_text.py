@@ -158,7 +158,7 @@ class _Computed:
 
 
 class _Rendered:
-    """Whole label sets, joined from their pieces for every run anew."""
+    """Whole label sets, joined from their pieces again for every run."""
 
     def __init__(self, pieces: "list[bytes | _Table | _Computed]") -> None:
         self._pieces = pieces

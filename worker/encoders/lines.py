@@ -31,7 +31,7 @@ class Joined:
         self._text = text
 
     def cells(self) -> list[bytes]:
-        """Return the texts, one a line."""
+        """Return the texts, one per line."""
         return self._text.split(b",")
 
     def between(self, separator: bytes) -> bytes:
@@ -40,7 +40,7 @@ class Joined:
 
 
 class Cells:
-    """A column of texts, one a line."""
+    """A column of texts, one per line."""
 
     __slots__ = ("_cells",)
 
@@ -48,7 +48,7 @@ class Cells:
         self._cells = cells
 
     def cells(self) -> list[bytes]:
-        """Return the texts, one a line."""
+        """Return the texts, one per line."""
         return self._cells
 
     def between(self, separator: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""`prometheus_text`: Prometheus text exposition, a line a series and tick.
+"""`prometheus_text`: Prometheus text exposition, a line per series and tick.
 
 Source: docs/formats.md, "Prometheus text".
 """

@@ -64,7 +64,7 @@ def _repeated(texts: list[bytes], times: int) -> list[bytes]:
 
 
 def nanoseconds(stamps_ns: NDArray[np.int64], lines_per_event: int) -> Piece:
-    """Return the stamps of a batch in decimal nanoseconds, one a line.
+    """Return the stamps of a batch in decimal nanoseconds, one per line.
 
     Raises:
         EncoderError: a stamp lies before the epoch.

@@ -36,7 +36,7 @@ class Links:
         """Follow a command that came on `connection`, with its bell behind it where one belongs to it.
 
         Raises:
-            WireError: the supervisor has gone.
+            WireError: the supervisor is gone.
         """
         match command:
             case Watch():

@@ -58,7 +58,7 @@ class Upstream:
         if self._cell is None:
             return Signal.ABSENT
         value = self._cell.newest()
-        # A row without a value that had one before is being given to somebody else, and the loss is on its way.
+        # A row without a value that had one before is being given to another entry, and the loss is on its way.
         if value != self._value and value is not None:
             self._value = value
             self._verdict = Signal.OPEN if is_open(plan.op, value, plan.value) else Signal.CLOSED

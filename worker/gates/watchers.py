@@ -1,4 +1,4 @@
-"""The upstream's side of gates: every value is published, and whoever watches it is told when its verdict changes.
+"""The upstream's side of gates: every value is published, and those that watch it are told when their gate changes.
 
 Source: docs/states.md, "Gates".
 """
@@ -29,7 +29,7 @@ class _Watcher:
 
 
 class Watchers:
-    """Everybody who watches one entry.
+    """Every gate that watches one entry.
 
     Args:
         cell: where the entry's newest value is shown.

@@ -1,4 +1,4 @@
-"""Generators: tick number to value, one kind a module, built through one table. Run in a worker; do no I/O.
+"""Generators: tick number to value, one kind per module, built through one table. Run in a worker; do no I/O.
 
 A generator is a pure function of tick and configuration, so every run can be replayed and any split into batches
 gives the same values. Histogram and summary also count: their ticks must be asked for in order, each once.

@@ -1,4 +1,4 @@
-"""`csv_replay` of logs: the rows of a file, one a tick, repeated or held at the last.
+"""`csv_replay` of logs: the rows of a file, one per tick, repeated or held at the last.
 
 The choice of an event is its row: int32[n, 1]. Source: docs/scenarios.md, "Replays".
 """

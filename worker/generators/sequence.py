@@ -1,4 +1,4 @@
-"""`sequence`: listed values, one a tick, repeated or held at the last."""
+"""`sequence`: listed values, one per tick, repeated or held at the last."""
 
 import numpy as np
 from numpy.typing import NDArray

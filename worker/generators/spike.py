@@ -8,7 +8,7 @@ from common.specs import Spike
 
 
 class SpikeGenerator:
-    """`high` for `duration_ticks` at the head of every `interval_ticks`, `low` otherwise; both may be fractions.
+    """`high` for `duration_ticks` at the beginning of every `interval_ticks`, `low` otherwise; both may be fractions.
 
     Source: docs/scenarios.md, "Generators".
     """

@@ -1,9 +1,9 @@
-"""Sinks: bytes to a destination, one protocol a module, built through one table. Run in a worker.
+"""Sinks: bytes to a destination, one protocol per module, built through one table. Run in a worker.
 
 A sink retries nothing and counts nothing: policy and counters live in `worker/delivery/direct.py`, buffers of requests
 in `worker/delivery/batched.py`. It keeps nothing back either: what `write` has accepted is with the operating system,
 so a user sees lines at once and a counter is never ahead of its file. Waiting goes through `worker/control/waiting.py`,
-so that no destination can make a worker deaf.
+so that a stop always reaches the worker.
 """
 
 from collections.abc import Callable, Sequence

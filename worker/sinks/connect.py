@@ -1,4 +1,4 @@
-"""TCP connections that are made without making a worker deaf."""
+"""TCP connections that are made while a stop can still reach the worker."""
 
 import errno
 import os

@@ -1,7 +1,7 @@
 """HTTP requests of a sink over one connection, kept alive.
 
 The standard library writes requests and reads answers; connecting and every wait are the worker's own, so that no
-receiver, however slow or broken, can make it deaf to a stop. Source: docs/sinks.md, "What the answer means".
+receiver, however slow or broken, can keep it from noticing a stop. Source: docs/sinks.md, "What the answer means".
 """
 
 import http.client

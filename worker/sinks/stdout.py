@@ -78,7 +78,7 @@ class StdoutSink:
             self._send = self._send_to_shared
 
     def write(self, encoded: Encoded) -> None:
-        """Write the lines; once the reader has gone they count as delivered.
+        """Write the lines; once the reader is gone they count as delivered.
 
         Raises:
             SinkError: any other failure, with the operating system's reason.

@@ -21,7 +21,7 @@ _DRAIN_BYTES: Final = 65_536
 
 
 class TcpSink:
-    """A connection for the scenario's life; with a `retry` block a broken one is made anew, otherwise it stays broken.
+    """A connection for the scenario's life; with a `retry` block a broken one is made again, otherwise it stays broken.
 
     After a failure the connection is closed at once: bytes sent on it could only continue a torn line.
     """
@@ -48,7 +48,7 @@ class TcpSink:
         """Send the events, waiting for a slow peer.
 
         Raises:
-            SinkError: the connection broke, is broken, or cannot be made anew.
+            SinkError: the connection broke, is broken, or cannot be made again.
         """
         if self._socket is None:
             self._reconnect()

@@ -14,7 +14,7 @@ from worker.sinks.resolve import reason, resolve
 from worker.ticks.batch import Encoded
 
 MAX_DATAGRAM_BYTES: Final = 65_507
-"""Largest UDP payload over IPv4: 65 535 less the 20 and 8 bytes of the headers."""
+"""Largest UDP payload over IPv4: 65 535 minus the 20 and 8 bytes of the headers."""
 
 
 class UdpSink:

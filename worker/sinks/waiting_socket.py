@@ -1,4 +1,4 @@
-"""A socket for HTTP clients that never makes a worker deaf: its calls wait through the worker's waiter."""
+"""A socket for HTTP clients that a stop can interrupt: its calls wait through the worker's waiter."""
 
 import io
 import select

@@ -24,7 +24,7 @@ class Batch:
 
     Attributes:
         first_tick: number of the first tick.
-        values: a row a tick: float64[n] for metrics, float64[n, series] for histogram and summary, int32[n, choices]
+        values: a row per tick: float64[n] for metrics, float64[n, series] for histogram and summary, int32[n, choices]
             for logs (see `worker/generators/log_template.py` and `log_replay.py`).
         stamps_ns: int64[n], scheduled instants in ns since the epoch, never decreasing.
         spike_mask: the label spikes active at all of these ticks, bit i for `cardinality_spikes[i]`.
@@ -45,7 +45,7 @@ class Encoded:
 
     Attributes:
         payload: all events.
-        events: how many there are; one a tick.
+        events: how many there are; one per tick.
         records_per_event: how many records each event has; a record is what an encoder writes at a time, a line of text
             or a message of bytes.
         known_ends: int64[events * records_per_event], the offset behind each record, where line feeds do not tell:

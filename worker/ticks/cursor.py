@@ -33,7 +33,7 @@ class Quiet(msgspec.Struct, frozen=True):
     Attributes:
         start_ns: where it begins, offset of the segment.
         end_ns: where it ends.
-        rows: how many rows of a replay it suppresses from the next tick on; None for a silence that is no row's.
+        rows: how many rows of a replay it suppresses from the next tick on; None for a silence not of a row.
     """
 
     start_ns: int

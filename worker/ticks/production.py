@@ -110,7 +110,7 @@ class Production:
         if block is not None:
             if now_ns - block.deadline_ns <= grace_ns:
                 return self._cut(block, now_ns)
-            # Overdue ticks are the schedule's affair.
+            # Overdue ticks are up to the schedule.
             self.move_to(self._behind_taken(block))
         span, self._cursor = self._schedule.take(self._cursor, now_ns, grace_ns, self._limit)
         if span is None:

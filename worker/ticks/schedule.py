@@ -82,7 +82,7 @@ class Schedule:
         self.start = self._judged(Cursor(segment_ns=0, segment_tick=0, tick=0, origin=_GRID, place=0, offset_ns=0))
 
     def begin_segment(self, cursor: Cursor, at_ns: int) -> Cursor:
-        """Start a segment: the next tick is due at `at_ns`, and the cycles of all windows begin anew."""
+        """Start a segment: the next tick is due at `at_ns`, and the cycles of all windows start again."""
         return self._judged(
             Cursor(
                 segment_ns=at_ns,
@@ -184,7 +184,7 @@ class Schedule:
     def _judged(self, cursor: Cursor) -> Cursor:
         """Find out what holds at the next tick, and up to which tick it does.
 
-        The first tick at or behind an edge is judged anew by its own offset, so a window that lies between two ticks
+        The first tick at or behind an edge is judged again by its own offset, so a window that lies between two ticks
         is passed over.
         """
         windows, offset = self._windows, cursor.offset_ns

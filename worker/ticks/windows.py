@@ -1,6 +1,6 @@
 """Which silences, bursts and label spikes hold at an offset, and where that may change. Pure.
 
-Offsets count from the start of a segment, whole nanoseconds; the cycles of periodic windows begin anew with it, while
+Offsets count from the start of a segment, whole nanoseconds; the cycles of periodic windows start again with it, while
 one-shot silences lie on the scenario clock. One-shot silences of a replay belong to its rows: they are judged by the
 tick number, whatever pauses and bursts came before.
 """
@@ -105,7 +105,7 @@ def _in_head(cycle: Cycle, offset: int) -> bool:
 
 
 def _next_edge(cycle: Cycle, offset: int) -> int:
-    """Return the next offset at which the head of the cycle ends or begins."""
+    """Return the next offset at which the first part of the cycle ends or begins."""
     place = offset % cycle.every_ns
     return offset - place + (cycle.for_ns if place < cycle.for_ns else cycle.every_ns)
 

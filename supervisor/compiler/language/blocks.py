@@ -62,7 +62,7 @@ class GapWindow(Spec, frozen=True, kw_only=True):
 
 
 class Bursts(Spec, frozen=True, kw_only=True):
-    """The rate times `multiplier` for `for` at the head of every `every`."""
+    """The rate times `multiplier` for `for` at the beginning of every `every`."""
 
     every: Duration
     for_: ShorterThanEvery = msgspec.field(name="for")
@@ -70,7 +70,7 @@ class Bursts(Spec, frozen=True, kw_only=True):
 
 
 class CardinalitySpike(Spec, frozen=True, kw_only=True):
-    """A label with `cardinality` values, present for `for` at the head of every `every`."""
+    """A label with `cardinality` values, present for `for` at the beginning of every `every`."""
 
     label: str
     every: Duration

@@ -86,7 +86,7 @@ class Steady(Spec, frozen=True, kw_only=True, tag_field="type", tag="steady"):
 
 
 class SpikeEvent(Spec, frozen=True, kw_only=True, tag_field="type", tag="spike_event"):
-    """A spike at the head of every interval."""
+    """A spike at the beginning of every interval."""
 
     baseline: float = 0.0
     spike_height: float = 100.0

@@ -1,4 +1,4 @@
-"""The catalog directory: scenario files and packs under names. Read anew on every use.
+"""The catalog directory: scenario files and packs under names. Read again at every use.
 
 Source: docs/scenarios.md, "Packs".
 """
@@ -58,7 +58,7 @@ class CatalogEntry:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A YAML file that is no entry, and why; `broken` when it does not even say what it is."""
+    """A YAML file that is not an entry, and why; `broken` when it does not even say what it is."""
 
     path: Path
     reason: str

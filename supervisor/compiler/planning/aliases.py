@@ -25,7 +25,7 @@ class Desugared(NamedTuple):
 
 
 def desugar(entry: CompiledEntry, generator: WrittenGenerator) -> Desugared:
-    """Return what `generator` stands for in this entry; one that is no alias stands for itself.
+    """Return what `generator` stands for in this entry; one that is not an alias stands for itself.
 
     Raises:
         DecodeError: a parameter of the alias is unusable.

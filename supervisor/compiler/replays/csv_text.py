@@ -40,7 +40,7 @@ def read_csv(path: str, budget_bytes: int) -> bytes:
     """
     said = f"generator error: cannot read file {quote(clip(path))}"
     try:
-        # Without O_NONBLOCK a named pipe would block the opening until somebody writes.
+        # Without O_NONBLOCK a named pipe would block the opening until a writer comes.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             content = _read(descriptor, budget_bytes + 1)

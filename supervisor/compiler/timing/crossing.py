@@ -26,7 +26,7 @@ _SINE_TWICE: Final = "sine waves cross any threshold twice per period, making th
 
 
 def crossing_secs(generator: WrittenGenerator, rate: float, clause: After) -> float:
-    """Return after how many seconds `generator`, at `rate` ticks a second, satisfies `clause`.
+    """Return after how many seconds `generator`, at `rate` ticks per second, satisfies `clause`.
 
     Raises:
         DecodeError: never, from the start, or not to be computed; the message lacks the entry that waits.

@@ -61,7 +61,7 @@ def plan_gap_windows(windows: tuple[GapWindow, ...] | None) -> tuple[Silence, ..
 
 
 def plan_bursts(bursts: Bursts | None) -> Burst | None:
-    """Return the burst at the head of every cycle; None also for one shorter than a microsecond."""
+    """Return the burst at the beginning of every cycle; None also for one shorter than a microsecond."""
     if bursts is None:
         return None
     if not 0 < bursts.multiplier < float("inf"):

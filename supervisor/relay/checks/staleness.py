@@ -28,7 +28,7 @@ class Staleness:
         self._due[key] = due_secs
 
     def take_due(self, now_secs: float) -> list[Key]:
-        """Return the keys that have gone stale and forget them."""
+        """Return the keys that have become stale and forget them."""
         stale = []
         while self._heap and self._heap[0][0] <= now_secs:
             _, key = heapq.heappop(self._heap)

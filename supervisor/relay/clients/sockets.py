@@ -102,7 +102,7 @@ class ClientSocket:
         self._listener.close(self._drained)
 
     def reconcile(self) -> None:
-        """Create a lost socket anew and retry what failed."""
+        """Create a lost socket again and retry what failed."""
         if self.state == "error" or (self.state == "listening" and not (self._bound and self._bound.owns_path())):
             self.start()
         elif self.state == "listening" and self.fault is not None and self._bound is not None:

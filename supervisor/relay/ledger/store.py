@@ -1,7 +1,7 @@
 """The relay's durable state: one SQLite file in WAL mode, one transaction per group of changes.
 
 `write` and `checkpoint` are never called by two threads at once; the reading methods use a second connection and run
-on the main thread, whoever writes meanwhile.
+on the main thread, even while another thread writes.
 
 Source: docs/relay.md, "Reading the state", "Forwarding" and "What a 202 means".
 """
@@ -154,7 +154,7 @@ class Store:
         return self._commits >= _CHECKPOINT_COMMITS
 
     def checkpoint(self) -> None:
-        """Fold the log into the file, so that the next commit starts it anew.
+        """Fold the log into the file, so that the next commit starts it again.
 
         Raises:
             StoreError: it was not possible; nothing is lost.
@@ -340,4 +340,4 @@ class Store:
 
 
 class _DamagedError(SondadError):
-    """A file that is no database, or one whose structure or records are broken."""
+    """A file that is not a database, or one whose structure or records are broken."""

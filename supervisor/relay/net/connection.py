@@ -46,7 +46,7 @@ class Connection:
         http: limits, envelope and records.
         caller: the verdict about the peer.
         serve: answers the request, now or later.
-        on_closed: called once, when the connection has gone.
+        on_closed: called once, when the connection is gone.
     """
 
     __slots__ = (

@@ -15,7 +15,7 @@ from supervisor.relay.net.audit import MAX_PATH_CHARS, Audit, AuditLine
 from supervisor.relay.net.exchange import Exchange
 from supervisor.relay.net.request import Request
 
-# Asked for every few seconds by whoever watches the relay; they would drown the rest of the audit log.
+# Asked for every few seconds by monitoring; they would drown the rest of the audit log.
 _UNAUDITED: Final = ("/ping", "/agentprobes")
 
 
@@ -75,7 +75,7 @@ class Http:
         self._strangers[connection] = None
 
     def forget_stranger(self, connection: Stranger) -> None:
-        """Take note that it has gone."""
+        """Take note that it is gone."""
         self._strangers.pop(connection, None)
 
     def knows_version(self, version: str) -> bool:

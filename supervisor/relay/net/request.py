@@ -19,7 +19,7 @@ from supervisor.relay.net.answer import RefusedError, malformed
 from supervisor.relay.net.head import parse_field, read_head
 
 _CHUNK_SIZE: Final = re.compile(r"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
-# A line end that is none, the first bytes of a TLS client, and whatever else is no text.
+# A wrong line end, the first bytes of a TLS client, and whatever else is not text.
 _NOT_IN_A_HEAD: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _MAX_CHUNK_LINE_BYTES: Final = 1024
 

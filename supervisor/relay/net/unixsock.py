@@ -65,7 +65,7 @@ class BoundSocket:
 def listen(path: str, mode: int, uid: int = -1, gid: int = -1) -> BoundSocket:
     """Return a non-blocking, close-on-exec listener at `path` with `mode` and owner (-1: unchanged).
 
-    Nobody can connect before the mode and the owner are final, and no link of somebody else is followed. Where this
+    Nobody can connect before the mode and the owner are final, and no foreign link is followed. Where this
     process may not change the owner the file becomes 0666: the peer's credentials decide, the mode is only a second
     line of defence.
 
@@ -103,7 +103,7 @@ def _refuse_foreign_folder(path: str) -> None:
 
 
 def _bind(sock: socket.socket, path: str, mode: int) -> None:
-    """Create the file with its final mode: Linux takes it from the socket, less the umask."""
+    """Create the file with its final mode: Linux takes it from the socket, minus the umask."""
     os.fchmod(sock.fileno(), mode)
     umask = os.umask(0)
     try:
@@ -149,7 +149,7 @@ def _remove_stale(path: str) -> None:
     if code == errno.ENOENT:
         return
     if code != errno.ECONNREFUSED:
-        # EAGAIN: a listener with a full backlog, alive all the same.
+        # EAGAIN: a listener with a full backlog, alive nevertheless.
         raise SocketPathError(f"{path} belongs to a live listener of another process; stop it or choose another path")
     try:
         Path(path).unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def retry_after_secs(value: str | None, wall_secs: float) -> float:
     try:
         moment_secs = email.utils.parsedate_to_datetime(value).timestamp()
     except (ValueError, TypeError, OverflowError, OSError):
-        # A text that is no date, a year of twenty digits, a zone of years: all that a parent may send.
+        # A text that is not a date, a year of twenty digits, a zone of years: all that a parent may send.
         return 0.0
     return min(MAX_RETRY_AFTER_SECS, max(0.0, moment_secs - wall_secs))
 

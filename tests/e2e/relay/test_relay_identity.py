@@ -146,7 +146,7 @@ def test_supplementary_groups_count(relay: LiveRelay, gid: int, groups: tuple[in
 
 
 def test_a_peer_of_many_groups_is_recognised(relay: LiveRelay) -> None:
-    """More supplementary groups than fit into one small read are read all the same."""
+    """More supplementary groups than fit into one small read are read, too."""
     assert post_as(relay.sock("opengroup"), 2105, 1, tuple(range(1900, 2201))).startswith(b"HTTP/1.1 202 ")
 
 

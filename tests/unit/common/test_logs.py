@@ -149,7 +149,7 @@ def test_full_queue_drops_newest_and_says_so() -> None:
 
 
 def test_closed_destination_ends_nothing() -> None:
-    """When stderr has gone, lines are dropped and counted and nothing is raised."""
+    """When stderr is gone, lines are dropped and counted and nothing is raised."""
     pipe = _Pipe()
     os.close(pipe.reader)
     writer = LineWriter(pipe.writer, "t")

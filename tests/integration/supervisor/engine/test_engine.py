@@ -164,7 +164,7 @@ def test_closing_stops_everything(tmp_path: Path) -> None:
 
 
 def test_a_signal_of_the_users_own_ends_a_wait(tmp_path: Path) -> None:
-    """A user that catches signals on the loop ends its scenarios by them, and `wait` returns when they have gone."""
+    """A user that catches signals on the loop ends its scenarios by them, and `wait` returns when they are gone."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with Engine(spares=0) as engine:

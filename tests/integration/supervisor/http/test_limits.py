@@ -85,7 +85,7 @@ def chunks(*sizes: int) -> bytes:
 def test_of_a_body_no_more_is_kept_than_its_route_may_have(
     port: int, path: str, size: int, lengths: str, chunked: bool
 ) -> None:
-    """The rest is dropped while it comes; the length is known all the same, and the connection serves on."""
+    """The rest is dropped while it comes; the length is known nevertheless, and the connection serves on."""
     head = f"POST {path} HTTP/1.1\r\nHost: h\r\n"
     with RawConnection(port) as connection:
         if chunked:

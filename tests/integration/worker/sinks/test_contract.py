@@ -62,7 +62,7 @@ def deliver(delivery: Delivery, plan: EntryPlan) -> list[tuple[int, int]]:
 
 
 def descriptors(destination: Destination | None = None) -> set[str]:
-    """What this process has open, by number and target, less the destination's side of connections."""
+    """What this process has open, by number and target, without the destination's side of connections."""
     found = set()
     for number in os.listdir("/proc/self/fd"):
         try:

@@ -222,7 +222,7 @@ def test_an_unknown_host_says_so(station: Station) -> None:
 
 
 def test_a_receiver_that_came_back_is_found(station: Station) -> None:
-    """After a failure the next request connects anew."""
+    """After a failure the next request connects again."""
     answers = {0: Answer(then="reset"), 1: Answer(500), 2: Answer()}
     with Receiver(answers.__getitem__) as receiver:
         sink = opened(station, HttpPush(url=receiver.url))

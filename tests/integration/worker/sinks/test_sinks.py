@@ -147,7 +147,7 @@ def test_a_full_disk_leaves_whole_lines_and_works_again(station: Station, small_
 
 
 def test_a_full_disk_costs_a_scenario_only_what_does_not_fit(small_disk: Path) -> None:
-    """The file holds exactly the counted events, failures are counted one an event, and the scenario goes on."""
+    """The file holds exactly the counted events, failures are counted one per event, and the scenario goes on."""
     blocker = small_disk / "blocker"
     blocker.write_bytes(b"x" * 100 * 1024)
     with worker_processes() as (worker,):
@@ -251,7 +251,7 @@ def test_tcp_tries_every_address(station: Station) -> None:
 
 
 def write_until_broken(sink: Sink, line: bytes) -> SinkError:
-    """Write until the reset of a peer that has gone has arrived."""
+    """Write until the reset of a peer that is gone has arrived."""
     error: list[SinkError] = []
 
     def fails() -> bool:
@@ -267,7 +267,7 @@ def write_until_broken(sink: Sink, line: bytes) -> SinkError:
 
 
 def test_tcp_without_retry_stays_broken(station: Station) -> None:
-    """A broken connection is never made anew: every later write fails with the same text."""
+    """A broken connection is never made again: every later write fails with the same text."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         sink = station.sink(Tcp(address=address))

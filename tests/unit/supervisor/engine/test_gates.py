@@ -1,4 +1,4 @@
-"""Who is wired to whom, against a model that looks everything up anew."""
+"""Who is wired to whom, against a model that looks everything up again."""
 
 import itertools
 

@@ -93,7 +93,7 @@ def test_counters_come_from_the_board(board: Board) -> None:
 
 
 def test_frozen_counters_stay(board: Board) -> None:
-    """After the worker has gone its last values stay, finished, whatever the row is used for afterwards."""
+    """After the worker is gone its last values stay, finished, whatever the row is used for afterwards."""
     scenario = _scenario()
     worker = _started(board, scenario)
     worker.row.publish(Counters(state=State.RUNNING, state_since_ns=300, total_events=42))
@@ -114,7 +114,7 @@ def test_freezing_keeps_when_the_worker_finished(board: Board) -> None:
 
 
 def test_drain_takes_every_sample_once(board: Board) -> None:
-    """Each sample is drained once, also after the worker has gone."""
+    """Each sample is drained once, also after the worker is gone."""
     scenario = _scenario()
     worker = _started(board, scenario)
     _append(worker, 0, 3)
@@ -127,7 +127,7 @@ def test_drain_takes_every_sample_once(board: Board) -> None:
 
 
 def test_current_values_do_not_depend_on_draining(board: Board) -> None:
-    """The newest value of each series stays, also after the worker has gone; logs have none."""
+    """The newest value of each series stays, also after the worker is gone; logs have none."""
     scenario = _scenario()
     assert scenario.current() == []
     worker = _started(board, scenario)

@@ -58,7 +58,7 @@ def test_slack_is_the_smallest_that_fits(rates: list[float], wakeups_per_sec: fl
 
 @given(st.lists(st.floats(0.01, 20_000), max_size=20))
 def test_removing_undoes_adding(rates: list[float]) -> None:
-    """A fleet that has gone leaves no slack behind."""
+    """A fleet that is gone leaves no slack behind."""
     budget = WakeupBudget(1)
     for rate in rates:
         budget.add(rate)

@@ -196,7 +196,7 @@ def test_a_file_that_fails_is_skipped(
 def test_a_full_server_and_a_launch_that_fails(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, plane: MemoryControlPlane
 ) -> None:
-    """Capacity and workers are the shared path's affair: its line, no second one."""
+    """Capacity and workers are up to the shared path: its line, no second one."""
     (tmp_path / "a.yaml").write_text(SCENARIO.format(name="a"))
     full = MemoryControlPlane(capacity=1)
     assert Swept(tmp_path, full).run().seen_at_end == Readiness("finished", 0, 1)

@@ -144,7 +144,7 @@ class Launcher:
 
 
 def test_the_child_is_restarted_with_backoff() -> None:
-    """After 1, 2, 4 … 30 s; a steady run starts the series anew."""
+    """After 1, 2, 4 … 30 s; a steady run starts the series again."""
     launcher = Launcher()
     child = RelayChild("relay.yaml", launcher)
     now, delays = 0.0, []

@@ -60,7 +60,7 @@ class Position:
         self.cursor = self.schedule.end_segment(self.cursor, at_ns)
 
     def move_house(self) -> None:
-        """Go on with a schedule made anew, from what of the position can be written down."""
+        """Go on with a schedule made again, from what of the position can be written down."""
         self.schedule = Schedule(self.plan, self.schedule.anchor_ns)
         self.cursor = msgspec.msgpack.decode(msgspec.msgpack.encode(self.cursor), type=Cursor)
 
@@ -293,7 +293,7 @@ def test_every_run_equals_the_model(
     steps_us=st.lists(st.tuples(st.integers(0, 500_000), st.none() | st.integers(0, 700_000)), min_size=1, max_size=8),
 )
 def test_every_run_with_pauses_equals_the_model(plan: EntryPlan, steps_us: list[tuple[int, int | None]]) -> None:
-    """Numbers are frozen in a pause, stamps are not; cycles begin anew with a segment, one-shot silences do not."""
+    """Numbers are frozen in a pause, stamps are not; cycles start again with a segment, one-shot silences do not."""
     position, model = Position(plan), ReferenceSchedule(plan)
     now = 0
     for step, pause in steps_us:

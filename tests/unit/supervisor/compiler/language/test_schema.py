@@ -70,7 +70,7 @@ def test_the_schema_is_one() -> None:
 def test_the_shipped_schema_is_current() -> None:
     """The file under docs/ is what the code says now."""
     shipped = json.loads((ROOT / "docs" / "scenario.schema.json").read_text())
-    assert shipped == SCHEMA, "write it anew: python -m supervisor.compiler.language.schema > docs/scenario.schema.json"
+    assert shipped == SCHEMA, "renew it: python -m supervisor.compiler.language.schema > docs/scenario.schema.json"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
