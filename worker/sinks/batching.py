@@ -51,7 +51,7 @@ class Piece:
         batch: the batch they belong to.
         first_record: index of the first of them in it.
         records: how many there are.
-        payload: their bytes.
+        payload: their bytes; a view where the batch has more of them.
         ends: int64[records], the offset behind each record in `payload`; None when every record ends with its only
             line feed.
         written_ns: when they were written, wall clock, ns since the epoch.
@@ -60,7 +60,7 @@ class Piece:
     batch: Batch
     first_record: int
     records: int
-    payload: bytes
+    payload: bytes | memoryview
     ends: NDArray[np.int64] | None
     written_ns: int
 
@@ -108,7 +108,8 @@ class BatchBuffer:
         if stop is None:
             stop = encoded.events * encoded.records_per_event
         begin, end = self.offset(encoded, first), self.offset(encoded, stop)
-        payload = encoded.payload if end - begin == len(encoded.payload) else encoded.payload[begin:end]
+        whole = end - begin == len(encoded.payload)
+        payload = encoded.payload if whole else memoryview(encoded.payload)[begin:end]
         known = encoded.known_ends
         ends = None if known is None else known[first:stop] - begin
         self._pieces.append(Piece(batch, first, stop - first, payload, ends, written_ns))

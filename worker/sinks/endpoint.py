@@ -13,6 +13,7 @@ from common.errors import SinkOpenError
 from common.urls import mask_userinfo
 
 _HOST: Final = re.compile(r"[\w.:%~-]+", re.ASCII)
+_PATH_END: Final = re.compile(r"[?#]")
 _SAFE: Final = "/%:@!$&'()*+,;=~?"
 """What a path or query may hold as it is; the rest is escaped, escapes stay."""
 
@@ -25,7 +26,8 @@ class Endpoint:
         url: the URL as messages show it, a password in it masked.
         secure: whether the connection is TLS.
         host: name or address, IPv6 without brackets.
-        port: None for the scheme's own.
+        port: as written, or the scheme's own.
+        authority: host and port as the Host field has them, the scheme's own port left out.
         target: path and query.
         authorization: value of the Authorization header that the URL's user information asks for, or None.
     """
@@ -33,13 +35,14 @@ class Endpoint:
     url: str
     secure: bool
     host: str
-    port: int | None
+    port: int
+    authority: str
     target: str
     authorization: str | None
 
 
 def parse_endpoint(url: str, noun: str, suffix: str = "") -> Endpoint:
-    """Return the parts of `url` with `suffix` behind it.
+    """Return the parts of `url` with `suffix` behind its path.
 
     Args:
         url: as written.
@@ -59,7 +62,11 @@ def _endpoint(url: str, suffix: str) -> Endpoint:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     try:
-        parts = urlsplit(url + suffix)
+        # What the protocol appends belongs to the path, before a query.
+        path_end = _PATH_END.search(url)
+        cut = path_end.start() if path_end else len(url)
+        full_url = url[:cut] + suffix + url[cut:]
+        parts = urlsplit(full_url)
         host, port = (parts.hostname or "").encode("idna").decode(), parts.port
     except ValueError as exc:
         raise ValueError("its host or port cannot be read") from exc
@@ -67,12 +74,15 @@ def _endpoint(url: str, suffix: str) -> Endpoint:
         raise ValueError("it has no host")
     if not _HOST.fullmatch(host):
         raise ValueError("its host or port cannot be read")
+    default_port = 443 if parts.scheme == "https" else 80
+    shown_host = f"[{host}]" if ":" in host else host
     query = f"?{quote(parts.query, _SAFE)}" if parts.query else ""
     return Endpoint(
-        url=mask_userinfo(url + suffix),
+        url=mask_userinfo(full_url),
         secure=parts.scheme == "https",
         host=host,
-        port=port,
+        port=default_port if port is None else port,
+        authority=shown_host if port in (None, default_port) else f"{shown_host}:{port}",
         target=quote(parts.path or "/", _SAFE) + query,
         authorization=None if parts.username is None else _basic(parts),
     )

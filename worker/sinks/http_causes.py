@@ -5,6 +5,7 @@ from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisc
 from typing import Final
 
 from worker.sinks.resolve import reason
+from worker.sinks.waiting_socket import EndlessAnswerError
 
 _MAX_CHARS: Final = 300
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
@@ -31,6 +32,8 @@ def cause_of(error: Exception) -> str:
             return "no answer in time"
         case OSError():
             return reason(error)
+        case EndlessAnswerError():
+            return "the answer has no end"
         case IncompleteRead():
             return "the answer ends too early"
         case HTTPException():

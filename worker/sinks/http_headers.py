@@ -37,9 +37,23 @@ def request_headers(endpoint: Endpoint, content_type: str, written: Mapping[str,
     return fields
 
 
+def render_head(endpoint: Endpoint, fields: Mapping[str, str]) -> bytes:
+    """Return the head of every request up to the digits of Content-Length, which comes last.
+
+    Args:
+        endpoint: where to.
+        fields: of `request_headers`; a Host among them replaces the one of the endpoint.
+    """
+    own = {"Host": endpoint.authority, "Accept-Encoding": "identity"}
+    written = {name.lower() for name in fields}
+    kept = {name: value for name, value in own.items() if name.lower() not in written} | dict(fields)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in kept.items())
+    return f"POST {endpoint.target} HTTP/1.1\r\n{lines}Content-Length: ".encode("latin-1")
+
+
 def _value(name: str, value: str) -> str:
     if _CONTROL.search(value):
         # The value may be a secret.
         raise SinkOpenError(f"the value of header '{name}' has control characters, which HTTP does not allow")
-    # http.client writes Latin-1; taken for that, the bytes of UTF-8 pass unchanged.
+    # Heads are written as Latin-1; taken for that, the bytes of UTF-8 pass unchanged.
     return value.encode().decode("latin-1")

@@ -48,7 +48,7 @@ class HttpPushSink:
             SinkError: it was not taken, and may be later.
         """
         assert self._requests is not None  # noqa: S101 - open comes first
-        status = self._requests.post(request)
+        status = self._requests.post(request).status
         return None if status < 300 else self._requests.refusal("http_push", status)
 
     def close(self) -> None:

@@ -1,7 +1,14 @@
 """HTTP requests of a sink over one connection, kept alive.
 
-The standard library writes requests and reads answers; connecting and every wait are the worker's own, so that no
-receiver, however slow or broken, can keep it from noticing a stop. Source: docs/sinks.md, "What the answer means".
+::
+
+    head, rendered once ─┐                       ┌─ a plain answer: status and length, one look
+    body ────────────────┴─ one sendmsg ─► wait ─┤
+                                                 └─ anything unusual: `http.client`, from the first byte on
+
+Connecting and every wait are the worker's own, so that no receiver, however slow or broken, can keep it from noticing a
+stop.
+Source: docs/sinks.md, "What the answer means".
 """
 
 import http.client
@@ -11,13 +18,16 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final, cast
 
 from common.errors import SinkError, SinkOpenError
 from worker.control.waiting import Waiter
 from worker.sinks.connect import connect
 from worker.sinks.endpoint import Endpoint
+from worker.sinks.http_answer import plain_answer
 from worker.sinks.http_causes import cause_of
+from worker.sinks.http_headers import render_head
 from worker.sinks.resolve import CONNECT_SECS
 from worker.sinks.waiting_socket import WaitingSocket
 
@@ -26,6 +36,21 @@ REQUEST_SECS: Final = 30.0
 _DRAIN_SECS: Final = 1.0
 _DRAIN_BYTES: Final = 64 * 1024
 """What is read of an answer's body to keep the connection; a longer or slower one is cut off with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver said.
+
+    Attributes:
+        status: 2xx, or 4xx other than 429.
+        fields: its header fields as they came, each with its line end.
+        body: the beginning of its body, all of it unless it is long or late.
+    """
+
+    status: int
+    fields: bytes
+    body: bytes
 
 
 class HttpRequests:
@@ -43,19 +68,14 @@ class HttpRequests:
 
     def __init__(self, endpoint: Endpoint, headers: Mapping[str, str], action: str, waiter: Waiter) -> None:
         self._endpoint = endpoint
-        self._headers = headers
+        self._head = render_head(endpoint, headers)
         self._failed = f"{action} '{endpoint.url}' failed"
         self._waiter = waiter
         self._context = _trust() if endpoint.secure else None
-        self._client = (
-            http.client.HTTPConnection(endpoint.host, endpoint.port)
-            if self._context is None
-            else http.client.HTTPSConnection(endpoint.host, endpoint.port, context=self._context)
-        )
         self._socket: WaitingSocket | None = None
 
-    def post(self, body: bytes) -> int:
-        """Post `body`; return the status, which is 2xx, or 4xx other than 429.
+    def post(self, body: bytes) -> Answer:
+        """Post `body`; return the answer, which is 2xx, or 4xx other than 429.
 
         Raises:
             SinkError: any other status, or no answer.
@@ -63,14 +83,15 @@ class HttpRequests:
         if self._waiter.given_up:
             raise SinkError(f"{self._failed}: the scenario's time to stop is over")
         try:
-            status = self._exchange(body)
+            answer = self._exchange(body)
         except (OSError, http.client.HTTPException) as exc:
             self.close()
             if self._waiter.given_up:
                 raise SinkError(f"{self._failed}: no answer before the scenario had to stop") from exc
             raise SinkError(f"{self._failed}: {cause_of(exc)}", retriable=True) from exc
+        status = answer.status
         if 200 <= status < 300 or (400 <= status < 500 and status != http.client.TOO_MANY_REQUESTS):
-            return status
+            return answer
         raise SinkError(f"HTTP {status} from '{self._endpoint.url}'", retriable=True)
 
     def refusal(self, kind: str, status: int) -> str:
@@ -79,30 +100,48 @@ class HttpRequests:
 
     def close(self) -> None:
         """Close the connection; safe twice."""
-        self._client.close()
-        self._socket = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
-    def _exchange(self, body: bytes) -> int:
-        """Send one request, connecting if need be, and return the status of its answer."""
-        if self._socket is None or not self._socket.is_quiet():
+    def _exchange(self, body: bytes) -> Answer:
+        """Send one request, connecting if need be, and return its answer."""
+        connection = self._socket
+        if connection is None or not connection.is_quiet():
             self.close()
-            self._socket = self._connected()
-            self._client.sock = cast(socket.socket, self._socket)
-        self._socket.until = time.monotonic() + REQUEST_SECS
-        # PERF: the library writes head and body apart; corked, the receiver is woken once instead of twice.
-        self._socket.cork(on=True)
+            connection = self._socket = self._connected()
+        connection.until = time.monotonic() + REQUEST_SECS
         # A receiver may answer before it has read everything, and then close.
         with suppress(BrokenPipeError):
-            self._client.request("POST", self._endpoint.target, body, self._headers)
-        self._socket.cork(on=False)
-        answer = self._client.getresponse()
-        if not self._drain(answer, self._socket):
+            connection.send(b"%s%d\r\n\r\n" % (self._head, len(body)), body)
+        received = connection.receive()
+        plain = plain_answer(received)
+        if plain is not None:
+            return Answer(*plain)
+        connection.put_back(received)
+        return self._read(connection)
+
+    def _read(self, connection: WaitingSocket) -> Answer:
+        """Read an answer by the library."""
+        answer = http.client.HTTPResponse(cast(socket.socket, connection), method="POST")
+        answer.begin()
+        body = b""
+        keeps = not answer.will_close and answer.status >= 200
+        if keeps:
+            connection.until = time.monotonic() + _DRAIN_SECS
+            try:
+                body = answer.read(_DRAIN_BYTES)
+            except (OSError, http.client.HTTPException):
+                # The status has been read, and decides.
+                keeps = False
+        if not keeps or not answer.isclosed():
             self.close()
-        return answer.status
+        fields = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
+        return Answer(answer.status, fields.encode("latin-1"), body)
 
     def _connected(self) -> WaitingSocket:
         endpoint = self._endpoint
-        connection = WaitingSocket(connect(f"{endpoint.host}:{self._client.port}", self._waiter), self._waiter)
+        connection = WaitingSocket(connect(f"{endpoint.host}:{endpoint.port}", self._waiter), self._waiter)
         if self._context is not None:
             connection.until = time.monotonic() + CONNECT_SECS
             try:
@@ -111,18 +150,6 @@ class HttpRequests:
                 connection.close()
                 raise
         return connection
-
-    def _drain(self, answer: http.client.HTTPResponse, connection: WaitingSocket) -> bool:
-        """Read the rest of an answer; False when the connection cannot be used again."""
-        if answer.will_close or answer.status < 200:
-            return False
-        connection.until = time.monotonic() + _DRAIN_SECS
-        try:
-            answer.read(_DRAIN_BYTES)
-        except (OSError, http.client.HTTPException):
-            # The status has been read, and decides.
-            return False
-        return answer.isclosed()
 
 
 def _trust() -> ssl.SSLContext:

@@ -57,8 +57,11 @@ class LokiSink:
             SinkError: it would have more streams than `max_streams_per_push`.
         """
         streams: dict[Labels, tuple[list[str], list[str]]] = {}
+        spelled_out = False
         for piece in pieces:
-            lines = line_texts(piece.payload, piece.ends)
+            payload = bytes(piece.payload)
+            spelled_out = spelled_out or has_short_escapes(payload)
+            lines = line_texts(payload, piece.ends)
             stamps = self._stamps(piece)
             for labels, entries in self._streams(piece):
                 known_stamps, known_lines = streams.setdefault(labels, ([], []))
@@ -72,7 +75,7 @@ class LokiSink:
                 f" max_streams_per_push is {cap}. Reduce dynamic_labels cardinality, raise max_streams_per_push on the"
                 " sink, or split into per-value scenarios."
             )
-        spelled_out = any(has_short_escapes(piece.payload) for piece in pieces) or any(
+        spelled_out = spelled_out or any(
             has_short_escapes(text) for labels in streams for pair in labels for text in pair
         )
         return push_body(((dict(labels), *streams[labels]) for labels in sorted(streams)), spelled_out=spelled_out)
@@ -84,7 +87,7 @@ class LokiSink:
             SinkError: it was not taken, and may be later.
         """
         assert self._requests is not None  # noqa: S101 - open comes first
-        status = self._requests.post(request)
+        status = self._requests.post(request).status
         return None if status < 300 else self._requests.refusal("loki", status)
 
     def close(self) -> None:

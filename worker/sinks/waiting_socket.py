@@ -1,4 +1,4 @@
-"""A socket for HTTP clients that a stop can interrupt: its calls wait through the worker's waiter."""
+"""A connection for HTTP requests that a stop can interrupt: its calls wait through the worker's waiter."""
 
 import io
 import select
@@ -6,15 +6,24 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from http.client import HTTPException
+from typing import Final, TypeVar
 
 from worker.control.waiting import Waiter
 
 _T = TypeVar("_T")
 
+_RECEIVE_BYTES: Final = 16 * 1024
+_MAX_ANSWER_BYTES: Final = 256 * 1024
+"""What is received behind one request; an answer that goes on for longer has no end."""
+
+
+class EndlessAnswerError(HTTPException):
+    """The peer sends interim answers, fields or chunks without end."""
+
 
 class WaitingSocket:
-    """One connection, with the methods of a socket that `http.client` calls.
+    """One connection, with what a request needs of a socket.
 
     Args:
         connection: connected and non-blocking; owned from here on.
@@ -28,6 +37,10 @@ class WaitingSocket:
         self.until = 0.0
         self._connection = connection
         self._waiter = waiter
+        self._received_bytes = 0
+        self._put_back = b""
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
 
     def encrypt(self, context: ssl.SSLContext, host: str) -> None:
         """Speak TLS from here on.
@@ -39,29 +52,73 @@ class WaitingSocket:
         self._connection = secure
         self._patiently(secure.do_handshake, self._waiter.until_readable)
 
-    def sendall(self, data: bytes) -> None:
-        """Send everything."""
-        rest = memoryview(data)
+    def send(self, head: bytes, body: bytes) -> None:
+        """Send head and body of a request; what is received from here on answers it.
+
+        Raises:
+            OSError: the connection broke, or did not take them in time.
+        """
+        self._received_bytes = 0
+        if isinstance(self._connection, ssl.SSLSocket):
+            rest = memoryview(head + body)
+        else:
+            # PERF: one call and one packet for both; a receiver is woken once.
+            try:
+                sent = self._connection.sendmsg((head, body))
+            except BlockingIOError:
+                sent = 0
+            if sent == len(head) + len(body):
+                return
+            rest = memoryview(body)[sent - len(head) :] if sent >= len(head) else memoryview(head[sent:] + body)
         while rest:
             rest = rest[self._patiently(lambda: self._connection.send(rest), self._waiter.until_writable) :]  # noqa: B023
 
-    def recv_into(self, buffer: bytearray | memoryview) -> int:
-        """Receive what is there, at least one byte; 0 at the end."""
-        return self._patiently(lambda: self._connection.recv_into(buffer), self._waiter.until_readable)
+    def receive(self) -> bytes:
+        """Return what comes first, at least a byte; nothing at the end.
 
-    def cork(self, *, on: bool) -> None:
-        """Hold back what is not a full packet, or let it go: so that writes leave together."""
-        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
+        Raises:
+            OSError: the connection broke, or nothing came in time.
+        """
+        if not isinstance(self._connection, ssl.SSLSocket):
+            # PERF: an answer is never there yet.
+            self._wait(self._waiter.until_readable)
+        received = self._patiently(lambda: self._connection.recv(_RECEIVE_BYTES), self._waiter.until_readable)
+        self._received_bytes += len(received)
+        return received
+
+    def put_back(self, received: bytes) -> None:
+        """Let `recv_into` give `received` once more, before what comes next."""
+        self._put_back = received
+
+    def recv_into(self, buffer: bytearray | memoryview) -> int:
+        """Receive what is there, at least one byte; 0 at the end.
+
+        A peer that always has something to send must not keep the worker: stop and deadline are looked at every time.
+
+        Raises:
+            OSError: the connection broke, nothing came in time, or the time is over.
+            EndlessAnswerError: more has come than an answer has.
+        """
+        if self._put_back:
+            count = min(len(buffer), len(self._put_back))
+            buffer[:count], self._put_back = self._put_back[:count], self._put_back[count:]
+            return count
+        self._waiter.look()
+        if self._waiter.given_up or time.monotonic() >= self.until:
+            raise TimeoutError
+        if self._received_bytes > _MAX_ANSWER_BYTES:
+            raise EndlessAnswerError
+        count = self._patiently(lambda: self._connection.recv_into(buffer), self._waiter.until_readable)
+        self._received_bytes += count
+        return count
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return a buffered reader of what is received."""
+        """Return a buffered reader of what is received, for `http.client`."""
         return io.BufferedReader(_Incoming(self))
 
     def is_quiet(self) -> bool:
         """Return whether the peer has neither closed the connection nor sent anything unasked."""
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         """Close the connection."""
@@ -78,8 +135,11 @@ class WaitingSocket:
                 wait = self._waiter.until_readable
             except ssl.SSLWantWriteError:
                 wait = self._waiter.until_writable
-            if not wait(self._connection.fileno(), self.until - time.monotonic()):
-                raise TimeoutError
+            self._wait(wait)
+
+    def _wait(self, ready: Callable[[int, float], bool]) -> None:
+        if not ready(self._connection.fileno(), self.until - time.monotonic()):
+            raise TimeoutError
 
 
 class _Incoming(io.RawIOBase):

@@ -105,7 +105,7 @@ def test_a_sink_is_built_from_its_example_without_touching_anything(kind: type[S
     sink = TABLE[kind](spec, context)
     sink.close()
     sink.close()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 @every_kind
@@ -136,7 +136,7 @@ def test_closing_releases_everything(kind: type[Spec], tmp_path: Path, station: 
         deliver(delivery, plan)
         getattr(delivery, end)()
         delivery.abandon()
-        assert descriptors(destination) == before
+        assert descriptors(destination) <= before
 
 
 @every_kind

@@ -1,5 +1,6 @@
 """The HTTP sinks against real sockets: what they send, and how they take every kind of answer."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -313,6 +314,51 @@ def test_a_dripping_receiver_holds_nobody_beyond_the_stop(station: Station) -> N
         sink.close()
         released.set()
         thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "taken"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-A: b\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", True),
+    ],
+    ids=["interim answers", "fields", "trailers", "chunks"],
+)
+def test_an_answer_without_end_is_cut_off(station: Station, first: bytes, rest: bytes, taken: bool) -> None:
+    """However fast it comes, so that no read ever waits: the worker hears a stop, and what the status says holds."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def pour() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(first)
+                while True:
+                    connection.sendall(rest * 1000)
+
+        thread = threading.Thread(target=pour)
+        thread.start()
+        sink = opened(station, HttpPush(url=f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        station.stop(60.0)
+        if taken:
+            assert sink.send(b"x") is None
+        else:
+            with pytest.raises(SinkError, match=r"the answer (has no end|is not HTTP)") as caught:
+                sink.send(b"x")
+            assert caught.value.retriable
+        sink.close()
+        thread.join(10)
+        assert station.control.stopping
+
+
+def test_a_query_stands_behind_the_path_of_the_protocol(station: Station, receiver: Receiver) -> None:
+    """What a Loki URL asks for beside its path stays a query."""
+    sink = opened(station, Loki(url=f"{receiver.url}/loki?tenant=a&b=c d"))
+    assert sink.send(b"{}") is None
+    sink.close()
+    assert receiver.requests[0].line == "POST /loki/loki/api/v1/push?tenant=a&b=c%20d HTTP/1.1"
 
 
 def test_commands_are_heard_while_a_request_runs(station: Station) -> None:

@@ -46,7 +46,7 @@ class RecordingSink:
 
     def request(self, pieces: Sequence[Piece]) -> bytes:
         for piece in pieces:
-            assert piece.records == piece.payload.count(b"\n")
+            assert piece.records == bytes(piece.payload).count(b"\n")
         return b"".join(piece.payload for piece in pieces)
 
     def send(self, request: bytes) -> str | None:
