@@ -175,8 +175,8 @@ class ControlPlane(Protocol):
             NameConflict: the name is taken.
             CapacityError: there are too many scenarios.
             LaunchError: not all workers could be started.
-            CallTimeoutError: `timeout_secs`, if any, were over first. The caller cancels its reply slot; the loop
-                claims the slot right before it registers the scenarios, and undoes the launch when it was cancelled,
+            CallTimeoutError: `timeout_secs`, if any, were over first. The caller cancels its reply; the loop
+                claims the reply right before it registers the scenarios, and undoes the launch when it was cancelled,
                 so exactly one of the two happens.
         """
         ...

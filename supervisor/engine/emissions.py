@@ -22,7 +22,7 @@ from common.plan import EntryPlan
 from supervisor.engine.control_plane import EventError
 from supervisor.engine.endings import text_of, traceback_fields
 from supervisor.engine.pool import Pool
-from supervisor.engine.slots import answer, refuse
+from supervisor.engine.replies import answer, refuse
 from supervisor.engine.spawn import WorkerProcess
 from supervisor.engine.workers import Workers
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 @dataclass(slots=True)
 class _Emission:
     entry: EntryPlan
-    slot: "Future[int]"
+    reply: "Future[int]"
     was_not_taken: bool = False
 
 
@@ -55,9 +55,9 @@ class Emissions:
         """How many events wait for a worker."""
         return len(self._waiting)
 
-    def add(self, entry: EntryPlan, slot: "Future[int]") -> None:
+    def add(self, entry: EntryPlan, reply: "Future[int]") -> None:
         """Let an event wait for a worker."""
-        self._waiting.append(_Emission(entry, slot))
+        self._waiting.append(_Emission(entry, reply))
 
     def hand_out(self) -> list[WorkerProcess]:
         """Give waiting events to spares; returns the workers that are owned from now on."""
@@ -76,7 +76,7 @@ class Emissions:
 
     def delivered(self, worker: WorkerProcess, latency_ns: int) -> None:
         """Answer the event of a worker that is free again."""
-        answer(self._busy.pop(worker).slot, latency_ns)
+        answer(self._busy.pop(worker).reply, latency_ns)
 
     def failed(self, worker: WorkerProcess, finished: Finished) -> None:
         """Refuse the event of a worker that could not deliver it."""
@@ -87,29 +87,29 @@ class Emissions:
         if fault.traceback:
             logger.warning("an event failed unexpectedly", extra=fields(**traceback_fields(finished)))
         text = text_of(fault) if fault.cause == "runtime" else fault.message
-        refuse(self._busy.pop(worker).slot, EventError(text, fault.cause))
+        refuse(self._busy.pop(worker).reply, EventError(text, fault.cause))
 
     def lost(self, worker: WorkerProcess, reason: str) -> None:
         """Refuse the event of a worker that is gone, if it has not been answered."""
         emission = self._busy.pop(worker, None)
         if emission is not None:
-            refuse(emission.slot, EventError(reason, "runtime"))
+            refuse(emission.reply, EventError(reason, "runtime"))
 
-    def abandon(self, slot: "Future[int]") -> None:
+    def abandon(self, reply: "Future[int]") -> None:
         """Forget the event that nobody waits for any more; a worker that has it is killed."""
-        self._waiting = deque(emission for emission in self._waiting if emission.slot is not slot)
+        self._waiting = deque(emission for emission in self._waiting if emission.reply is not reply)
         for worker, emission in self._busy.items():
-            if emission.slot is slot:
+            if emission.reply is reply:
                 self._processes.kill(worker, "killed: its event took longer than the request may")
 
     def refuse_waiting(self, reason: str) -> None:
         """Refuse every event that has no worker."""
         while self._waiting:
-            refuse(self._waiting.popleft().slot, EventError(reason, "runtime"))
+            refuse(self._waiting.popleft().reply, EventError(reason, "runtime"))
 
     def _not_taken(self, emission: _Emission, error: WireError) -> None:
         if emission.was_not_taken:
-            refuse(emission.slot, EventError(str(error), "runtime"))
+            refuse(emission.reply, EventError(str(error), "runtime"))
             return
         # The worker may have been dead before; another one is tried, once.
         emission.was_not_taken = True

@@ -126,35 +126,35 @@ class Engine:
 
     def launch(self, plan: Plan, timeout_secs: float | None = None) -> list[Scenario]:
         """Start all entries of `plan` or none; see the protocol."""
-        slot: Future[list[Scenario]] = Future()
-        self._post(partial(self._fleet.launch, plan, slot))
+        reply: Future[list[Scenario]] = Future()
+        self._post(partial(self._fleet.launch, plan, reply))
         try:
-            return self._result(slot, timeout_secs)
+            return self._result(reply, timeout_secs)
         except TimeoutError as exc:
-            if not slot.cancel():
-                return self._result(slot, None)
-            self.loop.post(partial(self._fleet.abandon, slot))
+            if not reply.cancel():
+                return self._result(reply, None)
+            self.loop.post(partial(self._fleet.abandon, reply))
             raise CallTimeoutError(f"the workers were not ready within {timeout_secs:g} s") from exc
 
     def stop(self, scenario_id: str, timeout_secs: float | None = None) -> StopResult | None:
         """Remove the scenario at once and wait until its worker is gone; see the protocol."""
-        slot: Future[StopResult | None] = Future()
-        self._post(partial(self._fleet.stop, scenario_id, slot))
+        reply: Future[StopResult | None] = Future()
+        self._post(partial(self._fleet.stop, scenario_id, reply))
         try:
-            return self._result(slot, timeout_secs)
+            return self._result(reply, timeout_secs)
         except TimeoutError as exc:
             raise CallTimeoutError(f"the worker was not gone within {timeout_secs:g} s") from exc
 
     def deliver(self, entry: EntryPlan, timeout_secs: float | None = None) -> int:
         """Deliver the first event of `entry` and wait for the destination's word; see the protocol."""
-        slot: Future[int] = Future()
-        self._post(partial(self._fleet.deliver, entry, slot))
+        reply: Future[int] = Future()
+        self._post(partial(self._fleet.deliver, entry, reply))
         try:
-            return self._result(slot, timeout_secs)
+            return self._result(reply, timeout_secs)
         except TimeoutError as exc:
-            if not slot.cancel():
-                return self._result(slot, None)
-            self.loop.post(partial(self._fleet.break_off, slot))
+            if not reply.cancel():
+                return self._result(reply, None)
+            self.loop.post(partial(self._fleet.break_off, reply))
             raise CallTimeoutError(f"the event was not delivered within {timeout_secs:g} s") from exc
 
     def wait(self, scenarios: Iterable[Scenario] | None = None, timeout_secs: float | None = None) -> bool:
@@ -212,11 +212,11 @@ class Engine:
         if not self.loop.post(call):
             raise LaunchError("the daemon is shutting down")
 
-    def _result(self, slot: "Future[T]", timeout_secs: float | None) -> T:
+    def _result(self, reply: "Future[T]", timeout_secs: float | None) -> T:
         if threading.get_ident() != self._owner:
-            return slot.result(timeout_secs)
-        self._turn(slot.done, timeout_secs)
-        return slot.result(0)
+            return reply.result(timeout_secs)
+        self._turn(reply.done, timeout_secs)
+        return reply.result(0)
 
     def _turn(self, is_done: Callable[[], bool], timeout_secs: float | None) -> bool:
         """Turn the loop until `is_done` or the time is over; returns the former."""

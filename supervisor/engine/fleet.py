@@ -28,8 +28,8 @@ from supervisor.engine.emissions import Emissions
 from supervisor.engine.endings import abnormal_end, ending_of, fault_text, traceback_fields
 from supervisor.engine.launch import Launch
 from supervisor.engine.pool import Pool
+from supervisor.engine.replies import refuse
 from supervisor.engine.scenarios import LaunchedScenario, ScenarioMap
-from supervisor.engine.slots import refuse
 from supervisor.engine.spawn import WorkerProcess
 from supervisor.engine.tally import Tally
 from supervisor.engine.wakeups import WakeupBudget
@@ -45,9 +45,9 @@ STOP_SECS: Final = 5.0
 BOOT_SECS: Final = 10.0
 
 BodyLaunch = Launch[WorkerProcess]
-LaunchSlot = Future[list[Scenario]]
-StopSlot = Future[StopResult | None]
-EventSlot = Future[int]
+LaunchReply = Future[list[Scenario]]
+StopReply = Future[StopResult | None]
+EventReply = Future[int]
 
 
 class Fleet:
@@ -84,58 +84,58 @@ class Fleet:
         self._owners: dict[WorkerProcess, BodyLaunch | Emissions | LaunchedScenario | None] = {}
         self._launches: list[BodyLaunch] = []
         self._workers: dict[LaunchedScenario, WorkerProcess] = {}
-        self._stopping: dict[LaunchedScenario, StopSlot] = {}
+        self._stopping: dict[LaunchedScenario, StopReply] = {}
         self._kept_rows: dict[LaunchedScenario, int] = {}
         self._processes = Workers(loop, self._handle, self._ended)
         self._emissions = Emissions(pool, self._processes)
         self._wiring = Wiring(self._processes.kill)
         self._on_empty: Callback | None = None
 
-    def launch(self, plan: Plan, slot: LaunchSlot) -> None:
-        """Start all entries of `plan` at one instant or none; the slot gets the scenarios or a SondadError."""
+    def launch(self, plan: Plan, reply: LaunchReply) -> None:
+        """Start all entries of `plan` at one instant or none; `reply` gets the scenarios or a SondadError."""
         now_ns = time.monotonic_ns()
         scenarios = [LaunchedScenario(str(uuid.uuid4()), entry, plan.scenario_name, now_ns) for entry in plan.entries]
         try:
             self._check_room(len(scenarios))
             self._scenarios.reserve(scenarios)
         except (NameConflict, CapacityError, LaunchError) as exc:
-            refuse(slot, exc)
+            refuse(reply, exc)
             return
-        self._launches.append(Launch(plan, scenarios, slot))
+        self._launches.append(Launch(plan, scenarios, reply))
         self._hand_out_spares()
 
-    def abandon(self, slot: LaunchSlot) -> None:
+    def abandon(self, reply: LaunchReply) -> None:
         """Undo the launch that nobody waits for any more; nothing happens when it is over."""
         for launch in self._launches:
-            if launch.slot is slot:
+            if launch.reply is reply:
                 self._give_up(launch, LaunchError("the request was over before the workers were ready"))
                 return
 
-    def deliver(self, entry: EntryPlan, slot: EventSlot) -> None:
-        """Deliver the first event of `entry`; the slot gets the nanoseconds it took, or an EventError."""
+    def deliver(self, entry: EntryPlan, reply: EventReply) -> None:
+        """Deliver the first event of `entry`; `reply` gets the nanoseconds it took, or an EventError."""
         try:
             self._check_room(1)
         except LaunchError as exc:
-            refuse(slot, EventError(str(exc), "runtime"))
+            refuse(reply, EventError(str(exc), "runtime"))
             return
-        self._emissions.add(entry, slot)
+        self._emissions.add(entry, reply)
         self._hand_out_spares()
 
-    def break_off(self, slot: EventSlot) -> None:
+    def break_off(self, reply: EventReply) -> None:
         """Break off the delivery of the event that nobody waits for any more."""
-        self._emissions.abandon(slot)
+        self._emissions.abandon(reply)
 
-    def stop(self, scenario_id: str, slot: StopSlot) -> None:
-        """Remove a scenario at once and stop its worker; the slot is answered when the worker is gone."""
+    def stop(self, scenario_id: str, reply: StopReply) -> None:
+        """Remove a scenario at once and stop its worker; `reply` gets the outcome when the worker is gone."""
         scenario = self._scenarios.remove(scenario_id)
         if scenario is None:
-            slot.set_result(None)
+            reply.set_result(None)
         elif (worker := self._workers.get(scenario)) is not None:
-            self._stopping[scenario] = slot
+            self._stopping[scenario] = reply
             self._processes.ask_to_stop(worker, STOP_SECS)
         else:
             self._recycle(scenario, self._kept_rows.pop(scenario))
-            slot.set_result(StopResult("stopped", scenario.counters().total_events))
+            reply.set_result(StopResult("stopped", scenario.counters().total_events))
 
     def shut_down(self, grace_secs: float, on_empty: Callback) -> None:
         """Stop everything at once, kill what is left after `grace_secs`; `on_empty` is called when all are gone."""
@@ -230,7 +230,7 @@ class Fleet:
         scenario.attach(self._board.row(worker.row))
 
     def _start(self, launch: BodyLaunch) -> None:
-        if not launch.slot.set_running_or_notify_cancel():
+        if not launch.reply.set_running_or_notify_cancel():
             self._dismantle(launch)
             return
         self._wiring.add(launch.workers, launch.scenarios)
@@ -242,7 +242,7 @@ class Fleet:
                     worker.send(start)
         except WireError as exc:
             self._dismantle(launch)
-            launch.slot.set_exception(LaunchError(f"a worker went while it was being started: {exc}"))
+            launch.reply.set_exception(LaunchError(f"a worker went while it was being started: {exc}"))
             return
         self._launches.remove(launch)
         for worker, scenario in launch.workers.items():
@@ -253,12 +253,12 @@ class Fleet:
         self._scenarios.add(launch.scenarios)
         self.tally.started(launch.scenarios)
         self._wiring.resolve()
-        launch.slot.set_result(list(launch.scenarios))
+        launch.reply.set_result(list(launch.scenarios))
         self._board.set_slack_ns(self._budget.slack_ns())
 
     def _give_up(self, launch: BodyLaunch, error: LaunchError) -> None:
         self._dismantle(launch)
-        refuse(launch.slot, error)
+        refuse(launch.reply, error)
 
     def _dismantle(self, launch: BodyLaunch) -> None:
         # Nothing was delivered yet, so there is nothing to flush: the workers are killed, and go back to the pool.
@@ -365,12 +365,12 @@ class Fleet:
         if reason is not None:
             shown = {"id": scenario.id, "name": scenario.entry.plan.name, "reason": reason}
             logger.warning("scenario ended abnormally", extra=fields(**shown, **traceback_fields(end.finished)))
-        slot = self._stopping.pop(scenario, None)
-        if slot is None:
+        reply = self._stopping.pop(scenario, None)
+        if reply is None:
             self._kept_rows[scenario] = worker.row
         else:
             self._recycle(scenario, worker.row)
-            slot.set_result(StopResult("force_stopped" if end.killed else "stopped", final.total_events))
+            reply.set_result(StopResult("force_stopped" if end.killed else "stopped", final.total_events))
 
     def _recycle(self, scenario: LaunchedScenario, row: int) -> None:
         scenario.detach()

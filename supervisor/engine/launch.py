@@ -24,13 +24,13 @@ class Launch(Generic[W]):
     Args:
         plan: the body.
         scenarios: its reserved scenarios, in entry order.
-        slot: where the answer goes.
+        reply: where the answer goes.
     """
 
-    def __init__(self, plan: Plan, scenarios: list[LaunchedScenario], slot: "Future[list[Scenario]]") -> None:
+    def __init__(self, plan: Plan, scenarios: list[LaunchedScenario], reply: "Future[list[Scenario]]") -> None:
         self.plan = plan
         self.scenarios = scenarios
-        self.slot = slot
+        self.reply = reply
         self.without_worker = deque(scenarios)
         self.workers: dict[W, LaunchedScenario] = {}
         self._unprepared: set[W] = set()

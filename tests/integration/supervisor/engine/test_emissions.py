@@ -77,8 +77,8 @@ def test_events_at_once(running: RunningFleet, tmp_path: Path) -> None:
         (event(Tcp(address="nowhere")), "sink", "TCP connect to nowhere: invalid socket address"),
         (event(HttpPush(url="ftp://h")), "sink", "invalid HTTP push URL 'ftp://h': must start with http:// or https://"),
         (entry_plan(signal_type="logs"), "encoder", "log encoding not supported by this encoder"),
-        (entry_plan(generator=Sequence(values=())), "runtime", "Error: "),
-        (entry_plan(labels={"a": "\udc80"}), "runtime", "cannot send Emit: "),
+        (entry_plan(generator=Sequence(values=())), "runtime", "internal error: "),
+        (entry_plan(labels={"a": "\udc80"}), "runtime", "cannot send a message: "),
     ],
     ids=["open", "scheme", "encoder", "unexpected", "unsendable"],
 )  # fmt: skip

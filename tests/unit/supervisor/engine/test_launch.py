@@ -11,8 +11,8 @@ from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 def _launch(count: int) -> Launch[str]:
     entries = [planned_entry(f"e{index}") for index in range(count)]
     scenarios = [LaunchedScenario(entry.plan.name, entry, None, 0) for entry in entries]
-    slot: Future[list[Scenario]] = Future()
-    return Launch(plan_of(*entries), scenarios, slot)
+    reply: Future[list[Scenario]] = Future()
+    return Launch(plan_of(*entries), scenarios, reply)
 
 
 def test_starts_when_the_last_worker_is_prepared() -> None:
