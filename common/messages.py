@@ -12,6 +12,8 @@
 A gate connects two workers: the upstream is told to ring a bell, the downstream hears it. The bell, an eventfd, follows
 `Watch` and `Follow` on the pipe; nothing of a gate passes through the supervisor afterwards.
 
+What concerns one entry carries the id of its scenario; without one it concerns the only entry that the worker has.
+
 A worker never writes to stderr: its log lines travel as `Log`, so one process owns the log.
 """
 
@@ -27,6 +29,16 @@ class Message(msgspec.Struct, frozen=True, tag_field="kind", tag=True):
     """Base of every message."""
 
 
+class EntryMessage(Message, frozen=True, kw_only=True):
+    """Base of what concerns one entry.
+
+    Attributes:
+        scenario_id: whose it is; None for the worker's only entry.
+    """
+
+    scenario_id: str | None = None
+
+
 class Run(Message, frozen=True, kw_only=True):
     """Build everything for this entry, then answer Prepared and wait for Start."""
 
@@ -34,7 +46,7 @@ class Run(Message, frozen=True, kw_only=True):
     entry: EntryPlan
 
 
-class Start(Message, frozen=True, kw_only=True):
+class Start(EntryMessage, frozen=True, kw_only=True):
     """Begin: the body's common instant on the monotonic clock, and what the wall clock read at that instant (ns)."""
 
     start_ns: int
@@ -48,16 +60,21 @@ class Emit(Message, frozen=True, kw_only=True):
 
 
 class Stop(Message, frozen=True, kw_only=True):
-    """Leave: no further ticks, flush, close. What is not done by `deadline_ns` (monotonic) is given up."""
+    """Leave: no further ticks, flush, close. What is not done by `deadline_ns` (monotonic) is given up.
+
+    Attributes:
+        scenario_id: the entry that is to end; None for all of them, and the process leaves.
+    """
 
     deadline_ns: int
+    scenario_id: str | None = None
 
 
 class StdoutDiscards(Message, frozen=True, kw_only=True):
     """The reader of stdout is gone: stdout sinks count writes as delivered and drop them."""
 
 
-class Watch(Message, frozen=True, kw_only=True):
+class Watch(EntryMessage, frozen=True, kw_only=True):
     """Ring the bell behind this message now, and whenever the comparison of the newest value changes its result.
 
     Attributes:
@@ -70,19 +87,19 @@ class Watch(Message, frozen=True, kw_only=True):
     value: float
 
 
-class Unwatch(Message, frozen=True, kw_only=True):
+class Unwatch(EntryMessage, frozen=True, kw_only=True):
     """Forget the bell of `slot`."""
 
     slot: int
 
 
-class Follow(Message, frozen=True, kw_only=True):
+class Follow(EntryMessage, frozen=True, kw_only=True):
     """The entry in `row` is the upstream of your gate from now on; the bell behind this message rings for you."""
 
     row: int
 
 
-class Lose(Message, frozen=True, kw_only=True):
+class Lose(EntryMessage, frozen=True, kw_only=True):
     """The upstream of your gate has ended."""
 
 
@@ -98,7 +115,7 @@ class Ready(Message, frozen=True, kw_only=True):
     preloaded: bool
 
 
-class Prepared(Message, frozen=True, kw_only=True):
+class Prepared(EntryMessage, frozen=True, kw_only=True):
     """Generator and encoder are built; waiting for Start."""
 
 
@@ -112,7 +129,7 @@ class StdoutClosed(Message, frozen=True, kw_only=True):
     """A write to stdout failed because its reader is gone."""
 
 
-class Log(Message, frozen=True, kw_only=True):
+class Log(EntryMessage, frozen=True, kw_only=True):
     """A log line; `fields` are printed as key=value."""
 
     level: int
@@ -134,7 +151,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     traceback: str = ""
 
 
-class Finished(Message, frozen=True, kw_only=True):
+class Finished(EntryMessage, frozen=True, kw_only=True):
     """The scenario is over and everything it could deliver is delivered."""
 
     reason: Literal["duration", "stopped", "upstream", "failed"]

@@ -26,7 +26,9 @@ class Station:
         self.ours, self._theirs = multiprocessing.Pipe()
         self._alive, self._parent = os.pipe()
         self.links = links_of_a_worker()
-        self.control = Control(self._theirs, self._alive, SystemClock(), self.links)
+        self.process = Control(self._theirs, self._alive, SystemClock())
+        self._entry = self.process.entry("a", self.links)
+        self.control = self._entry.__enter__()
 
     def sink(self, spec: SinkSpec) -> Sink:
         context = SinkContext(waiter=self.control, clock=SystemClock(), lock_descriptor=-1, plan=entry_plan(sink=spec))
@@ -48,7 +50,8 @@ class Station:
     def close(self) -> None:
         self.ours.close()
         self._theirs.close()
-        self.control.close()
+        self._entry.__exit__(None, None, None)
+        self.process.close()
         os.close(self._alive)
         os.close(self._parent)
 

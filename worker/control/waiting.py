@@ -18,10 +18,11 @@ class Waiter(Protocol):
     @property
     def given_up(self) -> bool: ...  # noqa: D102
 
-    stdout_discards: bool
+    @property
+    def stdout_discards(self) -> bool: ...  # noqa: D102
 
     def look(self) -> None:
-        """Handle what has arrived, without waiting."""
+        """Handle what has arrived, without waiting; let other entries of the process have their turn."""
         ...
 
     def wait_until(self, deadline_ns: int) -> None:

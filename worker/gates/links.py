@@ -1,11 +1,9 @@
-"""Where one worker hangs in gates: the bells it rings as an upstream, and the one it hears as a downstream."""
+"""Where one entry hangs in gates: the bells it rings as an upstream, and the one it hears as a downstream."""
 
 import os
-from multiprocessing.connection import Connection
 
 from common.gate_cell import GateCell
 from common.messages import Follow, Lose, Unwatch, Watch
-from common.wire import receive_descriptor
 from worker.gates.upstream import Upstream
 from worker.gates.watchers import Watchers
 
@@ -17,11 +15,11 @@ class Links:
 
     Args:
         board_descriptor: the board's memory file.
-        row_index: this worker's row.
+        row_index: the entry's row.
 
     Attributes:
-        watchers: who watches this worker's entry.
-        upstream: whom this worker's gate watches.
+        watchers: who watches the entry.
+        upstream: whom its gate watches.
         bell: the descriptor that is readable when `upstream` has something new, or None.
         rung: whether something new was announced since this was last set to False.
     """
@@ -32,19 +30,16 @@ class Links:
         self.bell: int | None = None
         self.rung = False
 
-    def take(self, command: LinkCommand, connection: "Connection") -> None:
-        """Follow a command that came on `connection`, with its bell behind it where one belongs to it.
-
-        Raises:
-            WireError: the supervisor is gone.
-        """
+    def take(self, command: LinkCommand, bell: int | None) -> None:
+        """Follow a command; `bell` is the descriptor that came behind it, owned from here on, or None."""
         match command:
             case Watch():
-                self.watchers.add(command, receive_descriptor(connection))
+                assert bell is not None  # noqa: S101 - one follows this command
+                self.watchers.add(command, bell)
             case Unwatch(slot=slot):
                 self.watchers.remove(slot)
             case Follow(row=row):
-                self._hang(receive_descriptor(connection))
+                self._hang(bell)
                 self.upstream.follow(row)
                 self.rung = True
             case Lose():
@@ -57,6 +52,11 @@ class Links:
         assert self.bell is not None  # noqa: S101 - it was waited for
         os.eventfd_read(self.bell)
         self.rung = True
+
+    def close(self) -> None:
+        """Close every bell."""
+        self._hang(None)
+        self.watchers.close()
 
     def _hang(self, bell: int | None) -> None:
         if self.bell is not None:

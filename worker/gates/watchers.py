@@ -60,6 +60,11 @@ class Watchers:
         if watcher is not None:
             os.close(watcher.bell)
 
+    def close(self) -> None:
+        """Forget every bell."""
+        for slot in list(self._watchers):
+            self.remove(slot)
+
     def publish(self, value: float, now_ns: int) -> None:
         """Show `value` at `now_ns` (monotonic), and ring the bells of those for whom it makes a difference."""
         is_first = self._watchers and self._cell.newest() is None

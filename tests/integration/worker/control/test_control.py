@@ -15,7 +15,8 @@ from common.clock import SystemClock
 from common.messages import Log, StdoutClosed, StdoutDiscards, Stop
 from common.wire import receive_event, send
 from tests.support.station import Station, links_of_a_worker
-from worker.control.control import LEAVE_NS, Control
+from worker.control.control import Control
+from worker.control.entry import LEAVE_NS
 
 MS = 1_000_000
 
@@ -88,15 +89,15 @@ def test_the_earliest_of_several_deadlines_holds(station: Station) -> None:
 def test_log_lines_are_dropped_and_counted_when_the_pipe_is_full(station: Station) -> None:
     """The worker never waits for its log; the next line that fits says how many did not."""
     sent = 0
-    while station.control.log(logging.INFO, "x" * 1000) or not dropped(station.control):
+    while station.control.log(logging.INFO, "x" * 1000) or not dropped(station.process):
         sent += 1
         assert sent < 10_000
-    lost = dropped(station.control)
+    lost = dropped(station.process)
     received = [event for event in station.events() if isinstance(event, Log)]
     assert len(received) + lost == sent + 1
     station.control.log(logging.WARNING, "behind")
     (last,) = station.events()
-    assert last == Log(level=logging.WARNING, message="behind", fields={"dropped": str(lost)})
+    assert last == Log(level=logging.WARNING, message="behind", fields={"dropped": str(lost)}, scenario_id="a")
 
 
 def dropped(control: Control) -> int:
@@ -134,16 +135,17 @@ def test_a_supervisor_that_has_gone_stops_the_worker_without_a_busy_loop() -> No
     ours, theirs = multiprocessing.Pipe()
     alive, parent = os.pipe()
     clock = CountingClock()
-    control = Control(theirs, alive, clock, links_of_a_worker())
+    control = Control(theirs, alive, clock)
     ours.close()
     os.close(parent)
-    control.wait_until(time.monotonic_ns() + 3600 * 1000 * MS)
-    assert control.stopping
-    clock.looks = 0
-    assert not control.until_readable(control._terminated)
-    assert control.given_up
-    assert clock.looks < 20
-    control.log(logging.INFO, "nobody reads this")
+    with control.entry("a", links_of_a_worker()) as entry:
+        entry.wait_until(time.monotonic_ns() + 3600 * 1000 * MS)
+        assert entry.stopping
+        clock.looks = 0
+        assert not entry.until_readable(control._terminated)
+        assert entry.given_up
+        assert clock.looks < 20
+        entry.log(logging.INFO, "nobody reads this")
     control.close()
     theirs.close()
     os.close(alive)
@@ -164,11 +166,12 @@ def test_descriptors_beyond_the_limit_of_select_are_no_obstacle() -> None:
     alive, parent = os.pipe()
     high = Connection(fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 2000))
     high_alive = fcntl.fcntl(alive, fcntl.F_DUPFD_CLOEXEC, 2000)
-    control = Control(high, high_alive, SystemClock(), links_of_a_worker())
+    control = Control(high, high_alive, SystemClock())
     send(ours, Stop(deadline_ns=time.monotonic_ns() + 60_000 * MS))
-    control.wait_until(time.monotonic_ns() + 3600 * 1000 * MS)
-    assert control.stopping
-    control.report_stdout_closed()
+    with control.entry("a", links_of_a_worker()) as entry:
+        entry.wait_until(time.monotonic_ns() + 3600 * 1000 * MS)
+        assert entry.stopping
+        entry.report_stdout_closed()
     assert receive_event(ours) == StdoutClosed()
     control.close()
     for connection in (ours, theirs, high):

@@ -139,8 +139,9 @@ from worker.sinks.stdout import StdoutSink
 
 _, connection = multiprocessing.Pipe()
 alive, _ = os.pipe()
-control = Control(connection, alive, SystemClock(), links_of_a_worker())
-sink = StdoutSink(control, os.memfd_create("lock"))
+control = Control(connection, alive, SystemClock())
+entered = control.entry("a", links_of_a_worker())
+sink = StdoutSink(entered.__enter__(), os.memfd_create("lock"))
 os.fchmod(1, 0)
 if os.geteuid() == 0:
     os.seteuid(65534)
