@@ -87,6 +87,15 @@ def test_systemd_leaves_stopping_to_the_daemon() -> None:
     assert int(service["TimeoutStopSec"][0].removesuffix("s")) > 6
 
 
+def test_systemd_keeps_the_service_going() -> None:
+    """It restarts what failed but not what was started wrongly, and takes every line of the stdout sink."""
+    service = settings_of(UNIT)["Service"]
+    assert service["Restart"] == ["on-failure"]
+    assert service["RestartPreventExitStatus"] == ["2"]
+    assert service["OOMPolicy"] == ["continue"]
+    assert (service["LogRateLimitIntervalSec"], service["LogRateLimitBurst"]) == (["1s"], ["10000000"])
+
+
 def test_readiness_and_watchdog_come_from_the_main_process() -> None:
     """The daemon says itself that it is ready and alive; nobody may say it in its place."""
     service = settings_of(UNIT)["Service"]
