@@ -149,7 +149,7 @@ def test_five_hundred_files_while_it_serves(start_server: StartServer, tmp_path:
     assert first.json()["status"] == "in_progress"
     assert first.json()["autostart_expected"] == 500
     assert len(server.get("/scenarios").json()["scenarios"]) < 500
-    assert wait_until_ready(server, 60)["autostart_started"] == 500
+    assert wait_until_ready(server, 240)["autostart_started"] == 500
     assert len(server.get("/scenarios").json()["scenarios"]) == 500
     assert server.stop(timeout_secs=10) == 0
     assert len(server.log_lines("scenario task joined")) == 500

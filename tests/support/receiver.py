@@ -65,6 +65,7 @@ class Receiver:
 
     Attributes:
         requests: all requests whose body was read, in order.
+        ended_count: how many connections it has closed.
         kept: bodies that were acknowledged with 2xx, in order.
     """
 
@@ -76,6 +77,7 @@ class Receiver:
         self._closing = threading.Event()
         self._connections: list[socket.socket] = []
         self._numbers = 0
+        self.ended_count = 0
         self.requests: list[Request] = []
         self.kept: list[bytes] = []
         port = self._listener.getsockname()[1]
@@ -122,6 +124,8 @@ class Receiver:
             with suppress(OSError):
                 while self._one_request(connection, index):
                     pass
+        with self._lock:
+            self.ended_count += 1
 
     def _one_request(self, connection: socket.socket, index: int) -> bool:
         """Read and answer one request; False when the connection is over."""

@@ -291,3 +291,16 @@ def test_what_sounds_like_a_secret_is_one() -> None:
     }
     by_key = {name for spec in blocks for name in spec.secret_entries}
     assert by_key == {name for spec in blocks for name in spec.__struct_fields__ if name == "headers"}
+
+
+def test_no_test_asserts_a_speed() -> None:
+    """A machine may be busy: what has to be quick is counted, or has all the time it wants."""
+    asserted = re.compile(r"asser[t] .*(?:time|monotonic|monotonic_ns|perf_counter|process_time)\(\) - \w+ <")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for folder in ("unit", "integration", "e2e", "support")
+        for path in (ROOT / "tests" / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if asserted.search(line)
+    ]
+    assert found == []

@@ -126,8 +126,10 @@ def test_an_answer_that_ends_the_connection_is_as_good(station: Station, answer:
     with Receiver(lambda _: answer) as receiver:
         sink = opened(station, HttpPush(url=receiver.url))
         assert sink.send(b"x") is None
-        # What the receiver closes is seen before the next request is written.
-        wait_until(lambda: sink.send(b"y") is None, "the second request is taken")
+        if answer.then == "close":
+            # What the receiver has closed is seen before the next request is written.
+            wait_until(lambda: receiver.ended_count, "the receiver has closed its connection")
+        assert sink.send(b"y") is None
         sink.close()
         assert [request.body for request in receiver.requests] == [b"x", b"y"]
         assert receiver.connection_count == 2
