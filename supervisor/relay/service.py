@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from common.errors import StartupError
 from common.logs import LineWriter
 from supervisor.host.loop import Loop
@@ -25,19 +23,17 @@ from supervisor.relay.admin.endpoint import AdminEndpoint
 from supervisor.relay.admin.exposition import SpoolGauges
 from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.endpoint import CheckEndpoint
-from supervisor.relay.checks.registry import check_of, is_known, ttl_secs_of
-from supervisor.relay.checks.report import Report
-from supervisor.relay.checks.staleness import Staleness
+from supervisor.relay.checks.expiry import Expiry
+from supervisor.relay.checks.registry import is_known
 from supervisor.relay.checks.state import Key, utc_text
 from supervisor.relay.clients.notify import NotifySocket
 from supervisor.relay.clients.sockets import Clients
 from supervisor.relay.config.directories import lock_directories
 from supervisor.relay.config.reader import ConfigError, client_faults, load
 from supervisor.relay.config.records import Config, UnixAddress
-from supervisor.relay.ledger.jobs import Forgotten, Update
+from supervisor.relay.ledger.jobs import DROP_REASONS, Acknowledged, Forgotten
 from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.ledger.store import DeadLetter, Store
-from supervisor.relay.net.answer import new_request_id
 from supervisor.relay.net.audit import Audit
 from supervisor.relay.net.exchange import Caller, Exchange
 from supervisor.relay.net.http import Http
@@ -74,7 +70,6 @@ class Relay:
         self._manager = ServiceManager(os.environ)
         lock_directories(settings.run_dir, settings.state_dir)
         self._store = Store(settings.state_dir)
-        self._unacknowledged = self._store.moved_aside
         self._loop = Loop()
         self._loop.catch_signals(self._on_stop_signal)
         self._loop.catch_signals(self._reload, (signal.SIGHUP,))
@@ -84,7 +79,7 @@ class Relay:
         self._workers = Workers(self._loop, "request", settings.threads)
         self._ledger = Ledger(self._store, self._loop, config)
         self._sender = Sender(config, self._loop, self._ledger, self._counters)
-        self._staleness = Staleness()
+        self._expiry = Expiry(config, self._ledger)
         self._checks = CheckEndpoint(config, self._http, self._ledger, self._counters, self._workers)
         self._clients = Clients(config, self._http, self._counters, self._checks.serve)
         self._bound: list[BoundSocket] = []
@@ -99,7 +94,6 @@ class Relay:
         else:
             self._open_pure(config)
         self._ledger.on_committed = self._committed
-        self._expect_staleness()
         self._forget_unknown()
 
     def run(self) -> int:
@@ -133,8 +127,8 @@ class Relay:
         problems = self._clients.problems()
         if self._ledger.fault is not None:
             problems.append(f"store: {self._ledger.fault}")
-        if self._unacknowledged is not None:
-            problems.append(f"store: a damaged file was moved to {self._unacknowledged}; POST /state?action=ack")
+        if self._ledger.doubt is not None:
+            problems.append(f"store: {self._ledger.doubt}; POST /state?action=ack")
         return problems + self._sender.problems()
 
     def describe(self) -> dict[str, Any]:
@@ -153,7 +147,8 @@ class Relay:
                 "entries": gauges.entries,
                 "bytes": gauges.octets,
                 "oldest_age_secs": round(gauges.oldest_age_secs, 3),
-                "dropped": {reason: gauges.dropped.get(reason, 0) for reason in ("coalesced", "overflow", "expired")},
+                "dead_letters": gauges.dead_letters,
+                "dropped": {reason: gauges.dropped.get(reason, 0) for reason in DROP_REASONS},
             },
             "upstream": self._sender.describe(),
         }
@@ -181,16 +176,17 @@ class Relay:
             octets=spool.octets,
             oldest_age_secs=max(0.0, time.time() - oldest.at_ms / 1000) if oldest else 0.0,
             dropped=dict(self._ledger.dropped),
+            dead_letters=self._ledger.dead_count,
             upstream_up=self._sender.is_up(),
         )
 
     def history(self, key: Key) -> list[dict[str, Any]]:
         """Return the transitions of a check, oldest first."""
-        return [transition.as_json() for transition in self._store.history(key)]
+        return self._ledger.history(key)
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return the dead letters, oldest first."""
-        return self._store.dead_letters()
+        return self._ledger.dead_letters()
 
     def act(self, action: str) -> None:
         """Carry out `reload`, `reconcile`, `flush` or `ack`."""
@@ -201,7 +197,8 @@ class Relay:
         elif action == "flush":
             self._sender.flush()
         else:
-            self._unacknowledged = None
+            self._ledger.forget_doubt()
+            self._ledger.submit(Acknowledged(), lambda _: None)
 
     def set_log_level(self, level: str) -> None:
         """Change the log level until the next reload."""
@@ -265,46 +262,15 @@ class Relay:
         return Caller("", peer, "admin_uid")
 
     def _committed(self, spooled: list[Entry], updated: list[Key]) -> None:
-        now = time.monotonic()
-        for key in updated:
-            ttl_secs = ttl_secs_of(self._config, key)
-            if ttl_secs is not None and not self._ledger.states[key].stale:
-                self._staleness.expect(key, now + ttl_secs)
+        self._expiry.updated(updated)
         if spooled and self._sender.forwarder is not None:
             self._sender.forwarder.track(entry.key for entry in spooled)
             self._sender.pump()
 
-    def _expect_staleness(self) -> None:
-        """Start every ttl from the wall time of the latest update: nothing else survives a restart."""
-        self._staleness.clear()
-        now, wall_secs = time.monotonic(), time.time()
-        for key, state in self._ledger.states.items():
-            ttl_secs = ttl_secs_of(self._config, key)
-            if ttl_secs is None:
-                if state.stale:
-                    self._ledger.states[key] = msgspec.structs.replace(state, stale=False)
-            elif not state.stale:
-                self._staleness.expect(key, now + state.updated_ms / 1000 + ttl_secs - wall_secs)
-
     def _tick(self) -> None:
         self._loop.after(_TICK_SECS, self._tick)
-        for key in self._staleness.take_due(time.monotonic()):
-            self._go_stale(key)
+        self._expiry.tick()
         self._ledger.probe()
-
-    def _go_stale(self, key: Key) -> None:
-        state = self._ledger.states.get(key)
-        check = check_of(self._config, key)
-        if state is None or check is None or check.ttl_secs is None:
-            return
-        logger.info("check %s/%s is stale", *key)
-        self._ledger.states[key] = msgspec.structs.replace(state, stale=True)
-        if check.on_stale is not None:
-            text = f"no update for {check.ttl_secs:g}s"
-            update = Update(
-                key=key, report=Report(check.on_stale, text, "[]", ()), request_id=new_request_id(), stale=True
-            )
-            self._ledger.submit(update, lambda _: None)
 
     def _reconcile(self) -> None:
         self._loop.after(self._config.relay.reconcile_secs, self._reconcile)
@@ -330,8 +296,9 @@ class Relay:
         if config.relay.mode == "clients":
             self._clients.apply(config)
         logging.getLogger().setLevel(config.relay.log_level.upper())
-        self._expect_staleness()
+        self._expiry.use(config)
         self._forget_unknown()
+        self._counters.forget_clients(config.clients)
         self._counters.reloads["ok"] += 1
         logger.info("configuration reloaded")
 
@@ -340,6 +307,7 @@ class Relay:
         unknown = [key for key, state in self._ledger.states.items() if not is_known(self._config, key, state)]
         if unknown:
             self._checks.forget(unknown)
+            self._expiry.forget(unknown)
             self._ledger.submit(Forgotten(tuple(unknown)), lambda _: None)
 
     def _on_stop_signal(self) -> None:

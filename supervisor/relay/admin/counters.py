@@ -1,6 +1,7 @@
 """What the relay counts about itself since its start; check counters live with the checks."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Final
 
 # Upper bounds of `sondad_relay_forward_seconds`.
@@ -18,6 +19,14 @@ class Counters:
         self.forwarded: Counter[str] = Counter({"ok": 0, "retry": 0, "rejected": 0})
         self.forward_buckets = [0] * (len(FORWARD_BUCKETS_SECS) + 1)
         self.forward_sum_secs = 0.0
+
+    def forget_clients(self, known: Collection[str]) -> None:
+        """Drop what was counted of clients that are not `known` any more."""
+        for counter in (self.requests, self.denied):
+            for key in [key for key in counter if key[0] and key[0] not in known]:
+                del counter[key]
+        for client in [client for client in self.duplicates if client and client not in known]:
+            del self.duplicates[client]
 
     def observe_forward(self, secs: float) -> None:
         """Count one upstream request that took `secs`."""

@@ -16,7 +16,8 @@ from supervisor.relay.admin.exposition import CONTENT_TYPE, SpoolGauges, render
 from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.state import Key, utc_text
 from supervisor.relay.config.reader import LOG_LEVELS
-from supervisor.relay.ledger.store import DeadLetter, StoreError
+from supervisor.relay.ledger.files import StoreError
+from supervisor.relay.ledger.store import DeadLetter
 from supervisor.relay.net.answer import ACCEPTED, Answer, RefusedError, json_answer, malformed, quoted
 from supervisor.relay.net.exchange import Exchange
 from supervisor.relay.net.http import Http

@@ -14,6 +14,7 @@ from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.registry import ttl_secs_of
 from supervisor.relay.checks.report import STATUSES
 from supervisor.relay.checks.state import Shown
+from supervisor.relay.ledger.jobs import DROP_REASONS
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _STATUS_NUMBERS: Final = {"ok": "0", "warn": "1", "error": "2"}
@@ -30,6 +31,7 @@ class SpoolGauges(msgspec.Struct, frozen=True):
     octets: int
     oldest_age_secs: float
     dropped: dict[str, int]
+    dead_letters: int
     upstream_up: bool | None
 
 
@@ -127,8 +129,10 @@ def _own_families(snapshot: Snapshot, counters: Counters, spool: SpoolGauges) ->
         "spool_dropped_total",
         "counter",
         "Updates that were given up, by reason.",
-        (((("reason", reason),), str(spool.dropped.get(reason, 0))) for reason in ("coalesced", "overflow", "expired")),
+        (((("reason", reason),), str(spool.dropped.get(reason, 0))) for reason in DROP_REASONS),
     )
+    dead = [((), str(spool.dead_letters))]
+    yield _family("dead_letters", "gauge", "Updates that the upstream refused for good, as far as they are kept.", dead)
     yield _family("forwarded_total", "counter", "Attempts to forward, by result.", _by_result(counters.forwarded))
     yield _forward_histogram(counters)
     if spool.upstream_up is not None:

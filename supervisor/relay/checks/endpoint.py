@@ -168,7 +168,7 @@ class CheckEndpoint:
         if not all(names.RELAY_ID.fullmatch(relay_id) for relay_id in path):
             raise malformed("bad X-Relay-Path")
         if self._config.relay.id in path or len(path) > _MAX_PATH_IDS:
-            raise RefusedError(409, "InvalidArgument", "the update has come in a loop or through too many relays")
+            raise RefusedError(409, "InvalidArgument", names.LOOP_REFUSAL)
         return path
 
     def _relay_time(self, request: Request) -> int | None:

@@ -4,24 +4,41 @@ Source: docs/relay.md, "Reading the state".
 """
 
 import heapq
+from collections.abc import Callable, Iterable
 
 from supervisor.relay.checks.state import Key
 
 
 class Staleness:
-    """The instants at which checks go stale unless an update comes before."""
+    """When each check was last heard of, and the instants at which those with a ttl go stale."""
 
     def __init__(self) -> None:
+        self._heard: dict[Key, float] = {}
         self._due: dict[Key, float] = {}
         self._heap: list[tuple[float, Key]] = []
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def heard(self, key: Key, at_secs: float, ttl_secs: float | None) -> None:
+        """There was an update of `key` at `at_secs`; the next one is due within `ttl_secs`, if ever."""
+        self._heard[key] = at_secs
+        if ttl_secs is not None:
+            self._expect(key, at_secs + ttl_secs)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """These checks are no more."""
+        for key in keys:
+            self._heard.pop(key, None)
+            self._due.pop(key, None)
+
+    def use(self, ttl_secs_of: Callable[[Key], float | None]) -> None:
+        """Apply other ttls, each counted from the latest update; None for a check that does not go stale any more."""
         self._due.clear()
         self._heap.clear()
+        for key, at_secs in self._heard.items():
+            ttl_secs = ttl_secs_of(key)
+            if ttl_secs is not None:
+                self._expect(key, at_secs + ttl_secs)
 
-    def expect(self, key: Key, due_secs: float) -> None:
-        """`key` goes stale at `due_secs`; replaces an earlier instant."""
+    def _expect(self, key: Key, due_secs: float) -> None:
         # An instant that moved is put back when its old one is met: a busy check has one heap item, not one per update.
         if key not in self._due:
             heapq.heappush(self._heap, (due_secs, key))

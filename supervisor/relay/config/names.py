@@ -15,6 +15,7 @@ _URN: Final = re.compile(rf"{_SEGMENT}(:{_SEGMENT}){{1,15}}", re.ASCII)
 _MAX_URN_CHARS: Final = 255
 
 ANY_ROOT: Final = "*"
+LOOP_REFUSAL: Final = "the update has come in a loop or through too many relays"
 
 
 def is_urn(text: str) -> bool:

@@ -4,13 +4,14 @@ Source: docs/relay.md, "Reports", "Reading the state", "Forwarding" and "What a 
 """
 
 import time
+from collections.abc import Mapping
 
 import msgspec
 
 from supervisor.relay.checks.report import STATUSES
 from supervisor.relay.checks.state import CheckState, Key, Transition
 from supervisor.relay.config.records import Config
-from supervisor.relay.ledger.jobs import Done, Forgotten, Job, Outcome, Settled, Update
+from supervisor.relay.ledger.jobs import Acknowledged, Done, Forgotten, Job, Marked, Outcome, Settled, Update
 from supervisor.relay.ledger.store import Changes, Payload, SpoolRow, Store
 from supervisor.relay.upstream.spool import Entry, Spool
 
@@ -18,14 +19,22 @@ from supervisor.relay.upstream.spool import Entry, Spool
 class Group:
     """Jobs that share a commit, each planned as if those before it had been committed already.
 
+    `owed` are ends of entries that have left the index already, because an earlier group could not be written.
     Planning changes the index of the spool, between its `mark` and its `keep` or `undo`; everything else only grows in
     `changes`. `outcomes` has one item per planned job, `dropped` the reason of every spool entry given up.
     """
 
     def __init__(
-        self, jobs: list[tuple[Job, Done]], config: Config, states: dict[Key, CheckState], spool: Spool, store: Store
+        self,
+        jobs: list[tuple[Job, Done]],
+        owed: list[Settled],
+        config: Config,
+        states: Mapping[Key, CheckState],
+        spool: Spool,
+        store: Store,
     ) -> None:
         self.jobs = jobs
+        self.owed = owed
         self.outcomes: list[Outcome] = []
         self.dropped: list[str] = []
         self._config = config
@@ -46,23 +55,28 @@ class Group:
         Raises:
             StoreError: the store cannot be read.
         """
+        for settled in self.owed:
+            self._record_end(settled)
         for job, _ in self.jobs:
             outcome = Outcome.ACCEPTED
-            if isinstance(job, Update):
-                outcome = self._update(job)
-            elif isinstance(job, Settled):
-                self._settle(job)
-            else:
-                self._forget(job)
+            match job:
+                case Update():
+                    outcome = self._update(job)
+                case Settled():
+                    self._settle(job)
+                case Marked():
+                    outcome = self._mark(job)
+                case Forgotten():
+                    self._forget(job)
+                case Acknowledged():
+                    self.changes.acknowledged = True
             self.outcomes.append(outcome)
 
     def _update(self, update: Update) -> Outcome:
         known = self._seen(update)
         if known is not None:
             return Outcome.DUPLICATE if known == update.fingerprint else Outcome.CONFLICT
-        before = self.changes.states.get(update.key)
-        if before is None and update.key not in self.changes.forgotten:
-            before = self._states.get(update.key)
+        before = self._state(update.key)
         forwarded = self._is_forwarded(update, before)
         if forwarded and not self._append(update):
             return Outcome.FULL
@@ -82,13 +96,20 @@ class Group:
             self.changes.seen[update.key, update.request_id] = (update.fingerprint, self._now_ms)
         return Outcome.ACCEPTED
 
+    def _state(self, key: Key) -> CheckState | None:
+        """Return the state as it is after the jobs planned so far."""
+        state = self.changes.states.get(key)
+        if state is None and key not in self.changes.forgotten:
+            state = self._states.get(key)
+        return state
+
     def _seen(self, update: Update) -> bytes | None:
         """Return the fingerprint of an earlier update with the same supplied id."""
         if update.fingerprint is None or not self._window_ms:
             return None
-        known = self.changes.seen.get((update.key, update.request_id)) or self._store.seen(
-            update.key, update.request_id
-        )
+        known = self.changes.seen.get((update.key, update.request_id))
+        if known is None and update.key not in self.changes.forgotten:
+            known = self._store.seen(update.key, update.request_id)
         return known[0] if known and known[1] >= self.changes.seen_expired_ms else None
 
     def _next_state(self, update: Update, before: CheckState | None, *, forwarded: bool) -> CheckState:
@@ -148,16 +169,31 @@ class Group:
         if self._spool.get(entry.seq) is not entry:
             return
         self._spool.drop(entry)
+        self._record_end(settled)
+
+    def _record_end(self, settled: Settled) -> None:
+        entry = settled.entry
         self._remove(entry.seq)
         if settled.acked_ms is not None and entry.key in self._states:
             self.changes.acked[entry.key] = settled.acked_ms
         if settled.dead is not None:
             self.changes.dead.append(settled.dead)
-        if settled.expired:
-            self.dropped.append("expired")
+        if settled.dropped is not None:
+            self.dropped.append(settled.dropped)
+
+    def _mark(self, marked: Marked) -> Outcome:
+        state = self._state(marked.key)
+        if state is None or state.request_id != marked.seen_id or state.stale == marked.stale:
+            return Outcome.ACCEPTED
+        if marked.update is not None:
+            return self._update(marked.update)
+        self.changes.states[marked.key] = msgspec.structs.replace(state, stale=marked.stale)
+        return Outcome.ACCEPTED
 
     def _forget(self, forgotten: Forgotten) -> None:
         for key in forgotten.keys:
             self.changes.states.pop(key, None)
             self.changes.forgotten.add(key)
-        self.changes.transitions = [item for item in self.changes.transitions if item[0] not in forgotten.keys]
+        gone = frozenset(forgotten.keys)
+        self.changes.transitions = [item for item in self.changes.transitions if item[0] not in gone]
+        self.changes.seen = {known: value for known, value in self.changes.seen.items() if known[0] not in gone}

@@ -5,6 +5,7 @@ Source: docs/relay.md, "Forwarding" and "What a 202 means".
 
 import enum
 from collections.abc import Callable
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,6 +14,9 @@ from supervisor.relay.checks.state import Key
 from supervisor.relay.ledger.store import DeadLetter
 from supervisor.relay.net.identity import Peer
 from supervisor.relay.upstream.spool import Entry
+
+# What an entry may be given up for.
+DROP_REASONS: Final = ("coalesced", "overflow", "expired", "damaged")
 
 
 class Outcome(enum.Enum):
@@ -40,12 +44,24 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a spool entry: acknowledged, refused for good (with a dead letter), or too old."""
+    """The end of a spool entry: acknowledged, refused for good (with a dead letter), or given up for a reason."""
 
     entry: Entry
     acked_ms: int | None = None
     dead: DeadLetter | None = None
-    expired: bool = False
+    dropped: Literal["expired", "damaged"] | None = None
+
+
+class Marked(msgspec.Struct, frozen=True, kw_only=True):
+    """A check that goes stale, or stops being so, unless another update than `seen_id` came meanwhile.
+
+    `update` is what the relay itself reports of a check that goes stale, None for nothing.
+    """
+
+    key: Key
+    seen_id: str
+    stale: bool
+    update: Update | None = None
 
 
 class Forgotten(msgspec.Struct, frozen=True):
@@ -54,5 +70,9 @@ class Forgotten(msgspec.Struct, frozen=True):
     keys: tuple[Key, ...]
 
 
-Job = Update | Settled | Forgotten
+class Acknowledged(msgspec.Struct, frozen=True):
+    """Somebody has taken note of all dead letters so far."""
+
+
+Job = Update | Settled | Marked | Forgotten | Acknowledged
 Done = Callable[[Outcome], None]

@@ -11,21 +11,28 @@ While the disk is quick the loop writes by itself: to hand over to the committer
 commit. After a slow commit the committer writes, until one is quick again; checkpoints are always its job. So a disk
 that stalls holds up the loop once, not for good.
 
+What cannot be refused, the ends of entries above all, takes effect although it cannot be written, and is *owed* to the
+store until it can: so the spool drains while the disk is full. A full disk takes no new update until its reserve is
+back, or they would eat up the room that the ends need.
+
 Source: docs/relay.md, "Reports", "Forwarding" and "As a service".
 """
 
+import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from supervisor.host.loop import Loop
-from supervisor.relay.checks.state import Key
+from supervisor.relay.checks.state import CheckState, Key
 from supervisor.relay.config.records import Config
+from supervisor.relay.ledger.files import StoreError
 from supervisor.relay.ledger.group import Group
-from supervisor.relay.ledger.jobs import Done, Job, Outcome, Update
-from supervisor.relay.ledger.store import Payload, Store, StoreError
+from supervisor.relay.ledger.jobs import Done, Job, Marked, Outcome, Settled, Update
+from supervisor.relay.ledger.store import MAX_DEAD_LETTERS, DeadLetter, Payload, Store
 from supervisor.relay.upstream.spool import Entry, Spool
 from supervisor.relay.workers import Workers
 
@@ -37,20 +44,39 @@ _QUICK_COMMIT_SECS: Final = 0.002
 
 
 class Ledger:
-    """The committed state and the one way to change it; main thread only."""
+    """The committed state and the one way to change it; main thread only.
+
+    Attributes:
+        states: the latest state of every check; changed by jobs alone.
+        acked: when the upstream last took an update of a check, ms since the epoch; changed by jobs alone.
+        spool: the index of what waits for the upstream.
+        dropped: how many entries were given up, by reason.
+        dead_count: how many dead letters are kept.
+        unread_dead: how many of them nobody has acknowledged.
+        fault: why the store cannot be written; None while it can.
+        on_committed: called with the entries that were spooled and the checks that were updated.
+    """
 
     def __init__(self, store: Store, loop: Loop, config: Config) -> None:
         self.config = config
-        self.states = store.states
-        self.acked = store.acked
+        self.states: Mapping[Key, CheckState] = MappingProxyType(store.states)
+        self.acked: Mapping[Key, int] = MappingProxyType(store.acked)
         self.spool = Spool()
         self.dropped: Counter[str] = Counter()
+        self.dead_count = store.dead_count
+        self.unread_dead = store.unread_dead
         self.fault: str | None = None
         self.on_committed: Callable[[list[Entry], list[Key]], None] = lambda _spooled, _updated: None
+        self._states = store.states
+        self._acked = store.acked
         self._store = store
         self._loop = loop
         self._committer = Workers(loop, "committer", 1)
         self._waiting: list[tuple[Job, Done]] = []
+        self._owed: dict[int, Settled] = {}
+        self._owed_at_once = _MAX_GROUP
+        self._is_full = False
+        self._is_changed = False
         self._busy = False
         self._scheduled = False
         self._commit_secs = 0.0
@@ -58,8 +84,16 @@ class Ledger:
             self.spool.append(Entry(seq, key, status, octets, at_ms, durable=True))
         self.spool.keep()
 
+    @property
+    def doubt(self) -> str | None:
+        """Why updates that were accepted may be missing; None when there is no doubt."""
+        return self._store.doubt
+
     def submit(self, job: Job, done: Done) -> None:
         """Queue `job`; `done` is called on the main thread when its fate is durable."""
+        if self._is_full and isinstance(job, Update):
+            self._loop.soon(lambda: done(Outcome.FAILED))
+            return
         self._waiting.append((job, done))
         self._schedule()
 
@@ -67,27 +101,76 @@ class Ledger:
         """Return whether nothing waits to become durable."""
         return not (self._busy or self._waiting)
 
-    def payload(self, entry: Entry) -> Payload:
-        """Return what is to be sent for `entry`.
+    def payload(self, entry: Entry) -> Payload | None:
+        """Return what is to be sent for `entry`; None when that is missing or damaged in the store.
 
         Raises:
             StoreError: it cannot be read.
         """
-        payload = self._store.payload(entry.seq)
-        if payload is None:
-            raise StoreError("the entry is missing in the store")
-        return payload
+        return self._store.payload(entry.seq)
+
+    def history(self, key: Key) -> list[dict[str, Any]]:
+        """Return the transitions of a check, oldest first.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        return [transition.as_json() for transition in self._store.history(key)]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return the dead letters, oldest first.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        return self._store.dead_letters()
+
+    def forget_doubt(self) -> None:
+        """Take note that somebody knows of `doubt`."""
+        self._store.acknowledge()
 
     def probe(self) -> None:
-        """Find out whether a store that failed can be written again."""
-        if self.fault is not None and self.is_idle():
-            group = self._group([])
-            group.changes.probe_ms = time.time_ns() // 1_000_000
-            self._write(group)
+        """Find out whether a store that failed can be written again, and make up for what it is owed."""
+        if not self.is_idle():
+            return
+        if self._is_changed:
+            self._hand_over(self._store.heal, self._healed)
+        elif self._is_full:
+            hold = not self._owed
+            self._hand_over(lambda: self._store.make_room(hold=hold), self._room_made)
+        elif self.fault is not None or self._owed:
+            self._write_probe()
 
     def reconfigure(self, config: Config) -> None:
         """Use new limits from the next group on."""
         self.config = config
+
+    def _hand_over(self, call: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self._busy = True
+        self._committer.submit(call, done)
+
+    def _healed(self, error: BaseException | None) -> None:
+        self._busy = False
+        if error is None:
+            self._is_changed = False
+            self._write_probe()
+        else:
+            self._note(error)
+            self._schedule()
+
+    def _room_made(self, result: bool | BaseException | None) -> None:
+        self._busy = False
+        if isinstance(result, BaseException):
+            self._note(result)
+            return
+        if result:
+            self._is_full = False
+        self._write_probe()
+
+    def _write_probe(self) -> None:
+        group = self._group([])
+        group.changes.probe_ms = time.time_ns() // 1_000_000
+        self._plan_and_write(group)
 
     def _schedule(self) -> None:
         if not self._scheduled and not self._busy:
@@ -97,23 +180,26 @@ class Ledger:
 
     def _start_group(self) -> None:
         self._scheduled = False
-        if self._busy or not self._waiting:
+        if self._busy or not (self._waiting or self._owed):
             return
         jobs, self._waiting = self._waiting[:_MAX_GROUP], self._waiting[_MAX_GROUP:]
-        group = self._group(jobs)
+        self._plan_and_write(self._group(jobs))
+
+    def _group(self, jobs: list[tuple[Job, Done]]) -> Group:
+        self.spool.mark()
+        owed = list(itertools.islice(self._owed.values(), self._owed_at_once))
+        return Group(jobs, owed, self.config, self._states, self.spool, self._store)
+
+    def _plan_and_write(self, group: Group) -> None:
         try:
             group.plan()
-        except StoreError as error:
-            self._finish(group, error)
+        except StoreError as exc:
+            self._finish(group, exc)
             return
         if group.changes.is_empty():
             self._finish(group, None)
         else:
             self._write(group)
-
-    def _group(self, jobs: list[tuple[Job, Done]]) -> Group:
-        self.spool.mark()
-        return Group(jobs, self.config, self.states, self.spool, self._store)
 
     def _write(self, group: Group) -> None:
         self._busy = True
@@ -128,8 +214,8 @@ class Ledger:
         began = time.monotonic()
         try:
             self._store.write(group.changes, sync=sync)
-        except StoreError as error:
-            return error
+        except StoreError as exc:
+            return exc
         finally:
             self._commit_secs = time.monotonic() - began
         return None
@@ -139,13 +225,12 @@ class Ledger:
         if error is None:
             self._apply(group)
         else:
-            self._note(str(error))
+            self._note(error)
             self.spool.undo()
             self._fail(group)
-        if self._store.is_checkpoint_due():
-            self._busy = True
-            self._committer.submit(self._store.checkpoint, self._resume)
-        elif self._waiting:
+        if self._store.is_checkpoint_due() and not self._is_changed:
+            self._hand_over(self._store.checkpoint, self._resume)
+        elif self._waiting or (self._owed and error is None):
             self._schedule()
 
     def _apply(self, group: Group) -> None:
@@ -153,27 +238,55 @@ class Ledger:
         if not changes.is_empty():  # a group of duplicates says nothing about the store
             self._note(None)
         self.spool.keep()
+        for settled in group.owed:
+            del self._owed[settled.entry.seq]
+        self._owed_at_once = min(2 * self._owed_at_once, _MAX_GROUP)
         # First the answers: nothing else is read before this is over.
-        for (_, done), outcome in zip(group.jobs, group.outcomes, strict=True):
-            done(outcome)
+        for (job, done), outcome in zip(group.jobs, group.outcomes, strict=True):
+            if outcome is Outcome.FULL and isinstance(job, Marked):
+                self._try_again([(job, done)])
+            else:
+                done(outcome)
         for key in changes.forgotten:
-            self.states.pop(key, None)
-            self.acked.pop(key, None)
-        self.states.update(changes.states)
-        self.acked.update(changes.acked)
+            self._states.pop(key, None)
+            self._acked.pop(key, None)
+        self._states.update(changes.states)
+        self._acked.update(changes.acked)
+        self.dead_count = min(self.dead_count + len(changes.dead), MAX_DEAD_LETTERS)
+        self.unread_dead = 0 if changes.acknowledged else min(self.unread_dead + len(changes.dead), MAX_DEAD_LETTERS)
         if group.dropped:
             self.dropped.update(group.dropped)
         entries = [entry for seq in changes.spooled if (entry := self.spool.get(seq)) is not None]
         self.on_committed(entries, list(changes.states))
 
     def _fail(self, group: Group) -> None:
-        """Answer the updates; ends of spool entries and removals are tried again, they cannot be refused."""
-        again = [item for item in group.jobs if not isinstance(item[0], Update)]
+        """Refuse the updates; owe the ends of entries to the store; try the rest, which cannot be refused, again."""
+        again: list[tuple[Job, Done]] = []
+        self._owed_at_once = max(self._owed_at_once // 2, 1)
         for job, done in group.jobs:
             if isinstance(job, Update):
                 done(Outcome.FAILED)
+            elif isinstance(job, Settled):
+                self._owe(job)
+                done(Outcome.ACCEPTED)
+            else:
+                again.append((job, done))
         if again:
-            self._loop.after(_RETRY_SECS, lambda: self._resubmit(again))
+            self._try_again(again)
+
+    def _owe(self, settled: Settled) -> None:
+        entry = settled.entry
+        if self.spool.get(entry.seq) is not entry:
+            return
+        self.spool.mark()
+        self.spool.drop(entry)
+        self.spool.keep()
+        self._owed[entry.seq] = settled
+        if settled.acked_ms is not None and entry.key in self._states:
+            self._acked[entry.key] = settled.acked_ms
+
+    def _try_again(self, items: list[tuple[Job, Done]]) -> None:
+        self._loop.after(_RETRY_SECS, lambda: self._resubmit(items))
 
     def _resubmit(self, items: list[tuple[Job, Done]]) -> None:
         self._waiting.extend(items)
@@ -183,14 +296,21 @@ class Ledger:
         """Go on after a checkpoint; one that failed is made up for by a later one."""
         self._busy = False
         if error is not None:
-            logger.warning("%s", error)
+            self._note(error)
         if self._waiting:
             self._schedule()
 
-    def _note(self, fault: str | None) -> None:
+    def _note(self, error: BaseException | None) -> None:
+        """Take note of what the store can do; None says that it can be written."""
+        fault = None if error is None else str(error)
         if fault != self.fault:
             if fault is None:
-                logger.info("the store can be written again")
+                logger.info("store writable again")
             else:
-                logger.error("the store failed: %s", fault)
+                logger.error("store failed: %s", fault)
         self.fault = fault
+        if isinstance(error, StoreError):
+            self._is_changed = self._is_changed or error.is_changed
+            if error.is_full and not self._is_full:
+                self._is_full = True
+                self._store.give_up_reserve()

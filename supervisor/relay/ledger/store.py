@@ -6,6 +6,7 @@ on the main thread, even while another thread writes.
 Source: docs/relay.md, "Reading the state", "Forwarding" and "What a 202 means".
 """
 
+import contextlib
 import logging
 import sqlite3
 import time
@@ -17,6 +18,8 @@ import msgspec
 
 from common.errors import SondadError, StartupError
 from supervisor.relay.checks.state import CheckState, Key, Transition
+from supervisor.relay.ledger.files import StoreError, StoreFiles
+from supervisor.relay.ledger.reserve import Reserve
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +29,9 @@ _VERSION: Final = 1
 _CHECKPOINT_COMMITS: Final = 500
 # PERF: a commit writes whole pages, and most records have a few hundred bytes.
 _PAGE_BYTES: Final = 1024
-# Commits so large that the log exceeds this before a checkpoint is due make one themselves.
-_MAX_LOG_PAGES: Final = (16 << 20) // _PAGE_BYTES
+# Commits so large that the log exceeds this part of the reserve before a checkpoint is due make one themselves.
+_LOG_SHARE: Final = 0.75
+_ACKNOWLEDGED: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE latest (client TEXT, chk TEXT, record BLOB, acked_ms INTEGER, PRIMARY KEY (client, chk)) WITHOUT ROWID;
 CREATE TABLE transitions (client TEXT, chk TEXT, seq INTEGER, record BLOB, PRIMARY KEY (client, chk, seq))
@@ -37,12 +41,8 @@ CREATE TABLE seen (id INTEGER PRIMARY KEY, client TEXT, chk TEXT, request_id TEX
 CREATE TABLE spool (seq INTEGER PRIMARY KEY, client TEXT, chk TEXT, status TEXT, at_ms INTEGER, octets INTEGER,
                     record BLOB);
 CREATE TABLE dead (id INTEGER PRIMARY KEY, record BLOB);
-CREATE TABLE probe (id INTEGER PRIMARY KEY, at_ms INTEGER);
+CREATE TABLE probe (id INTEGER PRIMARY KEY, at_ms INTEGER); -- 2: the number of the latest acknowledged dead letter
 """
-
-
-class StoreError(SondadError):
-    """A transaction that was not made durable; nothing of it remains."""
 
 
 class Payload(msgspec.Struct, frozen=True):
@@ -89,6 +89,7 @@ class Changes(msgspec.Struct):
     unspooled: list[int] = []
     acked: dict[Key, int] = {}
     dead: list[DeadLetter] = []
+    acknowledged: bool = False
     history: int = 0
     seen_expired_ms: int = 0
     seen_max: int = 0
@@ -96,11 +97,18 @@ class Changes(msgspec.Struct):
 
     def is_empty(self) -> bool:
         """Return whether there is nothing to write."""
-        return not (self.states or self.forgotten or self.unspooled or self.spooled or self.dead or self.probe_ms)
+        changed = self.states or self.forgotten or self.unspooled or self.spooled or self.dead
+        return not (changed or self.acknowledged or self.probe_ms)
 
 
 class Store:
-    """The open store. `moved_aside` names a damaged file that was replaced at the start."""
+    """The open store.
+
+    Attributes:
+        doubt: why updates that were accepted may be missing, until `acknowledge`; None when there is no doubt.
+        dead_count: how many dead letters are kept.
+        unread_dead: how many of them came after the latest acknowledgement.
+    """
 
     def __init__(self, state_dir: str) -> None:
         """Open, or create, the store in `state_dir`.
@@ -109,17 +117,24 @@ class Store:
             StartupError: the file cannot be opened, or belongs to another version.
         """
         self._path = Path(state_dir, FILE_NAME)
-        self.moved_aside: str | None = None
+        self._doubt_path = Path(f"{self._path}.doubt")
+        self.doubt: str | None = None
+        self._is_doubt_new = False
         self.states: dict[Key, CheckState] = {}
         self.acked: dict[Key, int] = {}
         self._sync = True
         self._commits = 0
         try:
+            self._reserve = Reserve(Path(state_dir))
+            if self._doubt_path.exists():
+                self.doubt = self._doubt_path.read_text(encoding="utf-8", errors="replace")
             try:
                 self._open()
             except (_DamagedError, msgspec.MsgspecError) as exc:
                 self._move_aside(str(exc))
                 self._open()
+            self._reserve.hold()
+            self._files = StoreFiles(self._path)
         except (sqlite3.Error, OSError) as exc:
             raise StartupError(
                 f"cannot open the store {self._path}: {exc}; check its directory and free space"
@@ -133,6 +148,7 @@ class Store:
         """
         writer = self._writer
         self._commits += 1
+        self._files.check()
         try:
             if sync != self._sync:
                 # NORMAL still syncs at checkpoints: a power cut may lose commits but never damages the file.
@@ -147,7 +163,9 @@ class Store:
                     writer.execute("ROLLBACK")
             except sqlite3.Error as again:
                 logger.warning("rollback in %s failed: %s", self._path, again)
-            raise StoreError(f"cannot write {self._path}: {exc}") from exc
+            raise StoreError(f"cannot write {self._path}: {exc}", is_full=_is_full(exc)) from exc
+        finally:
+            self._files.remember()
 
     def is_checkpoint_due(self) -> bool:
         """Return whether the log has grown enough to be folded into the file."""
@@ -160,10 +178,66 @@ class Store:
             StoreError: it was not possible; nothing is lost.
         """
         self._commits = 0
+        self._files.check()
+        self._fold("PASSIVE")
+
+    def give_up_reserve(self) -> None:
+        """Let the ends of entries have the room that was kept for them."""
+        self._reserve.give_up()
+
+    def make_room(self, *, hold: bool) -> bool:
+        """Give back to the disk what the store needs no more.
+
+        Args:
+            hold: whether the reserve is to be taken again, if there is room for it.
+
+        Returns:
+            Whether the reserve is held, so that new updates may come in.
+
+        Raises:
+            StoreError: the files were changed by somebody else.
+        """
+        self._files.check()
         try:
-            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._fold("TRUNCATE")
+            self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+            self._files.remember()
+            self._fold("TRUNCATE")
+        except (StoreError, sqlite3.Error) as exc:
+            logger.info("making room in %s: %s", self._path, exc)
+        finally:
+            self._files.remember()
+        return hold and self._reserve.hold()
+
+    def heal(self) -> None:
+        """Go on after somebody else touched the files, if nothing was lost by it.
+
+        Raises:
+            StoreError: a file is gone or cut short, or its content is broken. From now on it is in doubt whether all
+                accepted updates are there, also after a restart.
+        """
+        try:
+            if self._files.is_replaced():
+                self._files.check()
+            verdict = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            self._fold("TRUNCATE")
+            if self._is_doubt_new:  # the very files are back, and whole
+                self.acknowledge()
         except sqlite3.Error as exc:
-            raise StoreError(f"cannot checkpoint {self._path}: {exc}") from exc
+            self._note_doubt(f"{self._path} is damaged ({exc})")
+            raise StoreError(f"{self._path} is damaged ({exc}); restart the relay", is_changed=True) from exc
+        except StoreError as exc:
+            self._note_doubt(str(exc))
+            raise StoreError(f"{exc}; put the file back, or restart the relay", is_changed=True) from exc
+
+    def acknowledge(self) -> None:
+        """Forget the doubt: somebody has taken note of it."""
+        self.doubt = None
+        self._is_doubt_new = False
+        with contextlib.suppress(OSError):
+            self._doubt_path.unlink(missing_ok=True)
 
     def spooled(self) -> Iterator[tuple[int, Key, str, int, int]]:
         """Yield (seq, key, status, octets, at_ms) of every entry, oldest first."""
@@ -172,13 +246,17 @@ class Store:
             yield seq, (client, check), status, octets, at_ms
 
     def payload(self, seq: int) -> Payload | None:
-        """Return the payload of an entry.
+        """Return the payload of an entry, None when it is missing or damaged.
 
         Raises:
             StoreError: it cannot be read.
         """
         row = self._read_one("SELECT record FROM spool WHERE seq = ?", seq)
-        return msgspec.msgpack.decode(row[0], type=Payload) if row else None
+        try:
+            return msgspec.msgpack.decode(row[0], type=Payload) if row else None
+        except msgspec.MsgspecError as exc:
+            logger.error("the record of entry %d in %s is damaged: %s", seq, self._path, exc)  # noqa: TRY400
+            return None
 
     def seen(self, key: Key, request_id: str) -> tuple[bytes, int] | None:
         """Return the fingerprint and the time of an accepted request id.
@@ -214,6 +292,23 @@ class Store:
         self._reader.close()
         self._writer.close()
 
+    def _fold(self, how: str) -> None:
+        try:
+            self._writer.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+        except sqlite3.Error as exc:
+            raise StoreError(f"cannot checkpoint {self._path}: {exc}") from exc
+        finally:
+            self._files.remember()
+
+    def _note_doubt(self, reason: str) -> None:
+        if self.doubt is None:
+            self.doubt = f"{reason}; updates may be missing"
+            self._is_doubt_new = True
+            try:
+                self._doubt_path.write_text(self.doubt, encoding="utf-8")
+            except OSError as exc:
+                logger.warning("cannot write %s: %s", self._doubt_path, exc.strerror)
+
     def _open(self) -> None:
         self._writer = self._connect()
         try:
@@ -240,13 +335,19 @@ class Store:
         if verdict != "ok":
             raise _DamagedError(verdict)
         writer.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        if version == 0:
+            writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
-        writer.execute(f"PRAGMA wal_autocheckpoint = {_MAX_LOG_PAGES}")
+        max_log_pages = max(int(self._reserve.octets * _LOG_SHARE) // _PAGE_BYTES, 1)
+        writer.execute(f"PRAGMA wal_autocheckpoint = {max_log_pages}")
         if version == 0:
             writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
         self._last_seen_id = writer.execute("SELECT coalesce(max(id), 0) FROM seen").fetchone()[0]
         self._expiry_checked = 0.0
+        self.dead_count: int = writer.execute("SELECT count(*) FROM dead").fetchone()[0]
+        unread = "SELECT count(*) FROM dead WHERE id > coalesce((SELECT at_ms FROM probe WHERE id = ?), 0)"
+        self.unread_dead: int = writer.execute(unread, (_ACKNOWLEDGED,)).fetchone()[0]
 
     def _load(self) -> None:
         decode = msgspec.msgpack.Decoder(CheckState).decode
@@ -261,7 +362,7 @@ class Store:
             file = Path(f"{self._path}{suffix}")
             if file.exists():
                 file.rename(f"{aside}{suffix}")
-        self.moved_aside = aside
+        self.doubt = f"a damaged file was moved to {aside}"
         self.states.clear()
         self.acked.clear()
         logger.error(
@@ -273,6 +374,7 @@ class Store:
         for key in changes.forgotten:
             writer.execute("DELETE FROM latest WHERE client = ? AND chk = ?", key)
             writer.execute("DELETE FROM transitions WHERE client = ? AND chk = ?", key)
+            writer.execute("DELETE FROM seen WHERE client = ? AND chk = ?", key)
         if changes.states:
             writer.executemany(
                 "INSERT INTO latest (client, chk, record) VALUES (?, ?, ?) "
@@ -306,6 +408,9 @@ class Store:
         if changes.dead:
             writer.executemany("INSERT INTO dead (record) VALUES (?)", [(encode(letter),) for letter in changes.dead])
             writer.execute("DELETE FROM dead WHERE id <= (SELECT max(id) FROM dead) - ?", (MAX_DEAD_LETTERS,))
+        if changes.acknowledged:
+            latest = "SELECT ?, coalesce(max(id), 0) FROM dead"
+            writer.execute(f"INSERT OR REPLACE INTO probe (id, at_ms) {latest}", (_ACKNOWLEDGED,))
         if changes.probe_ms is not None:
             writer.execute("INSERT OR REPLACE INTO probe (id, at_ms) VALUES (1, ?)", (changes.probe_ms,))
 
@@ -337,6 +442,10 @@ class Store:
             return self._reader.execute(query, arguments).fetchall()
         except sqlite3.Error as exc:
             raise StoreError(f"cannot read {self._path}: {exc}") from exc
+
+
+def _is_full(exc: sqlite3.Error) -> bool:
+    return getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 class _DamagedError(SondadError):

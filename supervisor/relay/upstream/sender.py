@@ -10,14 +10,18 @@ import time
 from typing import Any, Final
 from urllib.parse import quote
 
+from common.units import clip
+from common.units import quote as quote_text
 from supervisor.host.loop import Loop, Timer
 from supervisor.host.roundtrip import Response, RoundtripError, roundtrip
 from supervisor.relay.admin.counters import Counters
 from supervisor.relay.checks.state import utc_text
+from supervisor.relay.config.names import LOOP_REFUSAL
 from supervisor.relay.config.records import Config, Upstream
+from supervisor.relay.ledger.files import StoreError
 from supervisor.relay.ledger.jobs import Settled
 from supervisor.relay.ledger.ledger import Ledger
-from supervisor.relay.ledger.store import DeadLetter, Payload, StoreError
+from supervisor.relay.ledger.store import DeadLetter, Payload
 from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
 from supervisor.relay.upstream.spool import Entry
 from supervisor.relay.workers import Workers
@@ -36,6 +40,7 @@ class Sender:
     def __init__(self, config: Config, loop: Loop, ledger: Ledger, counters: Counters) -> None:
         self.last_ok_ms: int | None = None
         self.last_error: str | None = None
+        self.last_refusal: str | None = None
         self.forwarder: Forwarder | None = None
         self._loop = loop
         self._ledger = ledger
@@ -95,7 +100,15 @@ class Sender:
         forwarder = self.forwarder
         if self._config.upstream is None or forwarder is None:
             return []
-        problems = ["upstream: 401, it does not accept our token"] if forwarder.unauthorized else []
+        problems = []
+        if self._ledger.unread_dead:
+            latest = f", the latest {self.last_refusal}" if self.last_refusal else ""
+            problems.append(
+                f"upstream: {self._ledger.unread_dead} updates rejected for good{latest}; see GET /deadletters, then "
+                "POST /state?action=ack"
+            )
+        if forwarder.unauthorized:
+            problems.append("upstream: 401, it does not accept our token")
         held = forwarder.held_clients(time.monotonic())
         problems.extend(f"upstream: 403, it does not accept client {name}" for name in held)
         oldest = self._ledger.spool.oldest_of_all()
@@ -145,13 +158,18 @@ class Sender:
         age_secs = time.time() - entry.at_ms / 1000
         if age_secs > self._config.spool.max_age_secs:
             forwarder.skip(entry)
-            self._settle(Settled(entry=entry, expired=True))
+            self._settle(Settled(entry=entry, dropped="expired"))
             return
         try:
             payload = self._ledger.payload(entry)
         except StoreError as error:
             logger.warning("spool entry %s of %s/%s cannot be read: %s", entry.seq, *entry.key, error)
             forwarder.finished(entry, Result.RETRY, time.monotonic(), _STORE_RETRY_SECS)
+            return
+        if payload is None:
+            logger.error("entry %s of %s/%s is lost: it is missing or damaged in the store", entry.seq, *entry.key)
+            forwarder.skip(entry)
+            self._settle(Settled(entry=entry, dropped="damaged"))
             return
         headers = _headers(entry, payload, upstream, self._config.relay.id, self._config.relay.api_versions[0])
         tls = self._tls
@@ -198,14 +216,21 @@ class Sender:
             self._settle(Settled(entry=entry, acked_ms=self.last_ok_ms))
         elif result is Result.REJECTED:
             self._counters.forwarded["rejected"] += 1
-            logger.warning(
-                "the upstream rejected an update of %s/%s with %s; it is a dead letter now", *entry.key, response.status
-            )
+            self._note_refusal(entry, response)
             self._settle(Settled(entry=entry, dead=_dead_letter(entry, payload, response)))
         else:
             self._note_failure(f"{response.status} for {entry.key[0]}/{entry.key[1]}")
             self._counters.forwarded["retry"] += 1
         self.pump()
+
+    def _note_refusal(self, entry: Entry, response: Response) -> None:
+        answer = response.body.decode("utf-8", "replace")
+        hint = ""
+        if LOOP_REFUSAL in answer:
+            hint = f"; is relay.id {self._config.relay.id} also the id of a parent? every relay needs its own"
+        refusal = f"an update of {entry.key[0]}/{entry.key[1]}: {response.status} {quote_text(clip(answer))}{hint}"
+        self.last_refusal = refusal
+        logger.warning("the upstream rejected %s; it is a dead letter now", refusal)
 
     def _note_failure(self, text: str) -> None:
         if self.last_error is None:

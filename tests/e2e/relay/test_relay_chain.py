@@ -3,16 +3,15 @@
 import itertools
 import json
 import random
-import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.relay.live_relay import LiveRelay, clients_config, free_port, live, own, pure_config, request
+from tests.e2e.relay.scripted_parent import ScriptedParent, drained, reply
 from tests.support.polling import wait_until
 
 BACKOFF = "backoff: {initial: 20ms, max: 100ms}"
@@ -26,58 +25,6 @@ def update(number: int) -> bytes:
 def child_config(url: str, rest: str = "", upstream: str = "") -> str:
     upstream_line = f"upstream: {{url: '{url}', timeout: 1s, {BACKOFF}{', ' + upstream if upstream else ''}}}\n"
     return clients_config(own(CHECKS, extra="max_connections: 64, "), rest=upstream_line + rest)
-
-
-class ScriptedParent:
-    """A server of the same API whose answers a test chooses; keeps what it received, in order."""
-
-    def __init__(self, answer: Callable[[int], bytes | None], tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
-        self.received: list[tuple[str, str, dict[str, str]]] = []
-        self.answer = answer
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                sock, _ = self._server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._answer, args=(sock,), daemon=True).start()
-
-    def _answer(self, plain: socket.socket) -> None:
-        try:
-            sock = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
-        except OSError:
-            plain.close()
-            return
-        with sock:
-            octets = b""
-            while b"\r\n\r\n" not in octets:
-                octets += sock.recv(65536)
-            head, _, body = octets.partition(b"\r\n\r\n")
-            lines = head.decode().split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines[1:])
-            while len(body) < int(headers["Content-Length"]):
-                body += sock.recv(65536)
-            self.received.append((lines[0], json.loads(body)["message"], headers))
-            reply = self.answer(len(self.received))
-            if reply is not None:
-                sock.sendall(reply)
-
-    def close(self) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-
-
-def reply(status: int, extra: str = "") -> bytes:
-    return f"HTTP/1.1 {status} X\r\n{extra}Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
-
-
-def drained(child: LiveRelay) -> bool:
-    return bool(child.admin("GET", "/state").json()["spool"]["entries"] == 0)
 
 
 def test_updates_arrive_at_the_parent(tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 import json
 import os
 import random
-import subprocess
 import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -126,22 +124,6 @@ def test_a_kill_between_commit_and_answer(tmp_path: Path) -> None:
         assert relay.post("agent", "c0", body, headers).status == 202
         assert relay.check("agent", "c0")["updates"] == 1
         assert relay.check("agent", "c0")["transitions"] == 1
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("may not mount a small file system here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def test_a_full_disk_answers_503_and_recovers(tmp_path: Path, small_disk: Path) -> None:

@@ -58,16 +58,30 @@ def test_the_rate_limit_refills() -> None:
 
 
 def test_staleness_follows_the_latest_update() -> None:
-    """An update moves the instant; a key is reported once until it is expected again."""
+    """An update moves the instant; a key is reported once until it is heard of again."""
     staleness = Staleness()
-    staleness.expect(("a", "x"), 10.0)
-    staleness.expect(("a", "y"), 11.0)
-    staleness.expect(("a", "x"), 15.0)
+    staleness.heard(("a", "x"), 1.0, 9.0)
+    staleness.heard(("a", "y"), 1.0, 10.0)
+    staleness.heard(("a", "z"), 1.0, None)
+    staleness.heard(("a", "x"), 6.0, 9.0)
     assert staleness.take_due(9.9) == []
     assert staleness.take_due(12.0) == [("a", "y")]
     assert staleness.take_due(14.9) == []
     assert staleness.take_due(15.0) == [("a", "x")]
     assert staleness.take_due(99.0) == []
+
+
+def test_other_ttls_count_from_the_latest_update() -> None:
+    """A reload shortens, lengthens, adds and removes ttls; a key that was removed is never reported."""
+    staleness = Staleness()
+    for name, ttl_secs in (("x", 100.0), ("y", 10.0), ("z", None), ("gone", 5.0), ("off", 5.0)):
+        staleness.heard(("a", name), 10.0, ttl_secs)
+    staleness.forget([("a", "gone")])
+    staleness.use({("a", "x"): 20.0, ("a", "y"): 40.0, ("a", "z"): 30.0, ("a", "gone"): 5.0}.get)
+    assert staleness.take_due(29.9) == []
+    assert staleness.take_due(30.0) == [("a", "x")]
+    assert staleness.take_due(45.0) == [("a", "z")]
+    assert staleness.take_due(99.0) == [("a", "y")]
 
 
 def test_cgroup_rules() -> None:

@@ -1,6 +1,7 @@
 """The ledger on a real store and a real loop: who commits, and what a store that fails leaves behind."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +12,9 @@ import pytest
 from supervisor.host.loop import Loop
 from supervisor.relay.checks.report import Report
 from supervisor.relay.config.reader import load
-from supervisor.relay.ledger.jobs import Outcome, Update
+from supervisor.relay.ledger.jobs import Acknowledged, Forgotten, Marked, Outcome, Settled, Update
 from supervisor.relay.ledger.ledger import Ledger
-from supervisor.relay.ledger.store import FILE_NAME, Changes, Store
+from supervisor.relay.ledger.store import FILE_NAME, Changes, DeadLetter, Store
 
 KEY = ("agent", "c")
 LOOP = threading.main_thread().name
@@ -40,13 +41,20 @@ class WatchedStore(Store):
 class Desk:
     """A ledger without sockets around it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, rest: str = "") -> None:
         config = root / "relay.yaml"
-        config.write_text(f"version: 1\nrelay: {{run_dir: {root}, state_dir: {root}}}\nspool: {{sync: off}}\n")
+        relay = f"relay: {{run_dir: {root}, state_dir: {root}}}"
+        config.write_text(f"version: 1\n{relay}\nspool: {{sync: off}}\n{rest}\n")
         self.store = WatchedStore(root)
         self.loop = Loop()
         self.ledger = Ledger(self.store, self.loop, load(str(config)))
         self.database = root / FILE_NAME
+
+    def close(self) -> None:
+        while not self.ledger.is_idle():
+            self.loop.turn()
+        self.store.close()
+        self.loop.close()
 
     def submit(self, message: str, done: Callable[[Outcome], None], request_id: str = "") -> None:
         """Submit an update; with a request id it is recognised when it comes again."""
@@ -67,10 +75,7 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
-    while not made.ledger.is_idle():
-        made.loop.turn()
-    made.store.close()
-    made.loop.close()
+    made.close()
 
 
 @contextlib.contextmanager
@@ -133,3 +138,166 @@ def test_the_log_is_folded_into_the_file_between_two_commits(desk: Desk) -> None
     assert desk.store.checkpoints == [COMMITTER] * 3
     assert LOOP in desk.store.commits
     assert max(sizes) < 1.2 * sizes[0]
+
+
+def settle(desk: Desk) -> list[Outcome]:
+    """Acknowledge everything that waits, and run the loop until that has taken effect."""
+    outcomes: list[Outcome] = []
+    entries = list(desk.ledger.spool)
+    for entry in entries:
+        desk.ledger.submit(Settled(entry=entry, acked_ms=1), outcomes.append)
+    while len(outcomes) < len(entries):
+        desk.loop.turn()
+    return outcomes
+
+
+def test_the_end_of_an_entry_takes_effect_before_it_can_be_written(tmp_path: Path) -> None:
+    """What was delivered is remembered while the store fails, and deleted when it can be written again."""
+    desk = Desk(tmp_path, "upstream: {url: 'http://127.0.0.1:1'}")
+    assert [desk.commit(str(number)) for number in range(3)] == [Outcome.ACCEPTED] * 3
+    with stalled(desk.database):
+        assert settle(desk) == [Outcome.ACCEPTED] * 3
+        assert len(desk.ledger.spool) == 0
+        assert desk.ledger.fault is not None
+        assert len(list(desk.store.spooled())) == 3
+    desk.ledger.probe()
+    while not desk.ledger.is_idle() or list(desk.store.spooled()):
+        desk.loop.turn()
+    assert desk.ledger.fault is None
+    assert desk.ledger.acked[KEY] == 1
+    desk.close()
+
+
+def test_a_mark_is_made_when_the_store_can_be_written_again(desk: Desk) -> None:
+    """`on_stale` is not lost when its commit fails; a mark that an update has overtaken is dropped."""
+    assert desk.commit("1", "A") is Outcome.ACCEPTED
+    report = Report("error", "no update", "[]", ())
+    mark = Marked(key=KEY, seen_id="A", stale=True, update=Update(key=KEY, report=report, request_id="B", stale=True))
+    marked: list[Outcome] = []
+    with stalled(desk.database):
+        desk.ledger.submit(mark, marked.append)
+        while desk.ledger.fault is None:
+            desk.loop.turn()
+        assert not desk.ledger.states[KEY].stale
+    while not marked:
+        desk.loop.turn()
+    state = desk.ledger.states[KEY]
+    assert (state.status, state.message, state.stale) == ("error", "no update", True)
+    assert desk.commit("2", "C") is Outcome.ACCEPTED
+    desk.ledger.submit(mark, marked.append)
+    while len(marked) < 2:
+        desk.loop.turn()
+    assert (desk.ledger.states[KEY].message, desk.ledger.states[KEY].stale) == ("2", False)
+
+
+def test_forgotten_checks_remember_no_request_ids(desk: Desk) -> None:
+    """A client that was removed and comes back may use the id of an old update for a new one."""
+    assert desk.commit("1", "A") is Outcome.ACCEPTED
+    done: list[Outcome] = []
+    desk.ledger.submit(Forgotten((KEY,)), done.append)
+    desk.submit("1", done.append, "A")
+    while len(done) < 2:
+        desk.loop.turn()
+    assert done == [Outcome.ACCEPTED, Outcome.ACCEPTED]
+    assert desk.ledger.states[KEY].message == "1"
+    assert desk.commit("1", "A") is Outcome.DUPLICATE
+
+
+def test_only_jobs_change_the_state(desk: Desk) -> None:
+    """What readers get cannot be written to."""
+    with pytest.raises(TypeError):
+        desk.ledger.states[KEY] = None  # type: ignore[index]
+    with pytest.raises(TypeError):
+        desk.ledger.acked[KEY] = 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("how", ["moved", "cut", "replaced", "overwritten"])
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_store_that_somebody_else_changes_takes_nothing(desk: Desk, how: str, suffix: str) -> None:
+    """A commit to files that no restart will find, or that are broken, is refused at once and loudly."""
+    assert desk.commit("1") is Outcome.ACCEPTED
+    file = Path(f"{desk.database}{suffix}")
+    content = file.read_bytes()
+    match how:
+        case "moved":
+            file.rename(f"{file}.old")
+        case "cut":
+            os.truncate(file, len(content) // 2)
+        case "replaced":
+            file.unlink()
+            file.write_bytes(content)
+        case "overwritten":
+            with file.open("r+b") as opened:
+                opened.seek(len(content) // 4)
+                opened.write(os.urandom(len(content) // 2))
+    assert desk.commit("2") is Outcome.FAILED
+    assert str(file) in (desk.ledger.fault or "")
+    desk.ledger.probe()
+    while not desk.ledger.is_idle():
+        desk.loop.turn()
+    if desk.ledger.fault is None:  # the bytes were in a part that SQLite had no use for any more
+        assert how == "overwritten"
+        assert desk.commit("3") is Outcome.ACCEPTED
+    else:
+        assert "updates may be missing" in (desk.ledger.doubt or "")
+        assert desk.commit("3") is Outcome.FAILED
+
+
+def test_a_doubt_survives_a_restart_until_it_is_acknowledged(tmp_path: Path) -> None:
+    """After a file was cut short nobody can say whether all updates are there; that stays visible."""
+    desk = Desk(tmp_path)
+    assert desk.commit("1") is Outcome.ACCEPTED
+    os.truncate(f"{desk.database}-wal", 100)
+    assert desk.commit("2") is Outcome.FAILED
+    desk.ledger.probe()
+    while not desk.ledger.is_idle():
+        desk.loop.turn()
+    desk.close()
+    desk = Desk(tmp_path)
+    assert "updates may be missing" in (desk.ledger.doubt or "")
+    assert desk.commit("3") is Outcome.ACCEPTED
+    desk.ledger.forget_doubt()
+    assert desk.ledger.doubt is None
+    desk.close()
+    desk = Desk(tmp_path)
+    assert desk.ledger.doubt is None
+    desk.close()
+
+
+def test_a_touched_file_is_looked_at_and_used_again(desk: Desk) -> None:
+    """A time stamp alone refuses one commit; the content is checked, found well, and the relay goes on."""
+    assert desk.commit("1") is Outcome.ACCEPTED
+    os.utime(f"{desk.database}-wal", ns=(1, 1))
+    assert desk.commit("2") is Outcome.FAILED
+    desk.ledger.probe()
+    while not desk.ledger.is_idle():
+        desk.loop.turn()
+    assert desk.ledger.fault is None
+    assert desk.ledger.doubt is None
+    assert desk.commit("3") is Outcome.ACCEPTED
+
+
+def test_dead_letters_are_counted_until_somebody_has_read_them(tmp_path: Path) -> None:
+    """The count survives a restart, and so does the acknowledgement."""
+    desk = Desk(tmp_path, "upstream: {url: 'http://127.0.0.1:1'}")
+    assert desk.commit("1") is Outcome.ACCEPTED
+    (entry,) = desk.ledger.spool
+    letter = DeadLetter(
+        client="agent", check="c", request_id="A", accepted_ms=1, refused_ms=2, answer_status=404, answer="", body="{}"
+    )
+    done: list[Outcome] = []
+    desk.ledger.submit(Settled(entry=entry, dead=letter), done.append)
+    while not done:
+        desk.loop.turn()
+    assert (desk.ledger.dead_count, desk.ledger.unread_dead) == (1, 1)
+    desk.close()
+    desk = Desk(tmp_path)
+    assert (desk.ledger.dead_count, desk.ledger.unread_dead) == (1, 1)
+    desk.ledger.submit(Acknowledged(), done.append)
+    while len(done) < 2:
+        desk.loop.turn()
+    assert (desk.ledger.dead_count, desk.ledger.unread_dead) == (1, 0)
+    desk.close()
+    desk = Desk(tmp_path)
+    assert (desk.ledger.dead_count, desk.ledger.unread_dead) == (1, 0)
+    desk.close()
