@@ -21,7 +21,7 @@
     ├── CallTimeoutError        the main loop did not answer in time: 503
     │
     │   supervisor.http.errors: requests that are answered with an error
-    ├── Unauthorized, UnknownScenario, BadQuery, UnresolvedReferences, BodyTooLarge, MethodNotAllowed
+    ├── Unauthorized, Forbidden, UnknownScenario, BadQuery, UnresolvedReferences, BodyTooLarge, MethodNotAllowed
     │
     │   the other processes and commands
     ├── CommandError            a command line that failed (supervisor.cli.failures)

@@ -92,9 +92,11 @@ class Service:
             self._relay = AttachedRelay(self._loop, RelayChild(settings.relay_config), self._stop_when_alone)
         readiness = (lambda: NOT_CONFIGURED) if self._sweep is None else self._sweep.readiness
         relay = None if relay_admin_path is None else RelayClient(relay_admin_path)
+        api = build_app(self._engine, settings, readiness=readiness, figures=self._figures, relay=relay)
         self._server = HttpServer(
-            build_app(self._engine, settings, readiness=readiness, figures=self._figures, relay=relay),
+            api.wsgi,
             self._listener,
+            api.admission,
             control_threads=settings.max_inflight_requests,
             observe_threads=_OBSERVE_THREADS,
             max_body_bytes=settings.max_body_bytes,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from common.errors import StartupError
 from supervisor.engine.wakeups import DEFAULT_WAKEUPS_PER_CORE
@@ -45,6 +46,8 @@ class Settings:
         max_body_bytes: how large a request body may be.
         wakeups_per_core: wake-ups per second of all workers together, per usable core.
         relay_config: configuration file of the relay to run as well; None runs none.
+        allowed_hosts: names that clients on loopback may call the daemon by, besides IP addresses and localhost.
+        allowed_origins: origins whose web pages may ask, and read the answers.
     """
 
     host: str
@@ -63,6 +66,13 @@ class Settings:
     max_body_bytes: int
     wakeups_per_core: int
     relay_config: str | None
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only clients of this machine reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
 
     @property
     def is_open_to_others(self) -> bool:
@@ -108,6 +118,8 @@ def parse_settings(
         max_body_bytes=given.max_body_bytes,
         wakeups_per_core=given.wakeups,
         relay_config=given.relay if with_relay else None,
+        allowed_hosts=tuple(given.allow_host),
+        allowed_origins=tuple(given.allow_origin),
     )
 
 
@@ -133,6 +145,22 @@ def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
         type=lambda text: Path(text).absolute(),
         metavar="DIR",
         help="directory scenarios may read and write; repeatable (default: the state and runtime directories and /tmp)",
+    )
+    add(
+        "--allow-host",
+        action="append",
+        type=str.lower,
+        default=[],
+        metavar="NAME",
+        help="host name that clients on loopback may call the daemon by, repeatable (default IP addresses, localhost)",
+    )
+    add(
+        "--allow-origin",
+        action="append",
+        type=_origin,
+        default=[],
+        metavar="URL",
+        help="origin, such as https://dash.example:3000, whose web pages may ask and read answers, repeatable",
     )
     add(
         "--catalog",
@@ -213,6 +241,13 @@ def _integer(low: int, high: int = _MAX_INTEGER) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+        raise argparse.ArgumentTypeError(f"expected scheme, host and port such as https://dash:3000, found {text!r}")
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def _host(text: str) -> str:

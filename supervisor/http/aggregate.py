@@ -16,6 +16,7 @@ from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.http import scrape
 from supervisor.http.errors import BadQuery
 from supervisor.http.observe import EXPOSITION
+from supervisor.http.routes import Route, Serves
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +65,7 @@ class AggregateMetrics:
         control_plane: knows the scenarios.
     """
 
-    allow = ("GET", "HEAD")
-    public = False
+    route = Route(Serves.READ)
 
     def __init__(self, control_plane: ControlPlane) -> None:
         self._control_plane = control_plane

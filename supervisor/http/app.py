@@ -4,15 +4,15 @@ Source: docs/http.md.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import falcon
 
 from common.clock import Clock, SystemClock
 from supervisor.compiler.language.schema import scenario_schema
-from supervisor.engine.control_plane import ControlPlane
+from supervisor.engine.control_plane import CapacityError, ControlPlane
 from supervisor.engine.figures import Figures
-from supervisor.http.admission import Admission
+from supervisor.http.admission import Admission, Rules
 from supervisor.http.aggregate import AggregateMetrics
 from supervisor.http.documents import Document
 from supervisor.http.errors import handle_error
@@ -20,18 +20,26 @@ from supervisor.http.events import Events
 from supervisor.http.health import Health, Ready
 from supervisor.http.observe import ScenarioMetrics, ScenarioStats
 from supervisor.http.openapi import openapi
+from supervisor.http.origins import Origins
 from supervisor.http.own_metrics import ServerMetrics
-from supervisor.http.paths import NameConverter
+from supervisor.http.relay import routes as relay_routes
 from supervisor.http.request_counts import CountRequests, RequestCounts
+from supervisor.http.routes import Routes
 from supervisor.http.scenarios import ScenarioCollection, ScenarioItem
 from supervisor.intake.autostart import NOT_CONFIGURED, Readiness
 from supervisor.intake.intake import Intake
 from supervisor.relay_link.client import RelayClient
-from supervisor.relay_link.routes import routes as relay_routes
 from supervisor.settings import Settings
 
 _CLOCK: Final = SystemClock()
 _DESCRIPTION: Final = "/openapi.json"
+
+
+class Api(NamedTuple):
+    """The application, and who decides about its requests by their heads."""
+
+    wsgi: falcon.App[falcon.Request, falcon.Response]
+    admission: Admission
 
 
 def build_app(
@@ -42,7 +50,7 @@ def build_app(
     readiness: Callable[[], Readiness] = lambda: NOT_CONFIGURED,
     figures: Callable[[], Figures] = Figures,
     relay: RelayClient | None = None,
-) -> falcon.App[falcon.Request, falcon.Response]:
+) -> Api:
     """Return the application; its requests may run in any thread but the main one.
 
     Args:
@@ -54,11 +62,12 @@ def build_app(
         relay: the way to the relay; without one there are no routes that show it.
     """
     counts = RequestCounts()
-    middleware: list[Any] = [CountRequests(counts, clock), Admission(settings.api_key, settings.max_body_bytes)]
-    app = falcon.App(middleware=middleware)
+    routing = Routes()
+    admission = Admission(routing, _rules(control_plane, settings))
+    middleware: list[Any] = [CountRequests(counts, clock), admission]
+    app = falcon.App(middleware=middleware, router=routing.router)
     # An empty answer has no type; all others name theirs.
     app.resp_options.default_media_type = None  # type: ignore[assignment] # typed narrower than it works
-    app.router_options.converters["name"] = NameConverter
     app.add_error_handler(Exception, handle_error)
     app.add_error_handler(falcon.HTTPError, handle_error)
 
@@ -81,5 +90,21 @@ def build_app(
     ]
     description = openapi([*routes, (_DESCRIPTION, Document)], locked=settings.api_key is not None)
     for path, resource in (*routes, (_DESCRIPTION, Document(description))):
+        routing.check(path, resource)
         app.add_route(path, resource)
-    return app
+    return Api(app, admission)
+
+
+def _rules(control_plane: ControlPlane, settings: Settings) -> Rules:
+    def check_place() -> None:
+        scenarios = control_plane.scenarios()
+        if settings.max_scenarios and len(scenarios) >= settings.max_scenarios:
+            raise CapacityError(scenarios, settings.max_scenarios)
+
+    origins = Origins(
+        is_guarded=settings.api_key is None,
+        is_local=settings.is_local,
+        allowed_origins=frozenset(settings.allowed_origins),
+        allowed_hosts=frozenset(settings.allowed_hosts),
+    )
+    return Rules(settings.api_key, settings.max_body_bytes, origins, check_place)

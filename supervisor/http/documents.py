@@ -9,6 +9,8 @@ from typing import Any, Final
 import falcon
 import msgspec
 
+from supervisor.http.routes import Route, Serves
+
 _CACHE_CONTROL: Final = "max-age=3600"
 
 
@@ -19,8 +21,7 @@ class Document:
         content: what it says.
     """
 
-    allow = ("GET", "HEAD")
-    public = True
+    route = Route(Serves.READ, public=True)
 
     def __init__(self, content: dict[str, Any]) -> None:
         self._body = msgspec.json.encode(content)

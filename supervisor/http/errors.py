@@ -31,6 +31,10 @@ class Unauthorized(SondadError):  # noqa: N818 - named like its status
     """No valid key came with the request."""
 
 
+class Forbidden(SondadError):  # noqa: N818 - named like its status
+    """A web page that may not drive the daemon; the text says what would allow it."""
+
+
 class UnknownScenario(SondadError):  # noqa: N818 - named like its meaning
     """There is no scenario of that id; the text is the id as decoded from the path."""
 
@@ -118,6 +122,8 @@ def answer_of(error: Exception) -> Answer:
             return Answer(400, Envelope("bad_request", str(error)))
         case Unauthorized():
             return Answer(401, Envelope("unauthorized", str(error)))
+        case Forbidden():
+            return Answer(403, Envelope("forbidden", _encodable(str(error))))
         case UnknownScenario():
             return Answer(404, Envelope("not_found", f"scenario not found: {error}"))
         case MethodNotAllowed():

@@ -18,6 +18,7 @@ from common.specs import kind_of
 from supervisor.compiler.event import plan_event, read_event
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.http.answers import Sent
+from supervisor.http.routes import Route, Serves
 from supervisor.intake.preflight import loopback_warnings
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,7 @@ class Events:
         timeout_secs: a delivery that takes longer is broken off.
     """
 
-    allow = ("POST",)
-    public = False
+    route = Route(Serves.CONTROL, ("POST",), takes_body=True)
 
     def __init__(
         self, control_plane: ControlPlane, allowed_paths: tuple[Path, ...], clock: Clock, timeout_secs: float

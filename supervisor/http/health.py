@@ -10,14 +10,14 @@ from collections.abc import Callable
 import falcon
 import msgspec
 
+from supervisor.http.routes import Route, Serves
 from supervisor.intake.autostart import Readiness
 
 
 class Health:
     """Liveness, always public."""
 
-    allow = ("GET", "HEAD")
-    public = True
+    route = Route(Serves.PROBE, public=True)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 200."""
@@ -35,8 +35,7 @@ class Ready:
         readiness: tells how far the sweep is.
     """
 
-    allow = ("GET", "HEAD")
-    public = True
+    route = Route(Serves.PROBE, public=True)
 
     def __init__(self, readiness: Callable[[], Readiness]) -> None:
         self._readiness = readiness

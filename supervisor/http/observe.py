@@ -14,6 +14,7 @@ from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.http import scrape
 from supervisor.http.answers import stats
 from supervisor.http.errors import BadQuery, UnknownScenario
+from supervisor.http.routes import Route, Serves
 
 EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -31,8 +32,7 @@ class ScenarioStats:
         clock: for elapsed times.
     """
 
-    allow = ("GET", "HEAD")
-    public = False
+    route = Route(Serves.READ)
 
     def __init__(self, control_plane: ControlPlane, clock: Clock) -> None:
         self._control_plane = control_plane
@@ -55,8 +55,7 @@ class ScenarioMetrics:
         control_plane: knows the scenarios.
     """
 
-    allow = ("GET", "HEAD")
-    public = False
+    route = Route(Serves.READ)
 
     def __init__(self, control_plane: ControlPlane) -> None:
         self._control_plane = control_plane

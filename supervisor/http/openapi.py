@@ -11,8 +11,10 @@ import msgspec
 
 from supervisor.compiler.language.schema import scenario_schema
 from supervisor.host import build
+from supervisor.http.errors import Envelope
 from supervisor.http.operations import OPERATIONS, Answered, Body, Media, Operation
-from supervisor.http.paths import is_control, route_of
+from supervisor.http.paths import route_of
+from supervisor.http.routes import Route, Serves
 
 Schema = dict[str, Any]
 
@@ -29,11 +31,11 @@ def openapi(routes: Collection[tuple[str, Any]], *, locked: bool) -> Schema:
         routes: templates and resources, as the router was given them.
         locked: whether a key is asked for.
     """
+    resources = {route_of(template): resource.route for template, resource in routes}
     described = {
         route_of(template): {method: OPERATIONS[route_of(template)][method] for method in _methods(resource)}
         for template, resource in routes
     }
-    public = {route_of(template) for template, resource in routes if resource.public}
     schemas = _schemas(operation for methods in described.values() for operation in methods.values())
     components: Schema = {"schemas": schemas}
     if locked:
@@ -47,7 +49,7 @@ def openapi(routes: Collection[tuple[str, Any]], *, locked: bool) -> Schema:
         },
         "paths": {
             route: {
-                method.lower(): _operation(route, method, operation, locked=locked and route not in public)
+                method.lower(): _operation(route, resources[route], method, operation, locked=locked)
                 for method, operation in methods.items()
             }
             for route, methods in described.items()
@@ -57,21 +59,23 @@ def openapi(routes: Collection[tuple[str, Any]], *, locked: bool) -> Schema:
 
 
 def _methods(resource: Any) -> list[str]:
-    return [method for method in resource.allow if method != "HEAD"]
+    return [method for method in resource.route.allow if method != "HEAD"]
 
 
-def _operation(route: str, method: str, operation: Operation, *, locked: bool) -> Schema:
-    fields = [segment[1:-1] for segment in route.split("/") if segment.startswith("{")]
+def _operation(path: str, route: Route, method: str, operation: Operation, *, locked: bool) -> Schema:
+    fields = [segment[1:-1] for segment in path.split("/") if segment.startswith("{")]
     parameters = [{"name": name, **_PARAMETER} for name in fields] + [
         {"name": name, "in": "query", "required": False, **parameter}
         for name, parameter in operation.parameters.items()
     ]
     responses = dict(operation.responses)
-    if is_control(route):
+    if route.serves is Serves.CONTROL:
         responses[413] = Answered("The body is longer than --max-body-bytes.")
         if method != "GET":
             responses[408] = Answered("It took longer than --request-timeout.")
-    if locked:
+    if not locked:
+        responses[403] = Answered("A web page of another origin asks, or for a host that is not ours.", Envelope)
+    elif not route.public:
         responses[401] = Answered("No valid key came with the request.", operation.error)
     described: Schema = {
         "summary": operation.summary,
@@ -82,7 +86,7 @@ def _operation(route: str, method: str, operation: Operation, *, locked: bool) -
         described["parameters"] = parameters
     if operation.request:
         described["requestBody"] = {"required": True, "content": _content(operation.request)}
-    if locked:
+    if locked and not route.public:
         described["security"] = [{_BEARER: []}]
     return described
 

@@ -20,6 +20,7 @@ from supervisor.host import build
 from supervisor.http.families import Family, header, histogram_lines, single
 from supervisor.http.observe import EXPOSITION
 from supervisor.http.request_counts import RequestCounts
+from supervisor.http.routes import Route, Serves
 from supervisor.intake.autostart import Readiness
 from supervisor.relay_link.client import RelayClient
 from supervisor.settings import Settings
@@ -50,8 +51,7 @@ class ServerMetrics:
         relay: asked whether it answers; None without one.
     """
 
-    allow = ("GET", "HEAD")
-    public = False
+    route = Route(Serves.READ)
 
     def __init__(
         self,

@@ -25,24 +25,6 @@ def raw_path(target: str) -> str:
     return "/" + location.partition("/")[2] if scheme else path
 
 
-def is_control(path: str) -> bool:
-    """Return whether `path` is a control route: one that is limited, and may wait for the main loop."""
-    segments = path.split("/")
-    return path == "/events" or (
-        len(segments) in (2, 3) and segments[1] == "scenarios" and path != "/scenarios/metrics"
-    )
-
-
-def is_probe(path: str) -> bool:
-    """Return whether `path` asks how the daemon is, which must be answered whatever happens."""
-    return path in ("/health", "/ready")
-
-
-def is_relay(path: str) -> bool:
-    """Return whether `path` asks the relay, which may take its time."""
-    return path.startswith("/relay/")
-
-
 def route_of(template: str) -> str:
     """Return a route as clients know it, `/scenarios/{id}`, from the template that the router was given."""
     return _FIELD.sub(r"{\1}", template)

@@ -5,13 +5,14 @@ Source: docs/http.md, "The daemon itself".
 
 import threading
 from bisect import bisect_left
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import falcon
 import msgspec
 
 from common.clock import Clock
 from supervisor.http.paths import route_of
+from supervisor.http.routes import Resource
 
 BUCKETS_SECS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -61,10 +62,6 @@ class RequestCounts:
             return [(key, Durations(list(one.counts), one.sum_secs)) for key, one in sorted(self._durations.items())]
 
 
-class _Resource(Protocol):
-    public: bool
-
-
 class CountRequests:
     """Falcon middleware that counts; the first of all, so that it sees the time of all others.
 
@@ -85,12 +82,12 @@ class CountRequests:
         req.context.begun_ns = self._clock.monotonic_ns()
 
     def process_response(
-        self, req: falcon.Request, resp: falcon.Response, resource: _Resource | None, req_succeeded: bool
+        self, req: falcon.Request, resp: falcon.Response, resource: Resource | None, req_succeeded: bool
     ) -> None:
         """Count the request; its answer is complete, so that no scrape contains itself."""
         del req_succeeded
         status = falcon.http_status_to_code(resp.status)
-        if resource is None or resource.public or status == _UNAUTHORIZED:
+        if resource is None or resource.route.public or status == _UNAUTHORIZED:
             return
         template: Any = req.uri_template
         method = req.method if req.method in _METHODS else _OTHER_METHOD

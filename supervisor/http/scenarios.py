@@ -16,6 +16,7 @@ from supervisor.compiler import Body, Compiled
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.http.answers import Deleted, ScenarioList, UnresolvedRef, detail, launch_answer, listed
 from supervisor.http.errors import UnknownScenario, UnresolvedReferences
+from supervisor.http.routes import Route, Serves
 from supervisor.intake.intake import Intake
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,7 @@ class ScenarioCollection:
         timeout_secs: a launch that takes longer is undone.
     """
 
-    allow = ("GET", "HEAD", "POST")
-    public = False
+    route = Route(Serves.CONTROL, ("GET", "HEAD", "POST"), takes_body=True, needs_place=True)
 
     def __init__(self, control_plane: ControlPlane, intake: Intake, clock: Clock, timeout_secs: float) -> None:
         self._control_plane = control_plane
@@ -98,8 +98,7 @@ class ScenarioItem:
         timeout_secs: a stop that takes longer goes on without the client.
     """
 
-    allow = ("GET", "HEAD", "DELETE")
-    public = False
+    route = Route(Serves.CONTROL, ("GET", "HEAD", "DELETE"))
 
     def __init__(self, control_plane: ControlPlane, clock: Clock, timeout_secs: float) -> None:
         self._control_plane = control_plane

@@ -1,39 +1,26 @@
-"""waitress on a bound socket: one I/O thread, and pools of threads that call the application.
+"""HTTP on a bound socket: one I/O thread, and pools of threads that call the application.
 
 ::
 
     listening socket ──► I/O thread: accepts, reads, parses, flushes ──► pools.py: who serves what
-                           connections.py: who may have a connection
-                           request_body.py: how much is read
+                           waitress_parts.py: how
+                           connections.py: who may stay · request_head.py: what is HTTP · request_body.py: what is kept
 
-The I/O thread alone touches sockets and waitress's socket map. Other threads ask it by a thunk and the trigger, so the
-main loop can stop the server without racing its poll.
+The I/O thread alone touches sockets. Other threads ask it by a thunk, so the main loop can stop the server without
+racing its poll.
 """
 
 import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from waitress import wasyncore
-
-from supervisor.http.connections import MAX_CONNECTIONS, Server
 from supervisor.http.pools import Pools
-from supervisor.http.request_body import Limits
-
-_IDLE_SECS: Final = 120
-"""Connections without traffic are closed after this; longer than any usual scrape interval."""
-
-_MAX_HEADER_BYTES: Final = 64 * 1024
-_RECEIVE_BYTES: Final = 64 * 1024
-_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""Longer answers wait for their client in a file instead of in memory."""
+from supervisor.http.request_body import ALL_BODIES_BYTES, BodyBudget
+from supervisor.http.waitress_parts import Application, Reception, Server, Settings
 
 _POLL_SECS: Final = 30.0
 """How long the I/O thread sleeps when nothing happens; it wakes by itself only to look for idle connections."""
-
-_FULL_POLL_SECS: Final = 1.0
 
 _FLUSH_POLL_SECS: Final = 0.01
 
@@ -44,6 +31,7 @@ class HttpServer:
     Args:
         app: the application.
         listener: bound TCP socket; owned by the server from now on.
+        reception: decides about requests by their heads.
         control_threads: how many control calls run at once, the others wait.
         observe_threads: how many other requests run at once.
         max_body_bytes: the application's own limit; more of a body is not kept.
@@ -51,36 +39,18 @@ class HttpServer:
 
     def __init__(
         self,
-        app: Callable[..., Any],
+        app: Application,
         listener: socket.socket,
+        reception: Reception,
         *,
         control_threads: int,
         observe_threads: int,
         max_body_bytes: int,
     ) -> None:
         self._pools = Pools(control_threads, observe_threads)
-        self._sockets: dict[int, Any] = {}
         self._closing_at: float | None = None
-        self._server = Server(
-            app,
-            self._sockets,
-            dispatcher=self._pools,
-            adj=Limits(
-                max_body_bytes,
-                sockets=[listener],
-                ident="",
-                connection_limit=MAX_CONNECTIONS,
-                channel_timeout=_IDLE_SECS,
-                max_request_header_size=_MAX_HEADER_BYTES,
-                recv_bytes=_RECEIVE_BYTES,
-                outbuf_overflow=_ANSWER_BYTES,
-                log_socket_errors=False,
-                clear_untrusted_proxy_headers=False,
-            ),
-            bind_socket=False,
-            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
-            _sock=listener,
-        )
+        budget = BodyBudget(max(ALL_BODIES_BYTES, 2 * max_body_bytes))
+        self._server = Server(app, listener, Settings(listener, reception, budget, max_body_bytes), self._pools)
         self._thread = threading.Thread(target=self._serve, name="http-io", daemon=True)
 
     def start(self) -> None:
@@ -89,8 +59,7 @@ class HttpServer:
 
     def stop_accepting(self) -> None:
         """Close the listening socket; requests already accepted are still answered."""
-        # The server's own close() would close the trigger too, which its threads still need.
-        self._server.trigger.pull_trigger(lambda: wasyncore.dispatcher.close(self._server))
+        self._server.call_soon(self._server.stop_accepting)
 
     def close(self, timeout_secs: float) -> None:
         """Let requests in flight finish and their answers leave, for `timeout_secs` at most; then close everything.
@@ -101,24 +70,19 @@ class HttpServer:
         deadline = time.monotonic() + timeout_secs
         self.stop_accepting()
         self._pools.shutdown(timeout=timeout_secs)
-        self._server.trigger.pull_trigger(lambda: self._close_when_flushed(deadline))
+        self._server.call_soon(lambda: self._close_when_flushed(deadline))
         self._thread.join(max(deadline - time.monotonic(), 0.0) + 10 * _FLUSH_POLL_SECS)
         if self._pools.ended() and not self._thread.is_alive():
             # A thread that is still busy would write to whatever has the trigger's descriptor by then.
-            self._server.trigger.close()
+            self._server.release()
 
     def _serve(self) -> None:
-        while self._closing_at is None or (self._server.active_channels and time.monotonic() < self._closing_at):
-            wasyncore.poll2(self._poll_secs(), self._sockets)
-        for channel in list(self._server.active_channels.values()):
+        while self._closing_at is None or (self._server.channels and time.monotonic() < self._closing_at):
+            self._server.turn(_POLL_SECS if self._closing_at is None else _FLUSH_POLL_SECS)
+        for channel in self._server.channels:
             channel.handle_close()
-
-    def _poll_secs(self) -> float:
-        if self._closing_at is not None:
-            return _FLUSH_POLL_SECS
-        return _FULL_POLL_SECS if self._server.in_connection_overflow else _POLL_SECS
 
     def _close_when_flushed(self, deadline: float) -> None:
         self._closing_at = deadline
-        for channel in self._server.active_channels.values():
+        for channel in self._server.channels:
             channel.close_when_flushed = True

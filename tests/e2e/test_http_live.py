@@ -77,10 +77,11 @@ def test_one_connection_serves_any_number_of_requests(server: LiveServer) -> Non
 def test_requests_sent_at_once_are_answered_in_order(server: LiveServer) -> None:
     """Pipelining works across both kinds of routes, bodies included."""
     post = (
-        f"POST /scenarios HTTP/1.1\r\nHost: h\r\nContent-Type: text/yaml\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
+        "POST /scenarios HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/yaml\r\n"
+        f"Content-Length: {len(BODY)}\r\n\r\n{BODY}"
     )
-    get = "GET /scenarios HTTP/1.1\r\nHost: h\r\n\r\n"
-    health = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
+    get = "GET /scenarios HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with RawConnection(server.port) as connection:
         connection.send((get + post + get + health + post + get).encode())
         answers = [connection.receive() for _ in range(6)]
@@ -101,7 +102,7 @@ def test_a_body_may_come_in_chunks_and_after_a_continue(server: LiveServer) -> N
     """A chunked body is put together, and a client that waits for 100 Continue gets it."""
     middle = len(BODY) // 2
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part.encode()) for part in (BODY[:middle], BODY[middle:]))
-    head = "POST /scenarios HTTP/1.1\r\nHost: h\r\nContent-Type: text/yaml\r\n"
+    head = "POST /scenarios HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/yaml\r\n"
     with RawConnection(server.port) as connection:
         connection.send(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks + b"0\r\n\r\n")
         assert connection.receive().status == 201
@@ -257,7 +258,7 @@ def test_idle_and_half_open_connections_cost_nobody_else(server: LiveServer) -> 
     with ExitStack() as stack:
         idle = [stack.enter_context(RawConnection(server.port)) for _ in range(300)]
         for connection in idle[::2]:
-            connection.send(b"POST /scenarios HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
+            connection.send(b"POST /scenarios HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
         assert server.get("/health").status_code == 200
         assert server.post_yaml(BODY).status_code == 201
 
@@ -293,11 +294,11 @@ def test_waiting_control_calls_leave_room_for_probes(many_descriptors: None, sta
     server.worker(hung).suspend()
     with ExitStack() as stack:
         deleting = stack.enter_context(RawConnection(server.port))
-        deleting.send(f"DELETE /scenarios/{hung} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        deleting.send(f"DELETE /scenarios/{hung} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         wait_until(lambda: server.get(f"/scenarios/{hung}/stats").status_code == 404, "the DELETE has begun")
         waiting = [stack.enter_context(RawConnection(server.port)) for _ in range(1200)]
         for connection in waiting:
-            connection.send(b"GET /scenarios HTTP/1.1\r\nHost: h\r\n\r\n")
+            connection.send(b"GET /scenarios HTTP/1.1\r\nHost: localhost\r\n\r\n")
         for path in ("/health", "/ready", f"/scenarios/{watched}/stats", "/scenarios/metrics", "/metrics"):
             with RawConnection(server.port) as probe:
                 assert probe.ask(f"GET {path} HTTP/1.1").status == 200
@@ -314,7 +315,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(server: LiveServer) -
     before = descriptors()
     for place in range(100):
         connection = RawConnection(server.port)
-        connection.send(b"GET /scenarios HTTP/1.1\r\nHost: h\r\n\r\n"[: 10 + place])
+        connection.send(b"GET /scenarios HTTP/1.1\r\nHost: localhost\r\n\r\n"[: 10 + place])
         connection.close()
     wait_until(lambda: descriptors() <= before, "the connections are closed")
     assert server.get("/scenarios").json() == {"scenarios": []}

@@ -43,14 +43,14 @@ class AppClient:
         self, plane: MemoryControlPlane, settings: Settings, clock: Clock | None = None, **options: Any
     ) -> None:
         self.plane = plane
-        self._app = build_app(plane, settings, clock or FixedClock(), **options)
+        self._app = build_app(plane, settings, clock or FixedClock(), **options).wsgi
 
     def request(
         self, method: str, target: str, body: bytes | str = b"", headers: dict[str, str] | None = None
     ) -> falcon.testing.Result:
         """Send one request to `target`, path and query as they would stand in the first line."""
         environ = falcon.testing.create_environ(
-            method=method, query_string=target.partition("?")[2], body=body, headers=headers
+            method=method, query_string=target.partition("?")[2], body=body, headers=headers, host="127.0.0.1"
         )
         environ["REQUEST_URI"] = target
         begun = falcon.testing.StartResponseMock()

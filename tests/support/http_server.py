@@ -2,9 +2,30 @@
 
 import select
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+
+from supervisor.http.request_body import DRAINED_BYTES
+from supervisor.http.routes import Serves
+
+
+class PlainReception:
+    """Decides by the path alone: /scenarios and what is right below it are control routes that take bodies."""
+
+    def __init__(self, max_body_bytes: int = 1000) -> None:
+        self._max_body_bytes = max_body_bytes
+
+    def serves(self, path: str) -> Serves:
+        segments = path.split("/")
+        if segments[1:2] == ["scenarios"] and len(segments) <= 3:
+            return Serves.CONTROL
+        return Serves.PROBE if path in ("/health", "/ready") else Serves.READ
+
+    def kept_bytes(self, method: str, path: str, header: Callable[[str], str | None], body_bytes: int) -> int:
+        is_kept = self.serves(path) is Serves.CONTROL and body_bytes <= self._max_body_bytes + DRAINED_BYTES
+        return self._max_body_bytes if is_kept else 0
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import falcon.testing
 import pytest
 
 from supervisor.http.paths import NameConverter
+from supervisor.http.relay import routes
 from supervisor.relay_link.child import RelayChild
 from supervisor.relay_link.client import RelayClient
-from supervisor.relay_link.routes import routes
 from tests.e2e.relay.live_relay import LiveRelay, clients_config, free_port, live, own, request
 from tests.support.polling import wait_until
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from supervisor.http import connections
-from supervisor.http.paths import is_control
 from supervisor.http.request_body import DRAINED_BYTES
+from supervisor.http.routes import Serves
 from supervisor.http.server import HttpServer
-from tests.support.http_server import RawConnection
+from tests.support.http_server import PlainReception, RawConnection
 from tests.support.polling import wait_until
 
 Environ = dict[str, Any]
@@ -36,7 +36,7 @@ class Application:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         self.served.append(path)
-        if is_control(path):
+        if PlainReception().serves(path) is Serves.CONTROL:
             assert self.gate.wait(20)
         if path == "/empty":
             start_response("204 No Content", [])
@@ -59,7 +59,9 @@ def application() -> Application:
 def port(application: Application) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
     address: int = listener.getsockname()[1]
-    server = HttpServer(application, listener, control_threads=2, observe_threads=2, max_body_bytes=LIMIT)
+    server = HttpServer(
+        application, listener, PlainReception(LIMIT), control_threads=2, observe_threads=2, max_body_bytes=LIMIT
+    )
     server.start()
     yield address
     application.gate.set()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from supervisor.http.server import HttpServer
-from tests.support.http_server import RawConnection
+from tests.support.http_server import PlainReception, RawConnection
 from tests.support.polling import wait_until
 
 Environ = dict[str, Any]
@@ -46,7 +46,9 @@ def listener() -> socket.socket:
 @pytest.fixture
 def port(application: Application, listener: socket.socket) -> Iterator[int]:
     address: int = listener.getsockname()[1]
-    server = HttpServer(application, listener, control_threads=4, observe_threads=2, max_body_bytes=1000)
+    server = HttpServer(
+        application, listener, PlainReception(), control_threads=4, observe_threads=2, max_body_bytes=1000
+    )
     server.start()
     yield address
     application.gate.set()
@@ -108,7 +110,9 @@ def test_no_server_banner_is_sent(port: int) -> None:
 def test_closing_lets_a_request_in_flight_be_answered(application: Application, listener: socket.socket) -> None:
     """Once closing has begun nobody new gets in, and who is being served gets the whole answer."""
     port = listener.getsockname()[1]
-    server = HttpServer(application, listener, control_threads=1, observe_threads=1, max_body_bytes=1000)
+    server = HttpServer(
+        application, listener, PlainReception(), control_threads=1, observe_threads=1, max_body_bytes=1000
+    )
     server.start()
     idle = RawConnection(port)
     assert idle.ask("GET /health HTTP/1.1").status == 200
@@ -129,7 +133,9 @@ def test_closing_lets_a_request_in_flight_be_answered(application: Application, 
 def test_closing_does_not_wait_for_ever(application: Application, listener: socket.socket) -> None:
     """A request that never ends, and a client that never reads, delay the end by no more than the time given."""
     port = listener.getsockname()[1]
-    server = HttpServer(application, listener, control_threads=1, observe_threads=1, max_body_bytes=1000)
+    server = HttpServer(
+        application, listener, PlainReception(), control_threads=1, observe_threads=1, max_body_bytes=1000
+    )
     server.start()
     stuck = RawConnection(port)
     stuck.send(b"DELETE /scenarios/x HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -147,7 +153,9 @@ def test_nothing_is_left_after_closing(application: Application) -> None:
 
     def cycle() -> None:
         bound = socket.create_server(("127.0.0.1", 0))
-        server = HttpServer(application, bound, control_threads=3, observe_threads=2, max_body_bytes=1000)
+        server = HttpServer(
+            application, bound, PlainReception(), control_threads=3, observe_threads=2, max_body_bytes=1000
+        )
         server.start()
         with RawConnection(bound.getsockname()[1]) as connection:
             assert connection.ask("GET /health HTTP/1.1").status == 200

@@ -1,10 +1,10 @@
-"""Request targets, route classes and ids in paths."""
+"""Request targets and ids in paths."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.http.paths import NameConverter, is_control, is_probe, is_relay, raw_path, route_of
+from supervisor.http.paths import NameConverter, raw_path, route_of
 
 
 @pytest.mark.parametrize(
@@ -24,56 +24,6 @@ from supervisor.http.paths import NameConverter, is_control, is_probe, is_relay,
 def test_the_path_of_a_target_stays_encoded(target: str, path: str) -> None:
     """Query, fragment and authority go, percent escapes stay."""
     assert raw_path(target) == path
-
-
-@pytest.mark.parametrize("path", ["/scenarios", "/scenarios/", "/scenarios/an-id", "/scenarios/a%2Fstats", "/events"])
-def test_calls_that_may_wait_are_control_routes(path: str) -> None:
-    """Collection, item and events are control routes, whatever the id."""
-    assert is_control(path)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/health",
-        "/ready",
-        "/metrics",
-        "/scenarios/metrics",
-        "/scenarios/x/stats",
-        "/scenarios/x/metrics",
-        "/",
-        "",
-        "*",
-        "/other",
-    ],
-)
-def test_what_never_waits_is_no_control_route(path: str) -> None:
-    """Health, observation and unknown paths are served beside the control calls."""
-    assert not is_control(path)
-
-
-@pytest.mark.parametrize(
-    ("path", "is_asked"),
-    [
-        ("/relay/checks", True),
-        ("/relay/checks/a/b", True),
-        ("/relay/none", True),
-        ("/relay", False),
-        ("/relays/x", False),
-    ],
-)
-def test_what_asks_the_relay_is_served_apart(path: str, is_asked: bool) -> None:
-    """Everything below /relay is, and nothing of it is a control route."""
-    assert is_relay(path) is is_asked
-    assert not is_control(path)
-
-
-@pytest.mark.parametrize(
-    ("path", "asks"), [("/health", True), ("/ready", True), ("/health/", False), ("/metrics", False), ("", False)]
-)
-def test_probes_are_served_apart(path: str, asks: bool) -> None:
-    """Liveness and readiness are, and nothing else."""
-    assert is_probe(path) is asks
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import falcon
 import msgspec
 
 from supervisor.host.roundtrip import Response
+from supervisor.http.routes import Route, Serves
 from supervisor.relay_link.client import RelayClient, RelayUnavailableError
 
 _FILTERS: Final = ("client", "status", "stale", "limit", "offset")
@@ -20,8 +21,7 @@ _FILTERS: Final = ("client", "status", "stale", "limit", "offset")
 class RelayResource:
     """GET and HEAD under the key rule of `/scenarios`."""
 
-    allow = ("GET", "HEAD")
-    public = False
+    route = Route(Serves.RELAY)
 
     def __init__(self, client: RelayClient) -> None:
         self._client = client
