@@ -214,12 +214,14 @@ class PlannedEntry(PlanRecord, frozen=True, kw_only=True):
         config: the entry as clients see it in `GET /scenarios/{id}`, secrets masked.
         clock_group: the group the entry names; a label only, entries of one body always start together.
         clock_group_auto: whether the group was named by the compiler, for entries that `after` connects.
+        index: the compiled entry that it comes from; several may come from one that replays a file.
     """
 
     plan: EntryPlan
     config: dict[str, Any]
     clock_group: str | None = None
     clock_group_auto: bool = False
+    index: int = 0
 
 
 class Plan(PlanRecord, frozen=True, kw_only=True):

@@ -166,16 +166,17 @@ class Verb(click.Command):
         if rest:
             raise click.UsageError(f"unexpected argument '{rest[0]}' found", ctx)
         given = [param for param in self.params if ctx.params.get(str(param.name)) not in (None, False, ())]
-        flags = {flag for param in given for flag in param.opts}
+        by_flag = {flag: param for param in self.params for flag in param.opts}
         for param in given:
-            for other in getattr(param, "excludes", ()):
-                if other in flags:
-                    raise click.UsageError(f"the argument '{shown(param)}' cannot be used with '{other}'", ctx)
-        missing = [flag for param in given for flag in getattr(param, "requires", ()) if flag not in flags]
+            for other in (by_flag[flag] for flag in getattr(param, "excludes", ())):
+                if other in given:
+                    raise click.UsageError(f"the argument '{shown(param)}' cannot be used with '{shown(other)}'", ctx)
+        needed = list(given)
+        for param in needed:
+            needed += [by_flag[flag] for flag in getattr(param, "requires", ()) if by_flag[flag] not in needed]
+        missing = "".join(f"\n  {shown(param)}" for param in self.params if param in needed and param not in given)
         if missing:
-            named = dict.fromkeys(shown(param) for param in self.params for flag in missing if flag in param.opts)
-            listed = "".join(f"\n  {name}" for name in named)
-            raise click.UsageError(f"the following required arguments were not provided:{listed}", ctx)
+            raise click.UsageError(f"the following required arguments were not provided:{missing}", ctx)
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:

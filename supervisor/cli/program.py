@@ -74,8 +74,10 @@ def _usage_text(error: click.UsageError) -> str:
     context = error.ctx
     if context is None:
         return f"error: {_message(error)}"
-    usage = context.get_usage().replace("Usage:", "\nUsage:", 1)
-    return f"error: {_message(error)}\n{usage}\n\nFor more information, try '--help'."
+    # What is wrong with a value is not to be seen in the usage.
+    shows_usage = type(error) is not click.BadParameter
+    usage = context.get_usage().replace("Usage:", "\nUsage:", 1) + "\n" if shows_usage else ""
+    return f"error: {_message(error)}\n{usage}\nFor more information, try '--help'."
 
 
 def _message(error: click.UsageError) -> str:

@@ -16,6 +16,7 @@ class Listed(NamedTuple):
 
 
 SCENARIOS: Final = (
+    Listed("run", "run a scenario file", "run"),
     Listed("list", "list the scenarios and packs of a catalog, and the built-in packs", "list"),
     Listed("show", "print a file of the catalog or a built-in pack", "show"),
     Listed("completions", "print the completion script of a shell", "completions"),

@@ -18,7 +18,7 @@ from common.errors import CompileError
 from common.plan import Plan
 from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
 from supervisor.compiler.language.availability import check_available
-from supervisor.compiler.language.blocks import Defaults, Entry, FlatFile
+from supervisor.compiler.language.blocks import Defaults, Entry, FlatFile, ScenarioFile
 from supervisor.compiler.language.document import Body, read_body, read_file
 from supervisor.compiler.language.normalize import normalize
 from supervisor.compiler.language.structure import check_structure
@@ -27,7 +27,18 @@ from supervisor.compiler.packs.resolver import PackSources, Resolver
 from supervisor.compiler.planning.plans import plan_body
 from supervisor.compiler.timing.offsets import resolve_timing
 
-__all__ = ["Body", "Compiled", "CompiledEntry", "Context", "PackSources", "compile_scenario", "prepare"]
+__all__ = [
+    "Body",
+    "Compiled",
+    "CompiledEntry",
+    "Context",
+    "PackSources",
+    "compile_file",
+    "compile_scenario",
+    "prepare",
+    "read_scenario",
+    "written_entries",
+]
 
 
 @dataclass(frozen=True)
@@ -51,17 +62,38 @@ def compile_scenario(payload: bytes, form: Body, context: Context) -> Compiled:
     Raises:
         CompileError: 400 for a text that does not compile, 422 for the clause faults that clients expect so.
     """
-    file = read_file(read_body(payload, form, context.environment))
+    return compile_file(read_scenario(payload, form, context.environment), context)
+
+
+def read_scenario(payload: bytes, form: Body, environment: Mapping[str, str]) -> ScenarioFile | FlatFile:
+    """Return a document as it is written, references to the environment replaced.
+
+    Raises:
+        CompileError: as `compile_scenario`.
+    """
+    file = read_file(read_body(payload, form, environment))
     if file is None:
         raise CompileError("v2 scenario body produced zero entries")
+    check_structure(written_entries(file), None if isinstance(file, FlatFile) else file.scenario_name)
+    return file
+
+
+def written_entries(file: ScenarioFile | FlatFile) -> tuple[Entry, ...]:
+    """Return the entries of a document; the flat form is one."""
+    return (file,) if isinstance(file, FlatFile) else file.scenarios
+
+
+def compile_file(file: ScenarioFile | FlatFile, context: Context) -> Compiled:
+    """Return the entries of a document with everything inherited, packs expanded, offsets resolved.
+
+    Raises:
+        CompileError: as `compile_scenario`.
+    """
     if isinstance(file, FlatFile):
-        written: tuple[Entry, ...] = (file,)
         scenario_name, defaults = None, Defaults()
     else:
-        written = file.scenarios
         scenario_name, defaults = file.scenario_name, file.defaults or Defaults()
-    check_structure(written, scenario_name)
-    entries = expand(normalize(written, defaults), defaults.labels or {}, Resolver(context.packs))
+    entries = expand(normalize(written_entries(file), defaults), defaults.labels or {}, Resolver(context.packs))
     timed = resolve_timing(entries, scenario_name)
     check_available(entries)
     return Compiled(

@@ -96,6 +96,7 @@ def _planned(launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Pa
         config=client_config(launch.shown, scenario_name),
         clock_group=launch.shown.clock_group or None,
         clock_group_auto=launch.shown.clock_group_auto,
+        index=launch.index,
     )
 
 

@@ -190,7 +190,7 @@ def derived_rate(kind: str, entry: CompiledEntry, timestamps: Timestamps, timesc
     if not 0 < rate < math.inf:
         raise DecodeError(f"rate must be positive, got {number_text(rate)}")
     if abs(rate - entry.rate) > _SAME_RATE:
-        logger.info(
+        logger.warning(
             "%s '%s': overriding rate=%s with derived rate=%s samples/s (CSV Δt=%ss, timescale=%s)",
             kind,
             clip(entry.name),

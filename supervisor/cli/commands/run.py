@@ -1,0 +1,63 @@
+"""`run`: run a scenario file."""
+
+from typing import Any
+
+import click
+
+from supervisor.cli.grammar import Globals, Many, Once, Verb
+
+
+def number(text: str) -> float:
+    """Return a decimal number; ValueError for what Python alone takes for one."""
+    if "_" in text or text != text.strip() or not text.isascii():
+        raise ValueError("invalid float literal")
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("invalid float literal") from None
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"label \"{text}\" must be in key=value format (no '=' found)")
+    if not key:
+        raise ValueError(f'label key must not be empty in "{text}"')
+    return key, value
+
+
+def _policy(text: str) -> str:
+    if text not in ("warn", "fail"):
+        raise ValueError(f"invalid --on-sink-error \"{text}\": expected 'warn' or 'fail'")
+    return text
+
+
+@click.pass_obj
+def _run(chosen: Globals, /, scenario: str, **overrides: Any) -> int:
+    from supervisor.cli.running.overrides import Overrides
+    from supervisor.cli.running.run import run_file
+
+    return run_file(chosen, scenario, Overrides(**overrides))
+
+
+COMMAND = Verb(
+    "run",
+    "Run a scenario file, or `@name` of the catalog, until every entry has ended or a signal comes.",
+    [
+        click.Argument(["scenario"], metavar="SCENARIO"),
+        Once("--duration", metavar="DURATION", help="duration of every entry, such as 30s or 5m"),
+        Once("--rate", metavar="RATE", help="events per second of every entry", read=number),
+        Once("--sink", metavar="SINK", help="sink of every entry, with its defaults"),
+        Once("--endpoint", metavar="ENDPOINT", help="path, address or URL of --sink"),
+        Once("-o", "--output", metavar="OUTPUT", help="write every entry to this file", excludes=("--sink",)),
+        Once("--encoder", metavar="ENCODER", help="encoder of every entry, with its defaults"),
+        Many("--label", "labels", metavar="LABELS", help="KEY=VALUE, added to every entry; repeatable", read=_label),
+        Once(
+            "--on-sink-error",
+            metavar="ON_SINK_ERROR",
+            help="warn: sink errors are reported and the run goes on; fail: they end it",
+            read=_policy,
+        ),
+    ],
+    _run,
+)

@@ -1,0 +1,200 @@
+"""One plan on an engine of its own, from the launch to the last worker.
+
+The first signal ends every entry, which flush what they have; the second one leaves at once. When nobody reads standard
+output any more, the run ends like any program in front of `head`. Source: docs/command-line.md, "Signals".
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.board import Counters
+from common.lateness import BUCKETS
+from common.plan import Plan
+from common.specs import Stdout
+from common.states import State
+from supervisor.cli.failures import CommandError
+from supervisor.engine import Engine
+from supervisor.engine.control_plane import LaunchError, Scenario
+from supervisor.host.loop import Loop
+
+TICK_SECS: Final = 0.2
+_NS_PER_SEC: Final = 1_000_000_000
+_FLUSH_SECS: Final = 3600.0
+"""How long workers may deliver what they have: in practice as long as their sinks try, or until a second signal."""
+
+_CAUSES: Final = ("sink error: ", "encoder error: ", "generator error: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An entry that has ended.
+
+    Attributes:
+        elapsed_secs: from the launch to its own end, its start delay included.
+        failure: why it ended that should not have, in words.
+        lateness: uint64[BUCKETS] of `common.lateness`, over the whole run.
+    """
+
+    name: str
+    target_rate: float
+    counters: Counters
+    elapsed_secs: float
+    failure: str | None
+    lateness: NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run that is over.
+
+    Attributes:
+        entries: in file order.
+        elapsed_secs: from the launch to the end of the last worker.
+        interrupted: whether a signal ended it.
+        abandoned: whether a second signal gave up what was not delivered yet.
+        unread: whether the reader of standard output left.
+    """
+
+    entries: tuple[Ended, ...]
+    elapsed_secs: float
+    interrupted: bool
+    abandoned: bool
+    unread: bool
+
+    @property
+    def failures(self) -> list[str]:
+        """Why entries failed, in file order."""
+        return [entry.failure for entry in self.entries if entry.failure is not None]
+
+
+class Spectator(Protocol):
+    """Whoever shows a run."""
+
+    def look(self, scenarios: Sequence[Scenario], elapsed_secs: float) -> None:
+        """Show what is; called every TICK_SECS and once at the end."""
+        ...
+
+
+@dataclass(slots=True)
+class _Measured:
+    lateness: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(BUCKETS, np.uint64))
+    second: int = 0
+
+
+class Session:
+    """Runs a plan; once.
+
+    Args:
+        plan: what runs.
+
+    Attributes:
+        spectator: shows it.
+        interrupted: whether a signal came.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.spectator: Spectator | None = None
+        self._plan = plan
+        self._loop = Loop()
+        self._engine: Engine | None = None
+        self._scenarios: list[Scenario] = []
+        self._measured: list[_Measured] = []
+        self._writes_stdout = any(isinstance(entry.plan.sink, Stdout) for entry in plan.entries)
+        self._leaving = False
+        self.interrupted = False
+        self._abandoned = False
+        self._unread = False
+
+    def run(self) -> Outcome:
+        """Launch every entry and wait for all of them; callable on the main thread.
+
+        Raises:
+            CommandError: nothing was launched.
+        """
+        self._loop.catch_signals(self._signalled)
+        count = len(self._plan.entries)
+        with Engine(loop=self._loop, rows=count + 2, spares=0) as engine:
+            self._engine = engine
+            try:
+                self._scenarios = engine.launch(self._plan)
+            except LaunchError as exc:
+                if not self._leaving:
+                    raise CommandError(f"runtime error: {exc}") from exc
+            self._measured = [_Measured() for _ in self._scenarios]
+            began_ns = min((scenario.launched_ns for scenario in self._scenarios), default=time.monotonic_ns())
+            self._loop.every(TICK_SECS, lambda: self._tick(began_ns))
+            engine.wait(self._scenarios)
+            self._tick(began_ns)
+            ended = tuple(
+                self._ended(scenario, measured)
+                for scenario, measured in zip(self._scenarios, self._measured, strict=True)
+            )
+            elapsed_secs = (time.monotonic_ns() - began_ns) / _NS_PER_SEC
+            if self._abandoned:
+                engine.kill_all()
+        return Outcome(ended, elapsed_secs, self.interrupted, self._abandoned, self._unread)
+
+    def stop(self) -> None:
+        """End every entry, on the loop; returns at once."""
+        if self._engine is not None and not self._leaving:
+            self._leaving = True
+            self._engine.shut_down(_FLUSH_SECS, lambda: None)
+
+    def _signalled(self) -> None:
+        if self.interrupted:
+            self._abandoned = True
+            if self._engine is not None:
+                self._engine.kill_all()
+            return
+        self.interrupted = True
+        self.stop()
+
+    def _tick(self, began_ns: int) -> None:
+        now_ns = time.monotonic_ns()
+        if self._engine is not None and self._writes_stdout and self._engine.figures().stdout_closed:
+            self._unread = True
+            self.stop()
+        for scenario, measured in zip(self._scenarios, self._measured, strict=True):
+            second = now_ns // _NS_PER_SEC
+            if second != measured.second:
+                measured.second = second
+                _add(measured, scenario.lateness(now_ns))
+        if self.spectator is not None and not self._unread:
+            self.spectator.look(self._scenarios, (now_ns - began_ns) / _NS_PER_SEC)
+
+    def _ended(self, scenario: Scenario, measured: _Measured) -> Ended:
+        counters = scenario.counters()
+        # The second that the entry ended in was not over yet.
+        now_ns = time.monotonic_ns()
+        if now_ns // _NS_PER_SEC != measured.second:
+            _add(measured, scenario.lateness(now_ns))
+        _add(measured, scenario.lateness(now_ns + _NS_PER_SEC))
+        plan = scenario.entry.plan
+        return Ended(
+            name=plan.name,
+            target_rate=plan.rate,
+            counters=counters,
+            elapsed_secs=max(counters.state_since_ns - scenario.launched_ns, 0) / _NS_PER_SEC,
+            failure=None if scenario.exit_reason is None else _failure(plan.name, scenario.exit_reason),
+            lateness=measured.lateness,
+        )
+
+
+def is_over(scenario: Scenario) -> bool:
+    """Return whether the worker of a scenario has gone."""
+    return scenario.counters().state == State.FINISHED
+
+
+def _add(measured: _Measured, counts: NDArray[np.uint32] | None) -> None:
+    if counts is not None:
+        measured.lateness += counts
+
+
+def _failure(name: str, reason: str) -> str:
+    # Whose failure it was is said; otherwise it is the process's own.
+    return reason if reason.startswith(_CAUSES) else f"runtime error: scenario '{name}': {reason}"

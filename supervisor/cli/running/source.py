@@ -1,0 +1,145 @@
+"""From a reference, a path or `@name`, to a compiled scenario and its plan.
+
+Source: docs/command-line.md, "run".
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from common.errors import CompileError, DecodeError
+from common.plan import Plan
+from supervisor.cli.catalog.merged import catalog_of
+from supervisor.cli.failures import CommandError
+from supervisor.compiler import Body, Compiled, Context, PackSources, compile_file, prepare, read_scenario
+from supervisor.compiler import written_entries as entries_of
+from supervisor.compiler.language.blocks import Expect, FlatFile, ScenarioFile
+from supervisor.compiler.language.document import VERSION
+from supervisor.compiler.packs.catalog import read_text
+from supervisor.compiler.packs.resolver import builtin_packs
+from supervisor.reading.nodes import Mapping, Scalar
+from supervisor.reading.scalars import integer_of
+from supervisor.reading.yaml_text import read_yaml
+
+_REFERENCE: Final = re.compile(r"\$\{[^}\n]*\}")
+_COMPILE_PREFIX: Final = "v2 scenario body failed to compile: "
+_READING_PHASES: Final = frozenset({"parse", "env interpolation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario that is ready to run.
+
+    Attributes:
+        reference: as typed.
+        compiled: its entries, overrides applied.
+        plan: what runs.
+        expect: the alerts that a test expects.
+    """
+
+    reference: str
+    compiled: Compiled
+    plan: Plan
+    expect: Expect | None
+
+
+def load(reference: str, catalog: Path | None, override: Callable[[Compiled], Compiled] | None = None) -> Scenario:
+    """Return the scenario that `reference` names, everything checked that can be checked before a launch.
+
+    Args:
+        reference: a path, or `@name` for an entry of the catalog.
+        catalog: directory of named scenarios and packs.
+        override: applied to the compiled entries.
+
+    Raises:
+        CommandError: it cannot be read, or cannot run.
+    """
+    text = _text_of(reference, catalog)
+    _check_version(reference, text)
+    # Paths are those of the user who types the command, and so is the environment.
+    sources = PackSources(catalog=catalog, builtin=True, files=True)
+    context = Context(environment=os.environ, allowed_paths=(), packs=sources)
+    try:
+        file = read_scenario(text.encode(), Body.YAML, context.environment)
+        _check_local(reference, file)
+        compiled = compile_file(file, context)
+        compiled = compiled if override is None else override(compiled)
+        return Scenario(reference, compiled, prepare(compiled, context), file.expect)
+    except CompileError as exc:
+        raise CommandError(_command_text(reference, exc.detail)) from exc
+
+
+def _text_of(reference: str, catalog: Path | None) -> str:
+    if not reference.startswith("@"):
+        try:
+            return read_text(Path(reference))
+        except (DecodeError, ValueError) as exc:
+            raise CommandError(
+                f"failed to read scenario file {reference}: {exc}\n\n"
+                "  hint: use `@name` for catalog entries (requires --catalog <dir>)"
+            ) from exc
+    name = reference.removeprefix("@")
+    if catalog is None:
+        raise CommandError(_pack_text(name) or "--catalog <dir> is required to resolve @name references")
+    listed = catalog_of(catalog)
+    for skipped in listed.skipped:
+        if skipped.broken:
+            sys.stderr.write(f"warning: catalog: skipping {skipped.path}: {skipped.reason}\n")
+    for entry in listed.entries:
+        if entry.name == name:
+            if entry.header.kind == "composable":
+                raise CommandError(
+                    f'"{name}" is a metric pack (kind: composable), not a runnable scenario. Reference it from a '
+                    f"scenario entry's `pack: {name}` key."
+                )
+            return entry.text
+    names = ", ".join(entry.name for entry in listed.entries) or "<empty>"
+    raise CommandError(_pack_text(name) or f'unknown catalog entry "{name}" in {catalog}; available: {names}')
+
+
+def _pack_text(name: str) -> str | None:
+    if name not in builtin_packs():
+        return None
+    return (
+        f'"{name}" is a builtin metric pack (kind: composable), not a runnable scenario. Reference it from a scenario '
+        f"entry's `pack: {name}` key, or print it with `sonda show @{name}`."
+    )
+
+
+def _check_version(reference: str, text: str) -> None:
+    try:
+        root = read_yaml(_REFERENCE.sub("x", text))
+        version = root.get("version") if isinstance(root, Mapping) else None
+    except DecodeError:
+        version = None
+    if not (isinstance(version, Scalar) and version.plain and integer_of(version.text) == VERSION):
+        raise CommandError(
+            f"scenario {reference} is not a v2 scenario. Sonda only accepts v2 YAML (`version: 2` at the top level). "
+            "Migrate this file to v2 — see docs/configuration/v2-scenarios.md for the migration guide."
+        )
+
+
+def _check_local(reference: str, file: ScenarioFile | FlatFile) -> None:
+    clauses = [entry.while_ for entry in entries_of(file)]
+    if any(clause is not None and clause.scenario_name is not None for clause in clauses):
+        raise CommandError(
+            f"failed to parse v2 scenario {reference}: `while.scenario_name` requires a running sonda-server "
+            "(POST /scenarios); a run by itself knows no other bodies. See "
+            "docs/configuration/v2-scenarios.md#cross-post-while-refs"
+        )
+
+
+def _command_text(reference: str, detail: str) -> str:
+    """Return what the compiler says of a body, said of a file."""
+    if not detail.startswith(_COMPILE_PREFIX):
+        if detail.startswith("configuration error:"):
+            return detail
+        return f"failed to compile v2 scenario {reference}: {detail}"
+    phase, _, message = detail.removeprefix(_COMPILE_PREFIX).partition(" error: ")
+    if phase in _READING_PHASES:
+        return f"failed to parse v2 scenario {reference}: {message}"
+    return f"failed to compile v2 scenario {reference}: {phase} error: {message}"
