@@ -65,7 +65,7 @@ def run(name: str, arguments: Sequence[str]) -> int:
     except Exception as exc:
         if os.environ.get("RUST_LOG") in ("debug", "trace"):
             raise
-        _say(f"error: runtime error: an unexpected fault, {type(exc).__name__}: {exc}; RUST_LOG=debug shows where")
+        _say(f"error: runtime error: unexpected fault: {exc}; RUST_LOG=debug shows where")
         return FAILED
     return OK if code is None else int(code)
 

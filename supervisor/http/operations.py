@@ -101,45 +101,52 @@ def _document(what: str) -> dict[int, Answered]:
 
 OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/health": {
-        "GET": Operation("health", "Tell that the daemon answers.", {200: Answered("It does.", _HEALTHY)}),
+        "GET": Operation("health", "Show that the daemon answers.", {200: Answered("The daemon answers.", _HEALTHY)}),
     },
     "/ready": {
         "GET": Operation(
             "ready",
-            "Tell whether the autostart sweep has nothing left to start.",
+            "Show whether autostart has started everything.",
             {
-                200: Answered("It has nothing left, or there is none.", Readiness),
-                503: Answered("It is running, or it died.", Readiness),
+                200: Answered("Autostart is finished, or not configured.", Readiness),
+                503: Answered("Autostart is running, or it failed.", Readiness),
             },
         ),
     },
     "/schema": {
-        "GET": Operation("schema", "Give the JSON Schema of scenario files.", _document("JSON Schema, draft 2020-12.")),
+        "GET": Operation(
+            "schema", "Return the JSON Schema of scenario files.", _document("JSON Schema, draft 2020-12.")
+        ),
     },
     "/openapi.json": {
-        "GET": Operation("openapi", "Give this document.", _document("OpenAPI 3.1.")),
+        "GET": Operation("openapi", "Return this document.", _document("OpenAPI 3.1.")),
     },
     "/scenarios": {
         "GET": Operation(
             "listScenarios",
             "List all scenarios not yet deleted, in launch order.",
-            {200: Answered("All of them, finished ones included.", ScenarioList)},
+            {200: Answered("All scenarios, finished ones included.", ScenarioList)},
         ),
         "POST": Operation(
             "postScenarios",
-            "Compile a scenario file and start all of its entries, or none.",
+            "Compile a scenario file and start all of its entries, or none of them.",
             {
-                201: Answered("All run; one is answered as an object, several as a list.", (Launched, LaunchedList)),
+                201: Answered(
+                    "All entries were started; one is answered with an object, several with a list.",
+                    (Launched, LaunchedList),
+                ),
                 400: Answered("The text does not compile.", Envelope),
-                409: Answered("A scenario of this scenario_name is running.", Conflict),
-                422: Answered("It compiles, but a value cannot be used, or a gate would wait.", (Envelope, Unresolved)),
-                429: Answered("There are as many scenarios as there may be.", Capacity),
+                409: Answered("A scenario of this scenario_name is active.", Conflict),
+                422: Answered(
+                    "The text compiles, but a value is invalid, or a gate is unresolved.", (Envelope, Unresolved)
+                ),
+                429: Answered("The maximum number of scenarios is reached.", Capacity),
                 500: Answered("No process could be started.", Envelope),
             },
             request={JSON: _SCENARIO_BODY, YAML: _ANY_TEXT},
             parameters={
                 "validate": {
-                    "description": "strict refuses a body with a gate on an entry of another body that does not run.",
+                    "description": "strict also refuses a body with a gate on an entry that is not running.",
                     "schema": {"type": "string"},
                 },
             },
@@ -148,15 +155,15 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/scenarios/metrics": {
         "GET": Operation(
             "scrapeScenarios",
-            "Give the newest value of every series of all scenarios; takes nothing.",
+            "Return the newest value of every series of all scenarios; removes nothing.",
             {200: Answered(_EXPOSITION, _ANY_TEXT, TEXT), 400: _BAD_QUERY},
             parameters={
                 "label": {
-                    "description": "key:value of a static label; all that are given must match.",
+                    "description": "key:value of a static label; when repeated, all must match.",
                     "schema": {"type": "array", "items": {"type": "string", "pattern": "^[^:]+:.+$"}},
                 },
                 "include_state": {
-                    "description": "States of the scenarios that are shown, a comma list.",
+                    "description": "States of the scenarios to show, separated by commas.",
                     "schema": {"type": "array", "items": {"enum": [state.wire for state in State]}, "minItems": 1},
                     "style": "form",
                     "explode": False,
@@ -172,9 +179,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
         ),
         "DELETE": Operation(
             "deleteScenario",
-            "Stop a scenario, wait until its process has gone, and forget it.",
+            "Stop a scenario, wait until its process has exited, and remove it.",
             {
-                200: Answered("It has gone; with its final count.", Deleted),
+                200: Answered("The scenario is stopped; the answer has its final count.", Deleted),
                 404: _NOT_FOUND,
                 500: Answered("The daemon is shutting down.", Envelope),
             },
@@ -182,26 +189,26 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     },
     "/scenarios/{id}/stats": {
         "GET": Operation(
-            "scenarioStats", "Give live counters.", {200: Answered("The counters.", Stats), 404: _NOT_FOUND}
+            "scenarioStats", "Return live counters.", {200: Answered("The counters.", Stats), 404: _NOT_FOUND}
         ),
     },
     "/scenarios/{id}/metrics": {
         "GET": Operation(
             "scrapeScenario",
-            "Take the buffered samples, or show the newest of each series.",
+            "Remove and return the buffered samples, or show the newest of each series.",
             {
                 200: Answered(_EXPOSITION, _ANY_TEXT, TEXT),
-                204: Answered("No sample has come since the last scrape."),
+                204: Answered("There is no new sample since the last scrape."),
                 400: _BAD_QUERY,
                 404: _NOT_FOUND,
             },
             parameters={
                 "limit": {
-                    "description": "How many of the newest samples are shown; more than 1000 is 1000.",
+                    "description": "How many of the newest samples to return; at most 1000.",
                     "schema": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1, "default": 100},
                 },
                 "mode": {
-                    "description": "Whether the samples are taken.",
+                    "description": "drain removes the samples it returns, snapshot removes nothing.",
                     "schema": {"enum": ["drain", "snapshot"], "default": "drain"},
                 },
             },
@@ -210,13 +217,13 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/events": {
         "POST": Operation(
             "postEvents",
-            "Deliver one event and answer when its destination has it.",
+            "Deliver one event, and answer when its destination has it.",
             {
-                200: Answered("The destination has it, or refused it for good.", Sent),
-                400: Answered("The body is no event.", Envelope),
-                422: Answered("A value cannot be used.", Envelope),
-                500: Answered("The encoder cannot take it, or no process could deliver it.", Envelope),
-                502: Answered("The destination did not take it.", Envelope),
+                200: Answered("The destination has the event, or an HTTP receiver rejected it with 4xx.", Sent),
+                400: Answered("The body is not an event.", Envelope),
+                422: Answered("A value is invalid.", Envelope),
+                500: Answered("The encoder cannot encode the event, or no process could deliver it.", Envelope),
+                502: Answered("The destination failed.", Envelope),
             },
             request={JSON: _EVENT_BODY},
         ),
@@ -224,7 +231,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/metrics": {
         "GET": Operation(
             "daemonMetrics",
-            "Give the daemon's own metrics.",
+            "Return the daemon's own metrics.",
             {200: Answered(_EXPOSITION, _ANY_TEXT, TEXT)},
             parameters={"own": {"description": "1 adds the families about workers.", "schema": _ANY_TEXT}},
         ),
@@ -236,7 +243,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             {
                 200: Answered("The checks.", _ANY_OBJECT),
                 400: _BAD_QUERY,
-                404: Answered("The relay knows nothing of that kind.", Envelope),
+                404: Answered("The relay has no such check.", Envelope),
                 503: _RELAY_DOWN,
             },
             parameters={name: {"schema": _ANY_TEXT} for name in ("client", "status", "stale", "limit", "offset")},
@@ -256,15 +263,18 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/relay/metrics": {
         "GET": Operation(
             "relayMetrics",
-            "Give the relay's metrics.",
+            "Return the relay's metrics.",
             {200: Answered(_EXPOSITION, _ANY_TEXT, TEXT), 503: _RELAY_DOWN},
         ),
     },
     "/relay/health": {
         "GET": Operation(
             "relayHealth",
-            "Tell whether the relay is well.",
-            {200: Answered("It is.", _ANY_OBJECT), 503: Answered("It is degraded, or does not answer.", _ANY_OBJECT)},
+            "Show the health of the relay.",
+            {
+                200: Answered("The relay is healthy.", _ANY_OBJECT),
+                503: Answered("The relay is degraded, or does not answer.", _ANY_OBJECT),
+            },
         ),
     },
 }

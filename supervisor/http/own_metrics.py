@@ -158,43 +158,51 @@ class ServerMetrics:
         yield Family(
             "sondad_worker_processes",
             "gauge",
-            "Worker processes; a running one has a scenario, a spare one waits for it.",
+            "Worker processes by state; a spare one waits for a scenario.",
             ("state",),
             [(("starting",), figures.starting), (("spare",), figures.spare), (("running",), figures.running)],
         )
         yield Family(
             "sondad_worker_exits_total",
             "counter",
-            "Worker processes that have ended, by how.",
+            "Worker processes that have exited, by reason.",
             ("reason",),
             [((ending,), count) for ending, count in figures.endings.items()],
         )
         yield self._lateness()
         slack_secs = figures.slack_ns / 1e9
         yield single(
-            "sondad_wakeup_slack_seconds", "gauge", "How late ticks may be fired together with others.", slack_secs
+            "sondad_wakeup_slack_seconds",
+            "gauge",
+            "How late ticks may be fired so that all scenarios keep the wake-up budget.",
+            slack_secs,
         )
         batches = figures.totals.batches
-        yield single("sondad_batches_total", "counter", "Runs of due ticks that were fired as one.", batches)
+        yield single("sondad_batches_total", "counter", "Batches of due ticks that were fired together.", batches)
         yield single("sondad_pool_refills_total", "counter", "Workers started for the pool.", figures.started_total)
         yield Family(
             "sondad_deliveries_total",
             "counter",
-            "What sinks were given, in one write or request each; retries are not counted.",
+            "Writes and requests of sinks by result; retries are not counted.",
             ("sink_type", "result"),
             sorted(figures.totals.deliveries.items()),
         )
         yield Family(
             "sondad_board_rows",
             "gauge",
-            "Places for workers.",
+            "Rows of the shared memory, one for each worker.",
             ("state",),
             [(("used",), figures.rows_used), (("free",), figures.rows_free)],
         )
         dropped = figures.log_lines_dropped
-        yield single("sondad_log_lines_dropped_total", "counter", "Log lines that found no room.", dropped)
+        yield single(
+            "sondad_log_lines_dropped_total",
+            "counter",
+            "Log lines dropped because stderr was not read in time.",
+            dropped,
+        )
         closed = figures.stdout_closed
-        yield single("sondad_stdout_closed", "gauge", "Whether nobody reads stdout any more.", closed)
+        yield single("sondad_stdout_closed", "gauge", "Whether the reader of stdout is gone.", closed)
         if self._relay is not None:
             yield single("sondad_relay_up", "gauge", "Whether the relay answers.", self._relay.answers())
 
@@ -208,7 +216,7 @@ class ServerMetrics:
         return Family(
             "sondad_tick_lateness_seconds",
             "gauge",
-            "How far behind their instants ticks were fired in the last full second; NaN when there were none.",
+            "How late ticks were fired in the last full second; NaN when there were none.",
             ("quantile",),
             [((str(quantile),), quantile_secs(counts, quantile)) for quantile in _QUANTILES],
         )
