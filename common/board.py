@@ -9,6 +9,7 @@ per row. Readers take no lock and send no message, so a worker that hangs in a s
     row 0       cells  64 × 8 bytes   counters below, guarded by a sequence number (odd while being written)
                 text   1024 bytes     last sink error, UTF-8, length in a cell
                 gate   2 × 8 bytes    when the first value was published u64, the newest one f64: see gate_cell.py
+                text   448 bytes      last rejection, UTF-8, length in a cell
                 late   2 seconds      how late ticks were fired: see lateness.py
                 ring   columns of RING_SLOTS × 8 bytes: tick u64, stamp_ns i64, value f64, series u64
                 values CURRENT_SLOTS  the newest value of each series: see current.py
@@ -39,6 +40,7 @@ RING_SLOTS: Final = 1024
 ERROR_TEXT_BYTES: Final = 1024
 PAGE_BYTES: Final = mmap.PAGESIZE
 GATE_CELL_OFFSET: Final = 1536
+REJECTION_TEXT_BYTES: Final = 448
 LATENESS_OFFSET: Final = 2048
 CURRENT_SLOTS: Final = 65_536
 CURRENT_SLOT_BYTES: Final = 9
@@ -49,10 +51,11 @@ _COLUMN_BYTES: Final = RING_SLOTS * 8
 CURRENT_OFFSET: Final = _RING_OFFSET + 4 * _COLUMN_BYTES
 ROW_BYTES: Final = -(-(CURRENT_OFFSET + CURRENT_SLOTS * CURRENT_SLOT_BYTES) // PAGE_BYTES) * PAGE_BYTES
 
-# The cells in order; the sequence number is cell 0 and guards cells 1 to 15 and the error text.
-_RECORD: Final = struct.Struct("=QqqQQQQQqd??xxxxxxQQQQ")
+# The cells in order; the sequence number is cell 0 and guards cells 1 to 19 and both texts.
+_RECORD: Final = struct.Struct("=QqqQQQQQqd??xxxxxxQQQQQQQQ")
 _RECORD_OFFSET: Final = 8
 _TEXT_OFFSET: Final = _CELL_BYTES
+_REJECTION_OFFSET: Final = LATENESS_OFFSET - REJECTION_TEXT_BYTES
 _RESERVED_CELL: Final = 32
 _COMMITTED_CELL: Final = 33
 CURRENT_SEQUENCE_CELL: Final = 34
@@ -73,6 +76,10 @@ class Counters(msgspec.Struct):
         batches: how many runs of due ticks were fired, each as one.
         deliveries: how often the destination took something.
         failed_deliveries: how often it did not, retries not counted.
+        rejected_batches: how often it refused a batch for good.
+        rejected_events: how many events were in those, whole or in part.
+        lost_events: how many were in batches that were given up.
+        last_rejection: what the destination said to the last batch that it refused for good.
     """
 
     state: int = State.PENDING
@@ -90,7 +97,11 @@ class Counters(msgspec.Struct):
     batches: int = 0
     deliveries: int = 0
     failed_deliveries: int = 0
+    rejected_batches: int = 0
+    rejected_events: int = 0
+    lost_events: int = 0
     last_sink_error: str | None = None
+    last_rejection: str | None = None
 
 
 class Recent(msgspec.Struct):
@@ -121,6 +132,34 @@ class Recent(msgspec.Struct):
         )
 
 
+class _Text:
+    """A text of a row. Its mark, which stands in a cell, is its length and one, or 0 for none.
+
+    Args:
+        view: its room.
+    """
+
+    __slots__ = ("_mark", "_shown", "_view")
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._shown: str | None = None
+        self._mark = 0
+
+    def put(self, text: str | None) -> int:
+        """Write `text`, cut at the room's end; return its mark."""
+        if text is not self._shown:
+            self._shown = text
+            cut = truncated_utf8(text or "", len(self._view))
+            self._view[: len(cut)] = cut
+            self._mark = 0 if text is None else len(cut) + 1
+        return self._mark
+
+    def get(self, mark: int) -> str | None:
+        """Return the text of a mark."""
+        return bytes(self._view[: mark - 1]).decode(errors="replace") if mark else None
+
+
 class Row:
     """One row, seen by its writer or by a reader.
 
@@ -135,13 +174,12 @@ class Row:
         "_cells",
         "_committed",
         "_doubles",
-        "_error_text",
+        "_error",
         "_integers",
+        "_rejection",
         "_ring",
         "_series",
-        "_shown_error",
         "_stamps_ns",
-        "_text",
         "_ticks",
         "_values",
         "_words",
@@ -151,7 +189,8 @@ class Row:
     def __init__(self, view: memoryview) -> None:
         self.view = view
         self._cells = view[:_CELL_BYTES].cast("Q")
-        self._text = view[_TEXT_OFFSET : _TEXT_OFFSET + ERROR_TEXT_BYTES]
+        self._error = _Text(view[_TEXT_OFFSET : _TEXT_OFFSET + ERROR_TEXT_BYTES])
+        self._rejection = _Text(view[_REJECTION_OFFSET : _REJECTION_OFFSET + REJECTION_TEXT_BYTES])
         ring = np.frombuffer(view, dtype=np.uint64, count=4 * RING_SLOTS, offset=_RING_OFFSET)
         self._ring = ring.reshape(4, RING_SLOTS)
         self._ticks, stamps, values, self._series = self._ring
@@ -160,17 +199,13 @@ class Row:
         columns = view[_RING_OFFSET : _RING_OFFSET + 4 * _COLUMN_BYTES]
         self._words, self._integers, self._doubles = columns.cast("Q"), columns.cast("q"), columns.cast("d")
         self._committed = int(self._cells[_COMMITTED_CELL])
-        self._shown_error: str | None = None
-        self._error_text = b""
 
     def publish(self, counters: Counters) -> None:
         """Show `counters`; only the row's writer may call this."""
-        if counters.last_sink_error is not self._shown_error:
-            self._shown_error = counters.last_sink_error
-            self._error_text = truncated_utf8(counters.last_sink_error or "", ERROR_TEXT_BYTES)
-        text = self._error_text
         sequence = self._cells[0] | 1
         self._cells[0] = sequence
+        error_mark = self._error.put(counters.last_sink_error)
+        rejection_mark = self._rejection.put(counters.last_rejection)
         _RECORD.pack_into(
             self.view,
             _RECORD_OFFSET,
@@ -189,10 +224,12 @@ class Row:
             counters.batches,
             counters.deliveries,
             counters.failed_deliveries,
-            0 if counters.last_sink_error is None else len(text) + 1,
+            counters.rejected_batches,
+            counters.rejected_events,
+            counters.lost_events,
+            error_mark,
+            rejection_mark,
         )
-        if text:
-            self._text[: len(text)] = text
         self._cells[0] = sequence + 1
 
     def read(self) -> Counters:
@@ -203,13 +240,12 @@ class Row:
         """
         for _ in range(_READ_ATTEMPTS):
             before = self._cells[0]
-            record = _RECORD.unpack_from(self.view, _RECORD_OFFSET)
-            text = bytes(self._text[: max(record[-1] - 1, 0)])
+            *record, error_mark, rejection_mark = _RECORD.unpack_from(self.view, _RECORD_OFFSET)
+            error, rejection = self._error.get(error_mark), self._rejection.get(rejection_mark)
             if before == self._cells[0] and not before & 1:
                 break
-        counters = Counters(*record[:-1])
-        if record[-1]:
-            counters.last_sink_error = text.decode(errors="replace")
+        counters = Counters(*record)
+        counters.last_sink_error, counters.last_rejection = error, rejection
         return counters
 
     def append_samples(

@@ -108,6 +108,10 @@ class Stats(msgspec.Struct, frozen=True):
     degraded: bool
     current_state_secs: float
     cumulative_resolution_attempts: int
+    rejected_batches: int
+    rejected_events: int
+    last_rejection: str | None
+    lost_events: int
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -214,6 +218,10 @@ def stats(scenario: Scenario, now_ns: int, wall_ns: int) -> Stats:
         degraded=_degraded(counters, wall_ns),
         current_state_secs=_seconds(now_ns - (counters.state_since_ns or scenario.launched_ns)),
         cumulative_resolution_attempts=resolution.attempts if resolution else 0,
+        rejected_batches=counters.rejected_batches,
+        rejected_events=counters.rejected_events,
+        last_rejection=counters.last_rejection,
+        lost_events=counters.lost_events,
     )
 
 
@@ -240,7 +248,7 @@ def _seconds(span_ns: int) -> float:
 
 
 def _degraded(counters: Counters, wall_ns: int) -> bool:
-    """Whether writes have failed and none has succeeded lately; a write in the future counts as fresh."""
-    return counters.total_sink_failures > 0 and (
+    """Whether writes failed or were refused and none has succeeded lately; one in the future counts as fresh."""
+    return counters.total_sink_failures + counters.rejected_batches > 0 and (
         not counters.last_successful_write_at or wall_ns - counters.last_successful_write_at > _STALE_NS
     )

@@ -19,7 +19,7 @@ def direct_to(
     """Return what a runner of `plan` takes for its delivery, with `sink` at the end of it."""
 
     def build(counters: Counters, _progressed: Callable[[], None]) -> Delivery:
-        outcomes = Outcomes(plan.name, counters, waiter, clock)
+        outcomes = Outcomes(plan, counters, waiter, clock)
         retrying = Retrying(plan.sink.retry, waiter)
         return DirectDelivery(sink, retrying, outcomes, fails=plan.on_sink_error == "fail")
 

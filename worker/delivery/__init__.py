@@ -74,7 +74,7 @@ def build(context: SinkContext, counters: Counters, progressed: Callable[[], Non
     """
     plan = context.plan
     retrying = Retrying(plan.sink.retry, context.waiter)
-    outcomes = Outcomes(plan.name, counters, context.waiter, context.clock)
+    outcomes = Outcomes(plan, counters, context.waiter, context.clock)
     fails = plan.on_sink_error == "fail"
     kind = type(plan.sink)
     if kind in sinks.BUILDERS:

@@ -54,6 +54,8 @@ class BatchedDelivery:
         self._clock = clock
         self._progressed = progressed
         self._fails = fails
+        self._sending = 0
+        self._sent_tick = -1
         self._buffer = BatchBuffer(sink.batching, clock.monotonic_ns())
 
     def open(self) -> None:
@@ -61,7 +63,7 @@ class BatchedDelivery:
         try:
             self._sink.open()
         except SinkError as exc:
-            self._outcomes.fail(1, exc)
+            self._outcomes.fail(1, exc, lost=0)
             raise
         self._buffer = BatchBuffer(self._sink.batching, self._clock.monotonic_ns())
 
@@ -98,7 +100,9 @@ class BatchedDelivery:
     def deliver_now(self, batch: Batch, encoded: Encoded) -> None:
         """Send a batch that is not part of a run as a request of its own."""
         records = encoded.events * encoded.records_per_event
-        piece = Piece(batch, 0, records, encoded.payload, encoded.known_ends, int(batch.stamps_ns[0]))
+        written_ns = int(batch.stamps_ns[0])
+        per_event = encoded.records_per_event
+        piece = Piece(batch, 0, records, encoded.payload, encoded.known_ends, written_ns, per_event)
         self._post([piece])
 
     def close_series(self, batches: Iterable[tuple[Batch, Encoded]]) -> None:
@@ -113,7 +117,7 @@ class BatchedDelivery:
             if self._buffer:
                 self._send()
         except SinkError as exc:
-            self._outcomes.fail_closing(exc)
+            self._outcomes.fail_closing(exc, lost=self._sending)
             if self._fails:
                 self.fatal = exc
 
@@ -135,7 +139,7 @@ class BatchedDelivery:
         try:
             self._send()
         except SinkError as exc:
-            self._outcomes.fail(1, exc)
+            self._outcomes.fail(1, exc, lost=self._sending)
             return exc
         return None
 
@@ -153,9 +157,19 @@ class BatchedDelivery:
         Raises:
             SinkError: the failure that it ended with.
         """
+        self._sending = self._count_events(pieces)
         request = self._sink.request(pieces)
-        refusal = self._retrying.attempt(lambda: self._sink.send(request))
-        if refusal is None:
+        rejection = self._retrying.attempt(lambda: self._sink.send(request))
+        if rejection is None:
             self._outcomes.deliver()
         else:
-            self._outcomes.refuse(refusal)
+            self._outcomes.reject(rejection, self._sending)
+
+    def _count_events(self, pieces: Sequence[Piece]) -> int:
+        """Return how many events have records in `pieces`; one that has some in the request before counts there."""
+        events = 0
+        for piece in pieces:
+            first, last = piece.first_tick, piece.last_tick
+            events += last - first + (first != self._sent_tick)
+            self._sent_tick = last
+        return events

@@ -47,7 +47,7 @@ class DirectDelivery:
         try:
             self._sink.open()
         except SinkError as exc:
-            self._outcomes.fail(1, exc)
+            self._outcomes.fail(1, exc, lost=0)
             raise
 
     def deliver(self, _batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
@@ -67,7 +67,7 @@ class DirectDelivery:
                     attempt += 1
                     continue
                 lost = 1 if exc.one_event or self._fails else rest.events
-                self._outcomes.fail(lost, exc)
+                self._outcomes.fail(lost, exc, lost=lost)
                 if self._fails:
                     self.fatal = exc
                     return delivered
@@ -89,7 +89,7 @@ class DirectDelivery:
             for _, encoded in batches:
                 self._write_all(encoded)
         except SinkError as exc:
-            self._outcomes.fail_closing(exc)
+            self._outcomes.fail_closing(exc, lost=0)
             if self._fails:
                 self.fatal = exc
         else:

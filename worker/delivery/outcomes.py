@@ -9,6 +9,8 @@ from typing import Final
 from common.board import Counters
 from common.clock import Clock
 from common.errors import SinkError
+from common.plan import EntryPlan
+from common.specs import kind_of
 from worker.control.waiting import Waiter
 
 _LOG_INTERVAL_NS: Final = 60_000_000_000
@@ -18,19 +20,20 @@ class Outcomes:
     """Counts the outcomes of one scenario; what happens again and again is logged at most once a minute.
 
     Args:
-        name: the entry's name, for log lines.
+        plan: the entry, whose name and kind of sink stand in log lines.
         counters: counted into; publishing them is the caller's.
         waiter: for log lines.
         clock: wall clock of deliveries, monotonic clock of log intervals.
     """
 
-    def __init__(self, name: str, counters: Counters, waiter: Waiter, clock: Clock) -> None:
-        self._name = name
+    def __init__(self, plan: EntryPlan, counters: Counters, waiter: Waiter, clock: Clock) -> None:
+        self._name = plan.name
+        self._sink_kind = kind_of(plan.sink)
         self._counters = counters
         self._waiter = waiter
         self._clock = clock
         self._failures = _Recurring()
-        self._refusals = _Recurring()
+        self._rejections = _Recurring()
         self._failed_closings = _Recurring()
 
     def accept(self, events: int, payload_bytes: int) -> None:
@@ -44,9 +47,16 @@ class Outcomes:
         self._counters.deliveries += 1
         self._counters.last_successful_write_at = self._clock.wall_ns()
 
-    def fail(self, events: int, error: SinkError) -> None:
-        """Count events that were lost in one delivery."""
+    def fail(self, events: int, error: SinkError, *, lost: int) -> None:
+        """Count a delivery that failed.
+
+        Args:
+            events: how many count as failed.
+            error: how it ended.
+            lost: how many were in it, and are nowhere now; those that counted when they were buffered too.
+        """
         counters = self._counters
+        counters.lost_events += lost
         counters.failed_deliveries += 1
         counters.errors += events
         counters.total_sink_failures += events
@@ -54,9 +64,15 @@ class Outcomes:
         counters.last_sink_error = str(error)
         self._failures.count(events)
 
-    def fail_closing(self, error: SinkError) -> None:
-        """Count and log that the last samples of a gated entry were not written; no tick has failed with them."""
+    def fail_closing(self, error: SinkError, *, lost: int) -> None:
+        """Count and log that the last samples of a gated entry were not written; no tick has failed with them.
+
+        Args:
+            error: how it ended.
+            lost: how many events waited with them.
+        """
         counters = self._counters
+        counters.lost_events += lost
         counters.failed_deliveries += 1
         counters.errors += 1
         counters.total_sink_failures += 1
@@ -81,13 +97,26 @@ class Outcomes:
         """Say that what was buffered at the end is lost."""
         self._waiter.log(logging.WARNING, f"sonda: scenario '{self._name}': flush failed at shutdown: {error}")
 
-    def refuse(self, note: str) -> None:
-        """Log that the destination rejected a batch for good. This is no sink error, and nothing was delivered."""
-        self._counters.failed_deliveries += 1
-        self._refusals.count(1)
-        batches = self._refusals.take(self._clock.monotonic_ns())
+    def reject(self, rejection: str, events: int) -> None:
+        """Count and log that the destination refused a batch for good: no sink error, and no delivery either.
+
+        Args:
+            rejection: what the destination said.
+            events: how many were in the batch.
+        """
+        counters = self._counters
+        counters.failed_deliveries += 1
+        counters.rejected_batches += 1
+        counters.rejected_events += events
+        counters.last_rejection = rejection
+        self._rejections.count(1)
+        batches = self._rejections.take(self._clock.monotonic_ns())
         if batches:
-            self._waiter.log(logging.WARNING, note if batches == 1 else f"{note} ({batches} batches in last 60s)")
+            dropped = "discarding batch" if batches == 1 else f"{batches} batches discarded in last 60s"
+            self._waiter.log(
+                logging.WARNING,
+                f"sonda: scenario '{self._name}': {self._sink_kind} sink: received {rejection}; {dropped}",
+            )
 
 
 class _Recurring:

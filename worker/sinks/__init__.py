@@ -66,7 +66,7 @@ class RequestSink(Protocol):
         ...
 
     def send(self, request: bytes) -> str | None:
-        """Deliver a request; return None, or a log line when the destination refused it for good.
+        """Deliver a request; return None, or what the destination said when it refused it for good.
 
         Raises:
             SinkError: it was not delivered.

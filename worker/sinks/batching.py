@@ -55,6 +55,7 @@ class Piece:
         ends: int64[records], the offset behind each record in `payload`; None when every record ends with its only
             line feed.
         written_ns: when they were written, wall clock, ns since the epoch.
+        records_per_event: how many each event has.
     """
 
     batch: Batch
@@ -63,6 +64,17 @@ class Piece:
     payload: bytes | memoryview
     ends: NDArray[np.int64] | None
     written_ns: int
+    records_per_event: int = 1
+
+    @property
+    def first_tick(self) -> int:
+        """Tick of the first record."""
+        return self.batch.first_tick + self.first_record // self.records_per_event
+
+    @property
+    def last_tick(self) -> int:
+        """Tick of the last record."""
+        return self.batch.first_tick + (self.first_record + self.records - 1) // self.records_per_event
 
 
 class BatchBuffer:
@@ -112,7 +124,7 @@ class BatchBuffer:
         payload = encoded.payload if whole else memoryview(encoded.payload)[begin:end]
         known = encoded.known_ends
         ends = None if known is None else known[first:stop] - begin
-        self._pieces.append(Piece(batch, first, stop - first, payload, ends, written_ns))
+        self._pieces.append(Piece(batch, first, stop - first, payload, ends, written_ns, encoded.records_per_event))
         self._records += stop - first
         self._bytes += len(payload)
         return stop

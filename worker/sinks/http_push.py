@@ -42,14 +42,13 @@ class HttpPushSink:
         return b"".join(piece.payload for piece in pieces)
 
     def send(self, request: bytes) -> str | None:
-        """Post one body; return None when it was taken, or a log line when it was refused for good.
+        """Post one body; return None when it was taken, or what was said when it was refused for good.
 
         Raises:
             SinkError: it was not taken, and may be later.
         """
         assert self._requests is not None  # noqa: S101 - open comes first
-        status = self._requests.post(request).status
-        return None if status < 300 else self._requests.refusal("http_push", status)
+        return self._requests.post(request).rejection
 
     def close(self) -> None:
         """Close the connection; safe twice and before `open`."""

@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, cast
 
 from common.errors import SinkError, SinkOpenError
@@ -37,20 +38,34 @@ _DRAIN_SECS: Final = 1.0
 _DRAIN_BYTES: Final = 64 * 1024
 """What is read of an answer's body to keep the connection; a longer or slower one is cut off with it."""
 
+_MAX_WORDS_BYTES: Final = 200
+"""What is shown of the body of a refusal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a receiver said.
 
     Attributes:
+        url: of the receiver, as messages show it.
         status: 2xx, or 4xx other than 429.
         fields: its header fields as they came, each with its line end.
         body: the beginning of its body, all of it unless it is long or late.
     """
 
+    url: str
     status: int
     fields: bytes
     body: bytes
+
+    @property
+    def rejection(self) -> str | None:
+        """What was said, when the receiver will never take the request: one line, with the first words of the body."""
+        if self.status < HTTPStatus.MULTIPLE_CHOICES:
+            return None
+        words = " ".join(self.body[:_MAX_WORDS_BYTES].decode(errors="replace").split())
+        printable = "".join(char for char in words if char.isprintable())
+        return f"HTTP {self.status} from '{self.url}'" + (f": {printable}" if printable else "")
 
 
 class HttpRequests:
@@ -94,10 +109,6 @@ class HttpRequests:
             return answer
         raise SinkError(f"HTTP {status} from '{self._endpoint.url}'", retriable=True)
 
-    def refusal(self, kind: str, status: int) -> str:
-        """Return the log line of a batch that was refused for good by the receiver of a `kind` sink."""
-        return f"sonda: {kind} sink: received HTTP {status} from '{self._endpoint.url}'; discarding batch"
-
     def close(self) -> None:
         """Close the connection; safe twice."""
         if self._socket is not None:
@@ -117,7 +128,7 @@ class HttpRequests:
         received = connection.receive()
         plain = plain_answer(received)
         if plain is not None:
-            return Answer(*plain)
+            return Answer(self._endpoint.url, *plain)
         connection.put_back(received)
         return self._read(connection)
 
@@ -137,7 +148,7 @@ class HttpRequests:
         if not keeps or not answer.isclosed():
             self.close()
         fields = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
-        return Answer(answer.status, fields.encode("latin-1"), body)
+        return Answer(self._endpoint.url, answer.status, fields.encode("latin-1"), body)
 
     def _connected(self) -> WaitingSocket:
         endpoint = self._endpoint

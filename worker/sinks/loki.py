@@ -81,14 +81,13 @@ class LokiSink:
         return push_body(((dict(labels), *streams[labels]) for labels in sorted(streams)), spelled_out=spelled_out)
 
     def send(self, request: bytes) -> str | None:
-        """Push; return None when it was taken, or a log line when it was refused for good.
+        """Push; return None when it was taken, or what was said when it was refused for good.
 
         Raises:
             SinkError: it was not taken, and may be later.
         """
         assert self._requests is not None  # noqa: S101 - open comes first
-        status = self._requests.post(request).status
-        return None if status < 300 else self._requests.refusal("loki", status)
+        return self._requests.post(request).rejection
 
     def close(self) -> None:
         """Close the connection; safe twice and before `open`."""

@@ -5,6 +5,7 @@ Source: docs/sinks.md, "Sinks that write at once", "Trying again" and "How to se
 
 import errno
 import os
+import select
 import socket
 from contextlib import suppress
 from typing import Final
@@ -18,6 +19,7 @@ from worker.sinks.resolve import reason
 from worker.ticks.batch import Encoded
 
 _DRAIN_BYTES: Final = 65_536
+_ENDED: Final = "the peer has closed the connection"
 
 
 class TcpSink:
@@ -31,6 +33,7 @@ class TcpSink:
         self._reconnects = reconnects
         self._waiter = waiter
         self._socket: socket.socket | None = None
+        self._poll = select.poll()
         self._broken = ""
 
     def open(self) -> None:
@@ -40,7 +43,7 @@ class TcpSink:
             SinkOpenError: with the address and the reason of the last attempt.
         """
         try:
-            self._socket = connect(self._address, self._waiter)
+            self._connect()
         except OSError as exc:
             raise SinkOpenError(f"TCP connect to {self._address}: {reason(exc)}") from exc
 
@@ -53,6 +56,9 @@ class TcpSink:
         if self._socket is None:
             self._reconnect()
         assert self._socket is not None  # noqa: S101 - connected, or the line above raised
+        if self._poll.poll(0) and self._has_ended():
+            self._break(_ENDED)
+            raise SinkError(self._broken, retriable=True)
         payload = memoryview(encoded.payload)
         sent = 0
         try:
@@ -63,8 +69,7 @@ class TcpSink:
                     if not self._waiter.until_writable(self._socket.fileno()):
                         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
         except OSError as exc:
-            self.close()
-            self._broken = f"TCP write to {self._address}: {reason(exc)}"
+            self._break(reason(exc))
             raise SinkError(self._broken, retriable=True, delivered_bytes=encoded.whole(sent)) from exc
 
     def close(self) -> None:
@@ -79,11 +84,36 @@ class TcpSink:
         self._socket.close()
         self._socket = None
 
+    def _connect(self) -> None:
+        self._socket = connect(self._address, self._waiter)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    def _has_ended(self) -> bool:
+        """Return whether the peer has closed the connection; what it says meanwhile is dropped.
+
+        The first write behind the end of a stream succeeds, and reaches nobody.
+        """
+        assert self._socket is not None  # noqa: S101 - polled
+        try:
+            while self._socket.recv(_DRAIN_BYTES):
+                pass
+        except BlockingIOError:
+            return False
+        except OSError:
+            # Broken; the write that follows says how.
+            return False
+        return True
+
+    def _break(self, cause: str) -> None:
+        self.close()
+        self._broken = f"TCP write to {self._address}: {cause}"
+
     def _reconnect(self) -> None:
         if not self._reconnects:
             raise SinkError(self._broken)
         try:
-            self._socket = connect(self._address, self._waiter)
+            self._connect()
         except OSError as exc:
             raise SinkError(f"TCP reconnect to {self._address}: {reason(exc)}", retriable=True) from exc
 

@@ -28,6 +28,10 @@ def test_counters_arrive_as_they_were_published() -> None:
         batches=10,
         deliveries=11,
         failed_deliveries=12,
+        rejected_batches=13,
+        rejected_events=14,
+        lost_events=15,
+        last_rejection="HTTP 404 – nothing here",
         last_sink_error="Verbindung verweigert – später",
     )
     WorkerBoard(board.descriptor, 1).row.publish(counters)

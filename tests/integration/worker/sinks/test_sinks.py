@@ -281,6 +281,24 @@ def test_tcp_without_retry_stays_broken(station: Station) -> None:
         sink.close()
 
 
+def test_tcp_notices_a_peer_that_has_gone_before_it_writes(station: Station) -> None:
+    """The first write behind the end of a stream would succeed and reach nobody; what the peer says is no end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        sink = station.sink(Tcp(address=address, retry=RETRY))
+        sink.open()
+        peer = accept(server)
+        peer.sendall(b"hello\n")
+        sink.write(encoded(b"x\n"))
+        assert peer.recv(10) == b"x\n"
+        peer.close()
+        with pytest.raises(SinkError) as caught:
+            sink.write(encoded(b"y\n"))
+        assert str(caught.value) == f"TCP write to {address}: the peer has closed the connection"
+        assert (caught.value.retriable, caught.value.delivered_bytes) == (True, 0)
+        sink.close()
+
+
 def test_tcp_with_retry_reconnects(station: Station) -> None:
     """The next write after a failure makes a new connection, or tells why it cannot."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -64,7 +64,8 @@ def test_stats_have_their_keys_in_order_and_floats_stay_floats() -> None:
         b'{"total_events":0,"current_rate":0.0,"target_rate":10.0,"bytes_emitted":0,"errors":0,"uptime_secs":10.0,'
         b'"state":"running","in_gap":false,"in_burst":false,"consecutive_failures":0,"total_sink_failures":0,'
         b'"last_sink_error":null,"last_successful_write_at":null,"degraded":false,"current_state_secs":10.0,'
-        b'"cumulative_resolution_attempts":0}'
+        b'"cumulative_resolution_attempts":0,"rejected_batches":0,"rejected_events":0,"last_rejection":null,'
+        b'"lost_events":0}'
     )
 
 
@@ -86,6 +87,10 @@ def test_stats_show_what_the_worker_wrote() -> None:
             in_gap=True,
             in_burst=False,
             last_sink_error="HTTP 500",
+            rejected_batches=2,
+            rejected_events=2000,
+            last_rejection="HTTP 404",
+            lost_events=30,
         ),
     )
     assert msgspec.to_builtins(stats(one, NOW_NS, WALL_NS)) == {
@@ -105,6 +110,10 @@ def test_stats_show_what_the_worker_wrote() -> None:
         "degraded": False,
         "current_state_secs": 2.0,
         "cumulative_resolution_attempts": 0,
+        "rejected_batches": 2,
+        "rejected_events": 2000,
+        "last_rejection": "HTTP 404",
+        "lost_events": 30,
     }
 
 

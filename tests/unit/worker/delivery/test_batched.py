@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from common.board import Counters
 from common.errors import SinkError, SinkOpenError
-from common.specs import Retry
+from common.specs import HttpPush, Retry
 from tests.support.manual_waiter import ManualClock, ManualWaiter
+from tests.support.plans import entry_plan
 from worker.delivery.batched import BatchedDelivery
 from worker.delivery.outcomes import Outcomes
 from worker.delivery.retrying import Retrying
@@ -22,6 +23,7 @@ from worker.sinks.batching import Batching, Piece
 from worker.ticks.batch import Batch, Encoded
 
 MS = 1_000_000
+PLAN = entry_plan(name="up", sink=HttpPush(url="http://h"))
 Outcome = Literal["taken", "refused", "failed", "broken"]
 OUTCOMES: tuple[Outcome, ...] = ("taken", "refused", "failed", "broken")
 
@@ -77,6 +79,7 @@ class Stage:
     clock: ManualClock = field(default_factory=ManualClock)
     counters: Counters = field(default_factory=Counters)
     shown: list[int] = field(default_factory=list)
+    tick: int = 0
 
     def __post_init__(self) -> None:
         self.waiter = ManualWaiter(self.clock)
@@ -84,7 +87,7 @@ class Stage:
         self.delivery = BatchedDelivery(
             self.sink,
             Retrying(self.retry, self.waiter),
-            Outcomes("up", self.counters, self.waiter, self.clock),
+            Outcomes(PLAN, self.counters, self.waiter, self.clock),
             self.clock,
             lambda: self.shown.append(self.counters.total_events),
             fails=self.fails,
@@ -92,7 +95,8 @@ class Stage:
 
     def deliver(self, *lines: bytes, per_event: int = 1, known: bool = False) -> list[tuple[int, int]]:
         events = len(lines) // per_event
-        batch = Batch(0, np.zeros(events), np.arange(events, dtype=np.int64))
+        batch = Batch(self.tick, np.zeros(events), np.arange(events, dtype=np.int64))
+        self.tick += events
         ends = np.cumsum([len(line) for line in lines]) if known else None
         return self.delivery.deliver(batch, Encoded(b"".join(lines), events, per_event, ends))
 
@@ -108,14 +112,19 @@ class OneByOne:
         self.now_ns = now_ns
         self.flushed_ns = now_ns
         self.buffer: list[bytes] = []
+        self.events: set[int] = set()
+        self.number = -1
+        self.seen: set[int] = set()
         self.sent: list[bytes] = []
         self.counters = Counters()
         self.over = False
 
     def write(self, lines: Sequence[bytes]) -> bool:
         """Write the lines of one event up to the first that fails; return whether the event counts."""
+        self.number += 1
         for line in lines:
             self.buffer.append(line)
+            self.events.add(self.number)
             size = len(self.buffer) if self.rule.unit == "records" else sum(map(len, self.buffer))
             aged = self.rule.max_age_ns > 0 and self.now_ns - self.flushed_ns >= self.rule.max_age_ns
             if (size >= self.rule.limit or aged) and not self.flush():
@@ -129,6 +138,8 @@ class OneByOne:
         if not self.buffer:
             return True
         body, self.buffer = b"".join(self.buffer), []
+        events, self.events = self.events - self.seen, set()
+        self.seen |= events
         self.flushed_ns = self.now_ns
         self.now_ns += self.request_ns
         self.sent.append(body)
@@ -138,10 +149,14 @@ class OneByOne:
             self.counters.errors += 1
             self.counters.total_sink_failures += 1
             self.counters.consecutive_failures += 1
+            self.counters.lost_events += len(events)
             self.counters.last_sink_error = "not now" if outcome == "failed" else "never"
             return False
         if outcome == "refused":
             self.counters.failed_deliveries += 1
+            self.counters.rejected_batches += 1
+            self.counters.rejected_events += len(events)
+            self.counters.last_rejection = "refused for good"
         if outcome == "taken":
             self.counters.deliveries += 1
             self.counters.consecutive_failures = 0
@@ -334,11 +349,19 @@ def test_refused_batches_are_said_once_a_minute_and_are_no_sink_errors() -> None
     """A 4xx is neither a sink error nor a delivery; the log tells how many there were."""
     stage = Stage(Batching(1, "records", 0), ["refused"] * 4)
     stage.deliver(b"a\n", b"b\n", b"c\n")
-    assert stage.waiter.lines == ["refused for good"]
+    line = "sonda: scenario 'up': http_push sink: received refused for good;"
+    assert stage.waiter.lines == [f"{line} discarding batch"]
     stage.clock.now_ns += 60_000 * MS
     stage.deliver(b"d\n")
-    assert stage.waiter.lines[1:] == ["refused for good (3 batches in last 60s)"]
-    assert stage.counters == Counters(total_events=4, bytes_emitted=8, failed_deliveries=4)
+    assert stage.waiter.lines[1:] == [f"{line} 3 batches discarded in last 60s"]
+    assert stage.counters == Counters(
+        total_events=4,
+        bytes_emitted=8,
+        failed_deliveries=4,
+        rejected_batches=4,
+        rejected_events=4,
+        last_rejection="refused for good",
+    )
 
 
 def test_every_request_is_shown_when_it_ends() -> None:

@@ -11,6 +11,7 @@ from common.board import Counters
 from common.errors import SinkError
 from common.specs import Retry
 from tests.support.manual_waiter import ManualClock, ManualWaiter
+from tests.support.plans import entry_plan
 from worker.delivery.direct import DirectDelivery
 from worker.delivery.outcomes import Outcomes
 from worker.delivery.retrying import Retrying
@@ -51,7 +52,7 @@ class Bench:
         self.clock = ManualClock()
         self.waiter = ManualWaiter(self.clock)
         self.counters = Counters()
-        outcomes = Outcomes("up", self.counters, self.waiter, self.clock)
+        outcomes = Outcomes(entry_plan(name="up"), self.counters, self.waiter, self.clock)
         self.delivery = DirectDelivery(sink, Retrying(retry, self.waiter), outcomes, fails=fails)
 
     def deliver(self, events: list[bytes]) -> list[int]:
