@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from common.errors import StartupError
@@ -29,11 +29,12 @@ from supervisor.relay.checks.state import Key, utc_text
 from supervisor.relay.clients.notify import NotifySocket
 from supervisor.relay.clients.sockets import Clients
 from supervisor.relay.config.directories import lock_directories
-from supervisor.relay.config.reader import ConfigError, client_faults, load
+from supervisor.relay.config.reader import client_faults, load
 from supervisor.relay.config.records import Config, UnixAddress
+from supervisor.relay.ledger.changes import DeadLetter
 from supervisor.relay.ledger.jobs import DROP_REASONS, Acknowledged, Forgotten
 from supervisor.relay.ledger.ledger import Ledger
-from supervisor.relay.ledger.store import DeadLetter, Store
+from supervisor.relay.ledger.store import Store
 from supervisor.relay.net.audit import Audit
 from supervisor.relay.net.exchange import Caller, Exchange
 from supervisor.relay.net.http import Http
@@ -41,6 +42,7 @@ from supervisor.relay.net.identity import peer_of
 from supervisor.relay.net.listener import Listener
 from supervisor.relay.net.tcpsock import listen_tcp
 from supervisor.relay.net.unixsock import BoundSocket, SocketPathError, listen
+from supervisor.relay.reload import Reloader
 from supervisor.relay.upstream.sender import Sender
 from supervisor.relay.upstream.spool import Entry
 from supervisor.relay.workers import Workers
@@ -72,8 +74,9 @@ class Relay:
         self._store = Store(settings.state_dir)
         self._loop = Loop()
         self._loop.catch_signals(self._on_stop_signal)
-        self._loop.catch_signals(self._reload, (signal.SIGHUP,))
         self._counters = Counters()
+        self._reloader = Reloader(self._loop, self._read_config, self._apply, self._count_reload)
+        self._loop.catch_signals(self._reloader.request, (signal.SIGHUP,))
         self._audit = Audit(self._loop, writer)
         self._http = Http(self._loop, self._audit, self._counters, settings)
         self._workers = Workers(self._loop, "request", settings.threads)
@@ -189,16 +192,18 @@ class Relay:
         return self._ledger.dead_letters()
 
     def act(self, action: str) -> None:
-        """Carry out `reload`, `reconcile`, `flush` or `ack`."""
-        if action == "reload":
-            self._loop.soon(self._reload)
-        elif action == "reconcile":
+        """Carry out `reconcile`, `flush` or `ack`."""
+        if action == "reconcile":
             self._clients.reconcile()
         elif action == "flush":
             self._sender.flush()
         else:
             self._ledger.forget_doubt()
             self._ledger.submit(Acknowledged(), lambda _: None)
+
+    def reload(self, done: Callable[[str | None], object]) -> None:
+        """Read the configuration again; `done` is called with what is wrong with it."""
+        self._reloader.request(done)
 
     def set_log_level(self, level: str) -> None:
         """Change the log level until the next reload."""
@@ -280,27 +285,26 @@ class Relay:
         self._manager.alive()
         self._loop.after(period_secs, lambda: self._feed_watchdog(period_secs))
 
-    def _reload(self) -> None:
-        try:
-            config = load(self._config.path, self._config.relay)
-        except ConfigError as error:
-            self._counters.reloads["error"] += 1
-            logger.error("configuration rejected, the previous one stays in force: %s", error)  # noqa: TRY400 - what to repair is in it
-            return
+    def _read_config(self) -> Config:
+        return load(self._config.path, self._config.relay)
+
+    def _apply(self, config: Config) -> Iterator[None]:
         log_faults(config)
         self._config = config
         self._http.use(config.relay)
         self._ledger.reconfigure(config)
         self._checks.use(config)
         self._sender.reconfigure(config)
-        if config.relay.mode == "clients":
-            self._clients.apply(config)
         logging.getLogger().setLevel(config.relay.log_level.upper())
+        yield
+        if config.relay.mode == "clients":
+            yield from self._clients.apply(config)
         self._expiry.use(config)
         self._forget_unknown()
         self._counters.forget_clients(config.clients)
-        self._counters.reloads["ok"] += 1
-        logger.info("configuration reloaded")
+
+    def _count_reload(self, result: str) -> None:
+        self._counters.reloads[result] += 1
 
     def _forget_unknown(self) -> None:
         """Drop the state of checks that the configuration knows no more; their spool entries are still forwarded."""
@@ -321,6 +325,7 @@ class Relay:
         self._status = "stopping"
         self._manager.stopping()
         logger.info("relay stopping")
+        self._reloader.stop()
         self._sender.stop()
         self._clients.stop()
         if self._notify is not None:

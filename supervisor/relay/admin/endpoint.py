@@ -16,8 +16,8 @@ from supervisor.relay.admin.exposition import CONTENT_TYPE, SpoolGauges, render
 from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.state import Key, utc_text
 from supervisor.relay.config.reader import LOG_LEVELS
+from supervisor.relay.ledger.changes import DeadLetter
 from supervisor.relay.ledger.files import StoreError
-from supervisor.relay.ledger.store import DeadLetter
 from supervisor.relay.net.answer import ACCEPTED, Answer, RefusedError, json_answer, malformed, quoted
 from supervisor.relay.net.exchange import Exchange
 from supervisor.relay.net.http import Http
@@ -27,6 +27,7 @@ from supervisor.relay.workers import Workers
 _DEFAULT_LIMIT: Final = 1000
 _MAX_LIMIT: Final = 10_000
 _MAX_OFFSET: Final = 10_000_000
+_MAX_FAULT_CHARS: Final = 2000
 
 
 class Administered(Protocol):
@@ -65,7 +66,11 @@ class Administered(Protocol):
         ...
 
     def act(self, action: str) -> None:
-        """Carry out `reload`, `reconcile`, `flush` or `ack`."""
+        """Carry out `reconcile`, `flush` or `ack`."""
+        ...
+
+    def reload(self, done: Callable[[str | None], object]) -> None:
+        """Read the configuration again; `done` is called with what is wrong with it, None when nothing is."""
         ...
 
     def set_log_level(self, level: str) -> None:
@@ -96,10 +101,11 @@ class AdminEndpoint:
         else:
             if isinstance(work, Answer):
                 exchange.reply(work)
-            else:
+            elif work is not None:
                 self._workers.submit(work, lambda result: _finish(exchange, result))
 
-    def _route(self, exchange: Exchange, request: Request) -> Answer | Callable[[], Answer]:
+    def _route(self, exchange: Exchange, request: Request) -> Answer | Callable[[], Answer] | None:
+        """Return the answer, or what renders it on a thread, or None when it comes later."""
         if exchange.caller.denied is not None:
             raise RefusedError(403, "NotAuthorized", "client is not authorized")
         path, _, query = request.target.partition("?")
@@ -116,7 +122,7 @@ class AdminEndpoint:
             raise malformed(f"unsupported X-Api-Version: {quoted(', '.join(versions))}")
         parameters = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
         if request.method == "POST":
-            return self._act(parameters)
+            return self._act(exchange, parameters)
         return self._read(pieces, parameters)
 
     def _read(self, pieces: list[str], parameters: dict[str, str]) -> Answer | Callable[[], Answer]:
@@ -160,7 +166,7 @@ class AdminEndpoint:
             raise RefusedError(404, "ResourceNotFound", f"{quoted(client)}/{quoted(check)} is not a registered check")
         return json_answer(shown.as_json() | {"history": self._relay.history(shown.key)})
 
-    def _act(self, parameters: dict[str, str]) -> Answer:
+    def _act(self, exchange: Exchange, parameters: dict[str, str]) -> Answer | None:
         action = parameters.get("action", "")
         if not action:
             raise RefusedError(409, "MissingParameter", '"action" is required')
@@ -171,7 +177,10 @@ class AdminEndpoint:
             if level not in LOG_LEVELS:
                 raise _invalid(f"level must be one of: {','.join(LOG_LEVELS)}")
             self._relay.set_log_level(level)
-        elif action in ("reload", "reconcile", "flush", "ack"):
+        elif action == "reload":
+            self._relay.reload(lambda fault: exchange.reply(_reloaded(fault)))
+            return None
+        elif action in ("reconcile", "flush", "ack"):
             self._relay.act(action)
         else:
             raise _invalid(f'"{quoted(action)}" is not a valid action')
@@ -189,6 +198,12 @@ def _methods_of(pieces: list[str]) -> tuple[str, ...]:
         case ["ping" | "health" | "checks" | "deadletters" | "metrics"] | ["checks", _, _]:
             return _READ
     return ()
+
+
+def _reloaded(fault: str | None) -> Answer:
+    if fault is None:
+        return ACCEPTED
+    return _invalid(f"the configuration is not reloaded: {fault[:_MAX_FAULT_CHARS]}").answer()
 
 
 def _invalid(message: str) -> RefusedError:

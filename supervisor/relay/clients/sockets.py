@@ -13,7 +13,7 @@ Source: docs/relay.md, "Starting and stopping one client".
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
 from supervisor.host.loop import Timer
@@ -113,18 +113,24 @@ class ClientSocket:
         old, self.client = self.client, client
         if self.state == "error":
             self.start()
-        if self.state != "listening" or self._bound is None or self._listener is None:
+        if self.state != "listening":
             return
         if client.fault is not None or client.socket != old.socket:
             lost, lost_listener = self._bound, self._listener
             self._bound = self._listener = None
             self.start()
-            lost.unlink()
-            lost_listener.close(lambda: None)
+            _give_up(lost, lost_listener)
+            return
+        if self._bound is None or self._listener is None:
             return
         self._listener.limit(client.max_connections)
         if access(client) != access(old):
             self._set_access(self._bound)
+
+    def release(self) -> None:
+        """Give up the path at once, since another client is to have it; the next `apply` listens elsewhere."""
+        _give_up(self._bound, self._listener)
+        self._bound = self._listener = None
 
     def _admit(self, sock: socket.socket) -> Caller:
         peer = peer_of(sock)
@@ -174,6 +180,13 @@ class ClientSocket:
             self.start()
 
 
+def _give_up(bound: BoundSocket | None, listener: Listener | None) -> None:
+    if bound is not None:
+        bound.unlink()
+    if listener is not None:
+        listener.close(lambda: None)
+
+
 class Clients:
     """All client sockets by name."""
 
@@ -193,18 +206,29 @@ class Clients:
             if item.client.autostart:
                 item.start()
 
-    def apply(self, config: Config) -> None:
-        """Apply the difference to a new configuration."""
+    def apply(self, config: Config) -> Iterator[None]:
+        """Apply the difference to a new configuration, a client with each step."""
         self._config = config
+        self._leaving = {item for item in self._leaving if item.state not in ("stopped", "error")}
         for name in set(self.sockets) - set(config.clients):
             leaving = self.sockets.pop(name)
             leaving.stop(config.relay.drain_timeout_secs)
             self._leaving.add(leaving)
+            yield
+        wanted = {client.socket: client.name for client in config.clients.values()}
+        for name, item in self.sockets.items():
+            heir = wanted.get(item.client.socket, name)
+            if heir != name and config.clients[name].socket != item.client.socket:
+                item.release()
         for name, client in config.clients.items():
-            if name in self.sockets:
-                self.sockets[name].apply(client)
-            elif self._add(client).client.autostart:
-                self.sockets[name].start()
+            known = self.sockets.get(name)
+            if known is None:
+                added = self._add(client)
+                if client.autostart:
+                    added.start()
+            elif known.client != client or known.state == "error":
+                known.apply(client)
+            yield
 
     def reconcile(self) -> None:
         """Heal every socket."""

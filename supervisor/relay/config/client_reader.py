@@ -13,12 +13,14 @@ import msgspec
 
 from supervisor.relay.config import names
 from supervisor.relay.config.records import Check, Client, Identity, Kind, Settings
-from supervisor.relay.config.yamlsection import (
+from supervisor.relay.config.section import (
+    MAX_ID,
     Section,
     abs_path,
     boolean,
     duration,
     file_mode,
+    id_or_name,
     integer,
     list_of,
     number,
@@ -28,7 +30,7 @@ from supervisor.relay.config.yamlsection import (
 )
 from supervisor.relay.net.unixsock import MAX_PATH_BYTES
 
-_UID: Final = integer(0, 2**32 - 2)
+_UID: Final = integer(0, MAX_ID)
 _IDENTITY_KEYS: Final = ("uid", "user", "gid", "group", "pidfile", "unit", "cgroup", "exe")
 _DAY_SECS: Final = 86400.0
 
@@ -127,9 +129,9 @@ def read_client(name: str, section: Section, relay: Settings) -> Client:
 
 def _named_id(reader: _ClientSection, key: str) -> int | None:
     """Return the id of `owner` or `file_group`, which may be a name or a number."""
-    value = reader.section.take(key, lambda node: str(_UID(node)) if node.tag.endswith(":int") else text(node))
-    if value is None or value.isdecimal():
-        return None if value is None else int(value)
+    value = reader.section.take(key, id_or_name)
+    if not isinstance(value, str):
+        return value
     try:
         return pwd.getpwnam(value).pw_uid if key == "owner" else grp.getgrnam(value).gr_gid
     except KeyError:

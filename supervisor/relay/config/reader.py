@@ -10,15 +10,16 @@ import hashlib
 import ipaddress
 import os
 import socket
+import ssl
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
 from common.errors import SondadError
 from supervisor.host.roundtrip import Target, unix_target
+from supervisor.reading.nodes import Mapping, Node
 from supervisor.relay.config import names
 from supervisor.relay.config.client_reader import read_client
 from supervisor.relay.config.records import (
@@ -35,7 +36,8 @@ from supervisor.relay.config.records import (
     UnixAddress,
     Upstream,
 )
-from supervisor.relay.config.yamlsection import (
+from supervisor.relay.config.section import (
+    MAX_ID,
     Faults,
     Parser,
     Section,
@@ -59,7 +61,7 @@ _MAX_FILE_BYTES: Final = 64 << 20
 _DAY_SECS: Final = 86400.0
 # Settings that name what is opened or started once.
 _RESTART_KEYS: Final = ("run_dir", "state_dir", "mode", "threads", "notify", "admin", "admin_tcp")
-_UID: Final = integer(0, 2**32 - 2)
+_UID: Final = integer(0, MAX_ID)
 
 
 class ConfigError(SondadError):
@@ -89,7 +91,7 @@ def load(path: str, running: Settings | None = None) -> Config:
     if len(octets) > _MAX_FILE_BYTES:
         raise ConfigError([f"{path}: longer than {_MAX_FILE_BYTES} bytes"])
     try:
-        content = octets.decode()
+        content = octets.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise ConfigError([f"{path}: not UTF-8 at byte {exc.start}"]) from exc
     faults = Faults(path)
@@ -187,7 +189,7 @@ def _relay(section: Section) -> Settings:
         admin=_local_socket(admin, f"{run_dir}/admin.sock"),
         pure=_pure(pure),
     )
-    if mode != "pure" and isinstance(pure.node, yaml.MappingNode) and pure.node.value:
+    if mode != "pure" and isinstance(pure.node, Mapping) and pure.node.items:
         section.fault("pure", "only allowed with mode: pure")
     section.close()
     return settings
@@ -223,7 +225,7 @@ def _upstream(section: Section) -> Upstream | None:
     target = section.take("url", _target)
     backoff = section.section("backoff")
     token = section.take("token_file", _secret)
-    ca_file = section.take("ca_file", _readable_file)
+    ca_certificates = section.take("ca_file", _certificates)
     timeout_secs = section.take("timeout", duration(0.1, 600), 10.0)
     concurrency = section.take("concurrency", integer(1, 64), 4)
     initial_secs = backoff.take("initial", duration(0.01, 3600), 1.0)
@@ -240,7 +242,7 @@ def _upstream(section: Section) -> Upstream | None:
     return Upstream(
         target=target,
         token=token,
-        ca_file=ca_file,
+        ca_certificates=ca_certificates,
         timeout_secs=timeout_secs,
         concurrency=concurrency,
         backoff_initial_secs=initial_secs,
@@ -277,7 +279,7 @@ def _host_id() -> str:
     return name if names.RELAY_ID.fullmatch(name) else "relay"
 
 
-def _header_text(node: yaml.Node) -> str:
+def _header_text(node: Node) -> str:
     value = text(node)
     if not value or value != value.strip() or not value.isascii() or not value.isprintable():
         raise ValueError(f"expected printable ASCII without blanks at its ends, found {value[:60]!r}")
@@ -285,7 +287,7 @@ def _header_text(node: yaml.Node) -> str:
 
 
 def _tcp_or_unix(mode: int) -> Parser[TcpAddress | UnixAddress]:
-    def parse(node: yaml.Node) -> TcpAddress | UnixAddress:
+    def parse(node: Node) -> TcpAddress | UnixAddress:
         value = text(node)
         if not value.startswith("unix:"):
             return _tcp_address(value)
@@ -304,7 +306,7 @@ def _tcp_address(value: str) -> TcpAddress:
     return TcpAddress(host=host.removeprefix("[").removesuffix("]"), port=int(port))
 
 
-def _loopback_address(node: yaml.Node) -> TcpAddress:
+def _loopback_address(node: Node) -> TcpAddress:
     address = _tcp_address(text(node))
     try:
         loopback = address.host == "localhost" or ipaddress.ip_address(address.host).is_loopback
@@ -315,7 +317,7 @@ def _loopback_address(node: yaml.Node) -> TcpAddress:
     return address
 
 
-def _secret(node: yaml.Node) -> str:
+def _secret(node: Node) -> str:
     path = abs_path(node)
     try:
         token = Path(path).read_text(encoding="ascii").strip()
@@ -326,14 +328,18 @@ def _secret(node: yaml.Node) -> str:
     return token
 
 
-def _readable_file(node: yaml.Node) -> str:
+def _certificates(node: Node) -> str:
+    """Return the content of a file of certificates that TLS can use: whatever is wrong with it shows here."""
     path = abs_path(node)
-    if not os.access(path, os.R_OK):
-        raise ValueError(f"cannot read {path}; expected a readable PEM file")
-    return path
+    try:
+        pem = Path(path).read_text(encoding="ascii")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (OSError, ValueError) as exc:
+        raise ValueError(f"cannot use {path}: {exc}; expected certificates in PEM form") from exc
+    return pem
 
 
-def _target(node: yaml.Node) -> Target:
+def _target(node: Node) -> Target:
     url = text(node)
     if url.startswith("unix:"):
         path = url.removeprefix("unix:")

@@ -91,11 +91,11 @@ class SpoolLimits(Frozen, frozen=True):
 
 
 class Upstream(Frozen, frozen=True):
-    """The parent to forward to."""
+    """The parent to forward to. `token` and `ca_certificates` are the contents of their files, read with the rest."""
 
     target: Target
     token: str | None
-    ca_file: str | None
+    ca_certificates: str | None
     timeout_secs: float
     concurrency: int
     backoff_initial_secs: float

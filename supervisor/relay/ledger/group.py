@@ -11,8 +11,9 @@ import msgspec
 from supervisor.relay.checks.report import STATUSES
 from supervisor.relay.checks.state import CheckState, Key, Transition
 from supervisor.relay.config.records import Config
+from supervisor.relay.ledger.changes import Changes, Payload, SpoolRow
 from supervisor.relay.ledger.jobs import Acknowledged, Done, Forgotten, Job, Marked, Outcome, Settled, Update
-from supervisor.relay.ledger.store import Changes, Payload, SpoolRow, Store
+from supervisor.relay.ledger.store import Store
 from supervisor.relay.upstream.spool import Entry, Spool
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from supervisor.relay.checks.report import Report
 from supervisor.relay.checks.state import Key
-from supervisor.relay.ledger.store import DeadLetter
+from supervisor.relay.ledger.changes import DeadLetter
 from supervisor.relay.net.identity import Peer
 from supervisor.relay.upstream.spool import Entry
 

@@ -29,10 +29,11 @@ from typing import Any, Final
 from supervisor.host.loop import Loop
 from supervisor.relay.checks.state import CheckState, Key
 from supervisor.relay.config.records import Config
+from supervisor.relay.ledger.changes import MAX_DEAD_LETTERS, DeadLetter, Payload
 from supervisor.relay.ledger.files import StoreError
 from supervisor.relay.ledger.group import Group
 from supervisor.relay.ledger.jobs import Done, Job, Marked, Outcome, Settled, Update
-from supervisor.relay.ledger.store import MAX_DEAD_LETTERS, DeadLetter, Payload, Store
+from supervisor.relay.ledger.store import Store
 from supervisor.relay.upstream.spool import Entry, Spool
 from supervisor.relay.workers import Workers
 

@@ -18,10 +18,10 @@ from supervisor.relay.admin.counters import Counters
 from supervisor.relay.checks.state import utc_text
 from supervisor.relay.config.names import LOOP_REFUSAL
 from supervisor.relay.config.records import Config, Upstream
+from supervisor.relay.ledger.changes import DeadLetter, Payload
 from supervisor.relay.ledger.files import StoreError
 from supervisor.relay.ledger.jobs import Settled
 from supervisor.relay.ledger.ledger import Ledger
-from supervisor.relay.ledger.store import DeadLetter, Payload
 from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
 from supervisor.relay.upstream.spool import Entry
 from supervisor.relay.workers import Workers
@@ -137,7 +137,7 @@ class Sender:
             return
         self._tls = None
         if upstream.target.scheme == "https":
-            self._tls = ssl.create_default_context(cafile=upstream.ca_file)
+            self._tls = ssl.create_default_context(cadata=upstream.ca_certificates)
         if self.forwarder is None:
             self.forwarder = Forwarder(self._ledger.spool, upstream, random.Random())  # noqa: S311 - jitter only
         else:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import threading
 import time
 from collections import defaultdict
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.relay.live_relay import LiveRelay, clients_config, live, own, pure_config, request
+from tests.e2e.relay.live_relay import LiveRelay, clients_config, connect, live, own, pure_config, read_all, request
 from tests.e2e.relay.scripted_parent import Answer, ScriptedParent, drained, reply
 from tests.support.polling import wait_until
 
@@ -213,3 +215,105 @@ class Reporter(threading.Thread):
         while not self.stopping:
             answer = request(self._relay.sock("agent"), "POST", f"/checks/{self._check}", update(len(self.statuses)))
             self.statuses.append(answer.status)
+
+
+def test_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
+    """25 reloads that add, remove and move clients, every third of them faulty, while four agents report."""
+    parent = ScriptedParent(lambda _: reply(202))
+
+    def config(number: int) -> str:
+        others = "\n".join(own(name=f"other{(number + at) % 30}") for at in range(20))
+        clients = own(CHECKS, extra=f"max_connections: {64 + number}, ") + "\n" + others
+        upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', {BACKOFF}}}\n"
+        return clients_config(clients, rest=upstream).replace("{root}", str(tmp_path))
+
+    try:
+        with live(tmp_path, config(0)) as relay:
+            reporters = [Reporter(relay, f"c{number}") for number in range(4)]
+            for reporter in reporters:
+                reporter.start()
+            for number in range(1, 26):
+                faulty = number % 3 == 0
+                relay.config.write_text(config(number) + ("other: 1\n" if faulty else ""))
+                answer = relay.admin("POST", "/state?action=reload")
+                assert answer.status == (409 if faulty else 202)
+                if faulty:
+                    assert "other: unknown key" in answer.json()["message"]
+            for reporter in reporters:
+                reporter.stopping = True
+            for reporter in reporters:
+                reporter.join(20)
+                assert set(reporter.statuses) == {202}
+            wait_until(lambda: drained(relay), "everything is forwarded", 60)
+            order = defaultdict(list)
+            for line, message, _ in parent.received:
+                order[line].append(int(message))
+            assert sorted(map(len, order.values())) == sorted(len(reporter.statuses) for reporter in reporters)
+            assert all(numbers == sorted(numbers) for numbers in order.values())
+            assert relay.metric('sondad_relay_reloads_total{result="ok"}') == "17"
+            assert relay.metric('sondad_relay_reloads_total{result="error"}') == "8"
+            assert "Traceback" not in relay.log()
+    finally:
+        parent.close()
+
+
+@pytest.mark.parametrize("by_signal", [False, True])
+def test_a_reload_with_certificates_that_are_none_changes_nothing(tmp_path: Path, by_signal: bool) -> None:
+    """The running configuration stays in force, and whoever asked is told what is wrong with the new one."""
+    with live(tmp_path, clients_config(own())) as relay:
+        (tmp_path / "ca.pem").write_text("garbage")
+        upstream = f"upstream: {{url: 'https://127.0.0.1:9', ca_file: {tmp_path}/ca.pem}}\n"
+        relay.config.write_text(clients_config(own(), rest=upstream).replace("{root}", str(tmp_path)))
+        if by_signal:
+            assert relay.process is not None
+            relay.process.send_signal(signal.SIGHUP)
+            relay.wait_for_log(f"cannot use {tmp_path}/ca.pem")
+        else:
+            answer = relay.admin("POST", "/state?action=reload")
+            assert (answer.status, answer.json()["code"]) == (409, "InvalidArgument")
+            assert f"cannot use {tmp_path}/ca.pem" in answer.json()["message"]
+        assert relay.post("agent", "123").status == 202
+        assert relay.admin("GET", "/state").json()["upstream"] is None
+
+
+def test_two_clients_swap_their_sockets_in_one_reload(tmp_path: Path) -> None:
+    """Each listens where the other did, and a third one where nobody does any more."""
+    clients = "\n".join(
+        own(f'"of-{name}": {{urn: "*"}}', name=name, extra=f"socket: '{{root}}/run/clients/{name}1.sock', ")
+        for name in ("a", "b", "c")
+    )
+    with live(tmp_path, clients_config(clients)) as relay:
+        moved = relay.config.read_text()
+        for old, new in (("a1.sock", "x"), ("b1.sock", "a1.sock"), ("c1.sock", "b1.sock"), ("x", "c1.sock")):
+            moved = moved.replace(f"clients/{old}", f"clients/{new}")
+        relay.config.write_text(moved)
+        assert relay.admin("POST", "/state?action=reload").status == 202
+        for socket_name, client in (("a1", "b"), ("b1", "c"), ("c1", "a")):
+            path = f"{tmp_path}/run/clients/{socket_name}.sock"
+            assert request(path, "POST", f"/checks/of-{client}", update(1)).status == 202
+        assert relay.admin("GET", "/health").status == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a read-only mount")
+def test_a_read_only_directory_of_sockets_ends_nothing(tmp_path: Path) -> None:
+    """A stop and a new mode cannot be carried out on the file; the relay says so and heals when it can again."""
+    with live(tmp_path, clients_config(own() + "\n" + own(name="other"))) as relay:
+        folder = tmp_path / "run" / "clients"
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+            with connect(f"{tmp_path}/run/notify.sock") as sock:
+                sock.sendall(b"other:stop")
+                sock.shutdown(socket.SHUT_WR)
+                assert read_all(sock) == b"ok\n"
+            changed = relay.config.read_text().replace("agent: {", 'agent: {mode: "0666", ')
+            relay.config.write_text(changed)
+            assert relay.admin("POST", "/state?action=reload").status == 202
+            assert "Read-only file system" in relay.admin("GET", "/health").body.decode()
+            assert relay.post("agent", "123").status == 202
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+        assert relay.admin("POST", "/state?action=reconcile").status == 202
+        assert relay.admin("GET", "/health").status == 200
+        assert os.stat(relay.sock("agent")).st_mode & 0o777 == 0o666
+        (folder / "other.sock").unlink()

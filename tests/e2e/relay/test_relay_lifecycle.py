@@ -183,7 +183,7 @@ def test_a_faulty_file_is_not_loaded(relay: LiveRelay) -> None:
     """The running configuration stays, the fault is counted and logged."""
     good = relay.config.read_text()
     relay.config.write_text(good + "surprise: 1\n")
-    assert relay.admin("POST", "/state?action=reload").status == 202
+    assert relay.admin("POST", "/state?action=reload").status == 409
     wait_until(lambda: relay.metric('sondad_relay_reloads_total{result="error"}') == "1", "the fault is counted")
     assert relay.post("agent", "c").status == 202
     relay.wait_for_log("surprise: unknown key")

@@ -61,11 +61,34 @@ def test_words_that_yaml_takes_for_something_else(tmp_path: Path) -> None:
     assert list(config.clients["on"].checks) == ["77"]
 
 
+def test_yaml_is_read_as_version_1_2(tmp_path: Path) -> None:
+    """Integers of any base are integers, also as keys; modes need no quotes; a byte order mark is no text."""
+    text = (
+        "\ufeffversion: 0x1\nrelay: {notify: {mode: 0600}, threads: 0o10}\n"
+        "clients: {a: {uid: 0x10, mode: '660', checks: {0x1F: {urn: 'a:b'}, 0o17: {urn: 'a:b'}, 017: {urn: 'a:b'}}}}\n"
+    )
+    config = read(tmp_path, text)
+    assert (config.relay.notify.mode, config.relay.threads) == (0o600, 8)
+    assert (config.clients["a"].identity.uid, config.clients["a"].mode) == (16, 0o660)
+    assert list(config.clients["a"].checks) == ["31", "15", "017"]
+
+
+def test_certificates_are_tried_when_the_file_is_read(tmp_path: Path) -> None:
+    """A file that TLS cannot use is a fault of the configuration, not of the relay that runs with it."""
+    (tmp_path / "garbage").write_text("garbage")
+    (tmp_path / "binary").write_bytes(b"\xff\x00")
+    (tmp_path / "empty").write_text("")
+    for name in ("garbage", "binary", "empty", "missing"):
+        text = f"version: 1\nupstream: {{url: 'https://x', ca_file: {tmp_path}/{name}}}"
+        (fault,) = faults(tmp_path, text)
+        assert fault.startswith(f"2: upstream.ca_file: cannot use {tmp_path}/{name}"), fault
+
+
 FILE_FAULTS = {
     "": "1: document: expected a mapping",
-    "[1]": "1: document: expected a mapping, found a list",
-    "{": "1: document: not YAML",
-    "version: 1\n---\nversion: 1\n": "2: document: not YAML",
+    "[1]": "1: document: expected a mapping, found sequence",
+    "{": "2: document: not YAML",
+    "version: 1\n---\nversion: 1\n": "1: document: not YAML: more than one document",
     "relay: {}": "1: version: missing",
     "version: 1.0": "1: version: expected an integer",
     "version: 1\nversion: 1": "2: version: duplicate key",
@@ -74,7 +97,7 @@ FILE_FAULTS = {
     "version: 1\nrelay:\n  max_body: 64 KiB": "3: relay.max_body: expected a size",
     "version: 1\nrelay: {request_timeout: 10x}": "2: relay.request_timeout: expected a duration",
     "version: 1\nrelay: {request_timeout: 1ms}": "2: relay.request_timeout: expected 0.1 to 300",
-    "version: 1\nrelay: {notify: {mode: 0600}}": "2: relay.notify.mode: expected an octal mode in quotes",
+    "version: 1\nrelay: {notify: {mode: 600}}": "2: relay.notify.mode: expected an octal mode",
     "version: 1\nrelay: {run_dir: run}": "2: relay.run_dir: expected an absolute path",
     "version: 1\nrelay: {admin: {tcp: '0.0.0.0:4307'}}": "2: relay.admin.tcp: expected a loopback address",
     "version: 1\nrelay: {pure: {listen: 'a:1'}}": "2: relay.pure: only allowed with mode: pure",
@@ -88,7 +111,7 @@ FILE_FAULTS = {
     "version: 1\nclients: {a: {uid: 1, color: red}}": "2: clients.a.color: unknown key",
     "version: 1\nclients: {a: {uid: '1'}}": "2: clients.a.uid: expected an integer",
     "version: 1\nclients: {a: {uid: 1, checks: {c: {ttl: soon}}}}": "2: clients.a.checks.c.ttl: expected a duration",
-    "version: 1\nrelay: &r {}\nspool: !!python/object:x {}": "3: spool: expected a mapping, found a mapping tagged",
+    "version: 1\nrelay: &r {}\nspool: !!python/object:x {}": "3: document: not YAML: unsupported tag",
 }
 
 

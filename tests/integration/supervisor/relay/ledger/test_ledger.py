@@ -12,9 +12,10 @@ import pytest
 from supervisor.host.loop import Loop
 from supervisor.relay.checks.report import Report
 from supervisor.relay.config.reader import load
+from supervisor.relay.ledger.changes import Changes, DeadLetter
 from supervisor.relay.ledger.jobs import Acknowledged, Forgotten, Marked, Outcome, Settled, Update
 from supervisor.relay.ledger.ledger import Ledger
-from supervisor.relay.ledger.store import FILE_NAME, Changes, DeadLetter, Store
+from supervisor.relay.ledger.store import FILE_NAME, Store
 
 KEY = ("agent", "c")
 LOOP = threading.main_thread().name

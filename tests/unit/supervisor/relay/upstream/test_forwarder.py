@@ -18,7 +18,7 @@ def upstream(concurrency: int = 4, jitter: float = 0.0) -> Upstream:
     return Upstream(
         target=unix_target("/x"),
         token=None,
-        ca_file=None,
+        ca_certificates=None,
         timeout_secs=1.0,
         concurrency=concurrency,
         backoff_initial_secs=1.0,

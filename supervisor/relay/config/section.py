@@ -1,4 +1,4 @@
-"""Strict reading of a YAML mapping: every fault is collected with file, line and key path, unknown keys included.
+"""Strict reading of a mapping: every fault is collected with file, line and key path, unknown keys included.
 
 A value parser takes a node and returns a value or raises `ValueError` with what was expected and found.
 """
@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Final, TypeVar, overload
 
-import yaml
+from common.errors import DecodeError
+from common.units import clip, quote
+from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.scalars import Wide, bool_of, found, integer_of, is_null, resolve
+from supervisor.reading.yaml_text import read_yaml
 
 T = TypeVar("T")
-Parser = Callable[[yaml.Node], T]
+Parser = Callable[[Node], T]
 
-_TAG: Final = "tag:yaml.org,2002:"
 _DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)?", re.ASCII)
 _UNIT_SECS: Final = {None: "1", "ms": "0.001", "s": "1", "m": "60", "h": "3600", "d": "86400"}
 _SIZE: Final = re.compile(r"(\d{1,15})(B|KiB|MiB|GiB)?", re.ASCII)
 _UNIT_BYTES: Final = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_MAX_SHOWN_CHARS: Final = 60
+# The highest id of a user or a group; the one above it means "unchanged".
+MAX_ID: Final = 2**32 - 2
+_AT: Final = re.compile(r" at line (\d+) column \d+")
 
 
 class Faults:
@@ -28,28 +33,28 @@ class Faults:
         self.file = file
         self.texts: list[str] = []
 
-    def add(self, node: yaml.Node, path: str, text: str) -> None:
+    def add(self, node: Node, path: str, text: str) -> None:
         """Record a fault at the line of `node`."""
-        self.texts.append(f"{self.file}:{node.start_mark.line + 1}: {path or 'document'}: {text}")
+        self.texts.append(f"{self.file}:{max(node.line, 1)}: {path or 'document'}: {text}")
 
 
 class Section:
     """A mapping being read; keys are taken one by one and `close()` reports those nobody took."""
 
-    def __init__(self, faults: Faults, node: yaml.Node, path: str) -> None:
+    def __init__(self, faults: Faults, node: Node, path: str) -> None:
         self.node = node
         self.path = path
         self._faults = faults
-        self._values: dict[str, tuple[yaml.Node, yaml.Node]] = {}
-        if _is_null(node):
+        self._values: dict[str, tuple[Node, Node]] = {}
+        if is_null(node):
             return
-        if not isinstance(node, yaml.MappingNode) or node.tag != f"{_TAG}map":
+        if not isinstance(node, Mapping):
             faults.add(node, path, f"expected a mapping, found {found(node)}")
             return
-        for key_node, value_node in node.value:
+        for key_node, value_node in node.items:
             key = _key(key_node)
             if key is None:
-                faults.add(key_node, path, f"expected a key of plain text, found {found(key_node)}")
+                faults.add(key_node, path, f"expected a text as key, found {found(key_node)}")
             elif key in self._values:
                 faults.add(key_node, self.at(key), "duplicate key")
             else:
@@ -86,7 +91,7 @@ class Section:
     def section(self, key: str) -> "Section":
         """Take the mapping under `key`; an absent one reads as empty."""
         if key not in self._values:
-            return Section(self._faults, yaml.MappingNode(f"{_TAG}map", [], self.node.start_mark), self.at(key))
+            return Section(self._faults, Mapping([], self.node.line, self.node.column), self.at(key))
         _, node = self._values.pop(key)
         return Section(self._faults, node, self.at(key))
 
@@ -105,64 +110,51 @@ class Section:
 def compose(text: str, faults: Faults) -> Section | None:
     """Return the one document of `text` as a section, or None with the fault recorded."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        faults.texts.append(f"{faults.file}:{line}: document: not YAML: {error.problem}")
+        node = read_yaml(text)
+    except DecodeError as exc:
+        at = _AT.search(str(exc))
+        faults.texts.append(f"{faults.file}:{at[1] if at else 1}: document: not YAML: {_AT.sub('', str(exc))}")
         return None
-    except (yaml.YAMLError, RecursionError) as error:
-        faults.texts.append(f"{faults.file}:1: document: not YAML: {type(error).__name__}")
-        return None
-    if node is None:
-        faults.texts.append(f"{faults.file}:1: document: expected a mapping, found an empty file")
+    if is_null(node):
+        faults.add(node, "", "expected a mapping, found an empty file")
         return None
     return Section(faults, node, "")
 
 
-def found(node: yaml.Node) -> str:
-    """Return a short description of what stands at `node`."""
-    if isinstance(node, yaml.ScalarNode):
-        return f"{node.tag.removeprefix(_TAG)} {str(node.value)[:_MAX_SHOWN_CHARS]!r}"
-    plain = "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
-    return plain if node.tag in (f"{_TAG}map", f"{_TAG}seq") else f"{plain} tagged {node.tag[:_MAX_SHOWN_CHARS]}"
-
-
-def text(node: yaml.Node) -> str:
-    """Parse a string.
-
-    What YAML 1.1 takes for a date or for a truth value in words (`2011-06-30`, `off`) is the text it was written as.
-    """
-    if _is_scalar(node, "str", "timestamp") or (_is_scalar(node, "bool") and not _is_truth_value(node)):
-        return str(node.value)
-    raise ValueError(f"expected a string, found {found(node)}")
+def text(node: Node) -> str:
+    """Parse a string; a plain one must not be a number, a truth value or null."""
+    if not isinstance(node, Scalar) or (node.plain and not isinstance(resolve(node.text), str)):
+        raise ValueError(f"expected a string, found {found(node)}")
+    return node.text
 
 
 def matching(pattern: re.Pattern[str]) -> Parser[str]:
     """Return a parser of strings that `pattern` matches as a whole."""
 
-    def parse(node: yaml.Node) -> str:
+    def parse(node: Node) -> str:
         value = text(node)
         if not pattern.fullmatch(value):
-            raise ValueError(f"expected {pattern.pattern}, found {value[:_MAX_SHOWN_CHARS]!r}")
+            raise ValueError(f"expected {pattern.pattern}, found {quote(clip(value))}")
         return value
 
     return parse
 
 
-def boolean(node: yaml.Node) -> bool:
+def boolean(node: Node) -> bool:
     """Parse `true` or `false`."""
-    if _is_truth_value(node):
-        return str(node.value).lower() == "true"
-    raise ValueError(f"expected true or false, found {found(node)}")
+    value = bool_of(node.text) if isinstance(node, Scalar) and node.plain else None
+    if value is None:
+        raise ValueError(f"expected true or false, found {found(node)}")
+    return value
 
 
 def integer(low: int, high: int) -> Parser[int]:
-    """Return a parser of decimal integers in `low..high`."""
+    """Return a parser of integers in `low..high`."""
 
-    def parse(node: yaml.Node) -> int:
-        if not _is_decimal(node):
-            raise ValueError(f"expected an integer, found {found(node)}")
-        value = int(node.value)
+    def parse(node: Node) -> int:
+        value = _integer_at(node)
+        if not isinstance(value, int):
+            raise ValueError(f"expected an integer, found {found(node)}")  # noqa: TRY004
         if not low <= value <= high:
             raise ValueError(f"expected {low} to {high}, found {value}")
         return value
@@ -173,16 +165,13 @@ def integer(low: int, high: int) -> Parser[int]:
 def number(low: float, high: float) -> Parser[float]:
     """Return a parser of numbers in `low..high`."""
 
-    def parse(node: yaml.Node) -> float:
-        if not isinstance(node, yaml.ScalarNode) or node.tag not in (f"{_TAG}int", f"{_TAG}float"):
-            raise ValueError(f"expected a number, found {found(node)}")
-        try:
-            value = float(node.value)
-        except ValueError:
-            raise ValueError(f"expected a decimal number, found {found(node)}") from None
+    def parse(node: Node) -> float:
+        value = resolve(node.text) if isinstance(node, Scalar) and node.plain else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"expected a number, found {found(node)}")  # noqa: TRY004
         if not low <= value <= high:
-            raise ValueError(f"expected {low:g} to {high:g}, found {node.value}")
-        return value
+            raise ValueError(f"expected {low:g} to {high:g}, found {node_text(node)}")
+        return float(value)
 
     return parse
 
@@ -190,13 +179,13 @@ def number(low: float, high: float) -> Parser[float]:
 def duration(low_secs: float, high_secs: float) -> Parser[float]:
     """Return a parser of durations (`250ms`, `10s`, `5m`, `24h`, `2d`, bare seconds) in seconds."""
 
-    def parse(node: yaml.Node) -> float:
-        match = _DURATION.fullmatch(str(node.value)) if _is_scalar(node, "str", "int", "float") else None
+    def parse(node: Node) -> float:
+        match = _DURATION.fullmatch(node_text(node))
         if match is None:
             raise ValueError(f"expected a duration such as 250ms, 10s, 5m, 24h or 2d, found {found(node)}")
         secs = float(Decimal(match[1]) * Decimal(_UNIT_SECS[match[2]]))
         if not low_secs <= secs <= high_secs:
-            raise ValueError(f"expected {low_secs:g} to {high_secs:g} seconds, found {node.value}")
+            raise ValueError(f"expected {low_secs:g} to {high_secs:g} seconds, found {match[0]}")
         return secs
 
     return parse
@@ -205,13 +194,13 @@ def duration(low_secs: float, high_secs: float) -> Parser[float]:
 def size(low_bytes: int, high_bytes: int) -> Parser[int]:
     """Return a parser of sizes (integer bytes, `64KiB`, `16MiB`) in bytes."""
 
-    def parse(node: yaml.Node) -> int:
-        match = _SIZE.fullmatch(str(node.value)) if _is_scalar(node, "str", "int") else None
+    def parse(node: Node) -> int:
+        match = _SIZE.fullmatch(node_text(node))
         if match is None:
             raise ValueError(f"expected a size such as 65536, 64KiB or 16MiB, found {found(node)}")
         octets = int(match[1]) * _UNIT_BYTES[match[2]]
         if not low_bytes <= octets <= high_bytes:
-            raise ValueError(f"expected {low_bytes} to {high_bytes} bytes, found {node.value}")
+            raise ValueError(f"expected {low_bytes} to {high_bytes} bytes, found {match[0]}")
         return octets
 
     return parse
@@ -220,39 +209,39 @@ def size(low_bytes: int, high_bytes: int) -> Parser[int]:
 def one_of(*values: T) -> Parser[T]:
     """Return a parser of a closed list of strings."""
 
-    def parse(node: yaml.Node) -> T:
+    def parse(node: Node) -> T:
         value = text(node)
         for known in values:
             if known == value:
                 return known
-        raise ValueError(f"expected one of {', '.join(map(str, values))}, found {value[:_MAX_SHOWN_CHARS]!r}")
+        raise ValueError(f"expected one of {', '.join(map(str, values))}, found {quote(clip(value))}")
 
     return parse
 
 
-def abs_path(node: yaml.Node) -> str:
+def abs_path(node: Node) -> str:
     """Parse an absolute path."""
     value = text(node)
     if not value.startswith("/") or "\0" in value:
-        raise ValueError(f"expected an absolute path, found {value[:_MAX_SHOWN_CHARS]!r}")
+        raise ValueError(f"expected an absolute path, found {quote(clip(value))}")
     return value
 
 
-def file_mode(node: yaml.Node) -> int:
-    """Parse an octal file mode written as a string, such as "0660"."""
-    value = text(node) if _is_scalar(node, "str") else ""
-    if not re.fullmatch(r"0?[0-7]{3}", value):
-        raise ValueError(f'expected an octal mode in quotes such as "0660", found {found(node)}')
+def file_mode(node: Node) -> int:
+    """Parse an octal file mode, such as "0660"."""
+    value = node_text(node)
+    if not re.fullmatch(r"0[0-7]{3}", value) and not (re.fullmatch(r"[0-7]{3}", value) and not _is_plain(node)):
+        raise ValueError(f'expected an octal mode such as "0660", found {found(node)}')
     return int(value, 8)
 
 
 def list_of(parse_item: Parser[T], low: int = 0) -> Parser[tuple[T, ...]]:
     """Return a parser of lists with at least `low` items."""
 
-    def parse(node: yaml.Node) -> tuple[T, ...]:
-        if not isinstance(node, yaml.SequenceNode):
+    def parse(node: Node) -> tuple[T, ...]:
+        if not isinstance(node, Sequence):
             raise ValueError(f"expected a list, found {found(node)}")  # noqa: TRY004
-        items = tuple(parse_item(item) for item in node.value)
+        items = tuple(parse_item(item) for item in node.items)
         if len(items) < low:
             raise ValueError(f"expected at least {low} item, found {len(items)}")
         return items
@@ -260,29 +249,33 @@ def list_of(parse_item: Parser[T], low: int = 0) -> Parser[tuple[T, ...]]:
     return parse
 
 
-def text_or_list(node: yaml.Node) -> tuple[str, ...]:
+def text_or_list(node: Node) -> tuple[str, ...]:
     """Parse a string or a list of strings."""
-    return list_of(text, 1)(node) if isinstance(node, yaml.SequenceNode) else (text(node),)
+    return list_of(text, 1)(node) if isinstance(node, Sequence) else (text(node),)
 
 
-def _is_scalar(node: yaml.Node, *kinds: str) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag in {f"{_TAG}{kind}" for kind in kinds}
+def id_or_name(node: Node) -> int | str:
+    """Parse the number or the name of a user or a group."""
+    value = _integer_at(node)
+    return text(node) if value is None else integer(0, MAX_ID)(node)
 
 
-def _is_truth_value(node: yaml.Node) -> bool:
-    return _is_scalar(node, "bool") and str(node.value).lower() in ("true", "false")
+def node_text(node: Node) -> str:
+    """Return the text of a scalar as it is written, and nothing for anything else."""
+    return node.text if isinstance(node, Scalar) else ""
 
 
-def _is_null(node: yaml.Node) -> bool:
-    return _is_scalar(node, "null")
+def _integer_at(node: Node) -> int | Wide | None:
+    return integer_of(node.text) if isinstance(node, Scalar) and node.plain else None
 
 
-def _is_decimal(node: yaml.Node) -> bool:
-    return _is_scalar(node, "int") and re.fullmatch(r"-?\d{1,18}", str(node.value), re.ASCII) is not None
+def _is_plain(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.plain
 
 
-def _key(node: yaml.Node) -> str | None:
-    """Return a key as text; an integer key reads as its decimal string."""
-    if _is_decimal(node):
-        return str(int(node.value))
-    return str(node.value) if _is_scalar(node, "str", "timestamp", "bool", "null") else None
+def _key(node: Node) -> str | None:
+    """Return a key as text; an integer reads as its decimal string."""
+    if not isinstance(node, Scalar):
+        return None
+    value = _integer_at(node)
+    return str(value) if isinstance(value, int) else node.text
