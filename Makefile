@@ -1,6 +1,7 @@
 # The commands people and machines use; each does everything it needs first and is quick when there is nothing to do.
 #   make serve     install, then run the control plane on 127.0.0.1:8080     (ARGS="--port 9000" adds flags)
 #   make install   the first half alone
+#   make install-service, uninstall-service    as root: install, then the systemd units; or remove these
 #   make test      what the tests need, then the whole check: format, lint, types, imports, tests
 #   make bench     measure this machine; asserts nothing                     (PEER_SERVER=… adds a yardstick)
 #   make lock      write the locks anew with the newest versions, then the whole check on them
@@ -19,9 +20,15 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 LOCKED := $(PIP) --require-hashes --requirement
 OURSELVES := $(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: install serve test bench lock clean
+.PHONY: install install-service uninstall-service serve test bench lock clean
 
 install: $(INSTALLED)
+
+install-service: $(INSTALLED)
+	systemd/service install
+
+uninstall-service:
+	systemd/service uninstall
 
 serve: $(INSTALLED)
 	exec $(VENV)/bin/sondad serve $(ARGS)

@@ -72,6 +72,11 @@ class LevelFilter:
         return self._default
 
 
+def is_filter(text: str) -> bool:
+    """Return whether `text` is one that `LevelFilter` understands."""
+    return _parse_filter(text) is not None
+
+
 def _parse_filter(text: str) -> tuple[int, dict[str, int]] | None:
     default: int | None = None
     levels = {}

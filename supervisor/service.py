@@ -16,9 +16,11 @@ import setproctitle
 from common.clock import SystemClock
 from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, fields
+from common.states import State
 from supervisor.engine import Engine
 from supervisor.engine.engine import GRACE_SECS
 from supervisor.engine.figures import Figures
+from supervisor.host.activation import inherited_listener
 from supervisor.host.limits import raise_descriptor_limit
 from supervisor.host.loop import Loop
 from supervisor.host.sdnotify import ServiceManager
@@ -40,6 +42,7 @@ _BOUNDARY_SECS: Final = 1.0
 _END_SECS: Final = 5.8
 _HTTP_SECS: Final = 0.3
 _LAST_LINES_SECS: Final = 1.0
+_STATUS_SECS: Final = 5.0
 _BACKLOG: Final = 1024
 _OBSERVE_THREADS: Final = 4
 
@@ -67,11 +70,15 @@ class Service:
         # Signals wait in the loop until it runs, so from here on every one of them is a clean exit.
         self._loop.catch_signals(self._on_signal)
         raise_descriptor_limit()
+        inherited = inherited_listener(os.environ)
+        if inherited is not None:
+            host, port = inherited.getsockname()[:2]
+            settings = replace(settings, host=host, port=port)
         _log_access(settings)
         candidates = find_candidates(settings)
         if not settings.max_scenarios:
             logger.warning("--max-scenarios 0 — scenario row cap disabled (unlimited)")
-        self._listener = _listen(settings.host, settings.port)
+        self._listener = inherited or _listen(settings.host, settings.port)
         self._address = _address_text(self._listener)
         # Hides an API key that was given as an argument.
         setproctitle.setproctitle(f"sondad: serve {self._address}")
@@ -109,6 +116,8 @@ class Service:
         logger.info("sonda-server listening", extra=fields(addr=self._address, workers=self._settings.workers))
         if self._manager.watchdog_period_secs is not None:
             self._loop.every(self._manager.watchdog_period_secs, self._manager.alive)
+        if self._manager.is_there:
+            self._loop.every(_STATUS_SECS, self._tell_status)
         if self._relay is not None:
             self._relay.start()
         if self._sweep is not None:
@@ -169,6 +178,10 @@ class Service:
     def _stop_when_alone(self) -> None:
         if not self._has_workers and not (self._relay is not None and self._relay.running):
             self._loop.stop()
+
+    def _tell_status(self) -> None:
+        running = sum(scenario.counters().state != State.FINISHED for scenario in self._engine.scenarios())
+        self._manager.status(f"listening on {self._address}; scenarios running: {running}")
 
     def _announce(self) -> None:
         port = self._listener.getsockname()[1]

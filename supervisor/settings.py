@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from common.errors import StartupError
 from supervisor.engine.wakeups import DEFAULT_WAKEUPS_PER_CORE
 from supervisor.host.limits import usable_cores
 
@@ -93,7 +92,6 @@ def parse_settings(
 
     Raises:
         SystemExit: code 2 for a wrong argument, named on stderr; 0 after help and version.
-        StartupError: the bind address is not an address.
     """
     parser = build_parser(program, with_relay=with_relay)
     given = parser.parse_args(arguments)
@@ -102,7 +100,7 @@ def parse_settings(
         parser.error(f"argument --catalog ({CATALOG_VARIABLE}): expected a directory, found an empty text")
     key = given.api_key if given.api_key is not None else environment.get(API_KEY_VARIABLE)
     return Settings(
-        host=_host(given.bind) if given.bind is not None else "0.0.0.0" if key else "127.0.0.1",  # noqa: S104
+        host=given.bind if given.bind is not None else "0.0.0.0" if key else "127.0.0.1",  # noqa: S104
         port=given.port,
         api_key=key or None,
         api_key_is_empty=key == "",
@@ -132,7 +130,12 @@ def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--port", type=_integer(0, 65535), default=8080, help="TCP port; 0 picks a free one (default %(default)s)")
-    add("--bind", metavar="IP", help="address to listen on (default 127.0.0.1, or 0.0.0.0 with an API key)")
+    add(
+        "--bind",
+        type=_address,
+        metavar="IP",
+        help="address to listen on (default 127.0.0.1, or 0.0.0.0 with an API key)",
+    )
     add(
         "--api-key",
         metavar="KEY",
@@ -142,7 +145,7 @@ def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
     add(
         "--allow-path",
         action="append",
-        type=lambda text: Path(text).absolute(),
+        type=_directory,
         metavar="DIR",
         help="directory scenarios may read and write; repeatable (default: the state and runtime directories and /tmp)",
     )
@@ -250,14 +253,21 @@ def _origin(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}".lower()
 
 
-def _host(text: str) -> str:
+def _address(text: str) -> str:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         return str(ipaddress.ip_address(bare))
     except ValueError as exc:
-        raise StartupError(
-            f"--bind {text}: not an IP address; expected one such as 127.0.0.1, 0.0.0.0 or [::1]"
+        raise argparse.ArgumentTypeError(
+            f"expected an IP address such as 127.0.0.1, 0.0.0.0 or [::1], found {text!r}"
         ) from exc
+
+
+def _directory(text: str) -> Path:
+    path = Path(text).absolute()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a directory that exists, found {text!r}")
+    return path
 
 
 def _default_paths(environment: Mapping[str, str]) -> list[Path]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from common.errors import StartupError
-from common.logs import LineWriter, setup_logging
+from common.logs import LineWriter, is_filter, setup_logging
 from supervisor.settings import Settings, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,13 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
     """
     _open_standard_descriptors()
     logs = setup_logging("sonda_server")
+    levels = os.environ.get("RUST_LOG", "")
+    if levels and not is_filter(levels):
+        logs.put(
+            f"Error: RUST_LOG={levels}: expected a level such as info, or TARGET=LEVEL,…\n".encode(errors="replace")
+        )
+        logs.close(_LAST_LINES_SECS)
+        return MISUSED
     try:
         return _run(parse_settings(program, arguments, os.environ, with_relay=with_relay), logs)
     except StartupError as exc:

@@ -32,11 +32,23 @@ class ServiceManager:
         # A leading "@" names a socket of the abstract namespace.
         self._address = address.replace("@", "\0", 1) if address.startswith("@") else address
         watched = bool(address) and timeout_us.isdecimal() and watched_pid in ("", str(os.getpid()))
+        self._status = ""
         self.watchdog_period_secs = int(timeout_us) / 2e6 if watched and int(timeout_us) > 0 else None
 
     def ready(self) -> None:
         """Say that the daemon serves."""
         self._send("READY=1")
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._address)
+
+    def status(self, text: str) -> None:
+        """Say in one line what the daemon does, when that has changed; `systemctl status` shows it."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
 
     def alive(self) -> None:
         """Feed the watchdog."""

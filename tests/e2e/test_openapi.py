@@ -36,9 +36,9 @@ def try_out(server: LiveServer, scratch: Path) -> str:
 
 def test_the_server_does_what_its_description_says(start_server: StartServer, tmp_path: Path) -> None:
     """No 5xx; statuses, headers and bodies are those described; whoever has no key is refused."""
-    server = start_server(
-        *("--api-key", KEY, "--max-scenarios", "20", "--allow-path", str(tmp_path / "nowhere")), piped_stdout=True
-    )
+    nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    server = start_server(*("--api-key", KEY, "--max-scenarios", "20", "--allow-path", str(nowhere)), piped_stdout=True)
     # What the scenarios write to stdout at full speed is to fill nothing.
     server.stdout.close()
     printed = try_out(server, tmp_path)

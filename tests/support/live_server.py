@@ -30,6 +30,7 @@ class LiveServer:
         environment: variables to add; those that configure the daemon are otherwise unset.
         piped_stdout: connect standard output to a pipe, `stdout`, that the test reads; the announce line is taken off.
         command: what to start.
+        pass_fds: descriptors that it inherits.
 
     Raises:
         AssertionError: the daemon has not announced itself in time; shows its log.
@@ -42,6 +43,7 @@ class LiveServer:
         environment: dict[str, str] | None = None,
         piped_stdout: bool = False,
         command: tuple[str, ...] = (COMMAND,),
+        pass_fds: tuple[int, ...] = (),
     ) -> None:
         self._shared_memory = _shared_memory()
         self.stdout_path = directory / "stdout"
@@ -56,6 +58,7 @@ class LiveServer:
                 env={**inherited, "RUST_LOG": "info", **(environment or {})},
                 # A session of its own finds every descendant again, whoever its parent is by then.
                 start_new_session=True,
+                pass_fds=pass_fds,
                 bufsize=0,
             )
         self.pid = self.process.pid

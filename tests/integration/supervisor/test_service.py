@@ -130,14 +130,29 @@ def test_wrong_arguments_end_with_2(command: tuple[str, ...]) -> None:
     assert b"--port" in result.stderr
 
 
-@pytest.mark.parametrize("bind", ["localhost", "300.1.1.1", "192.0.2.1"])
-def test_a_bad_address_ends_with_1(bind: str) -> None:
-    """An address that is none or is not ours is an error that names it, and no port is announced."""
-    result = _run("--bind", bind, "--port", "0")
-    assert result.returncode == 1
-    assert result.stdout == b""
-    assert result.stderr.splitlines()[-1].startswith(b"Error: ")
-    assert bind.encode() in result.stderr.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        (("--bind", "localhost"), {}, "argument --bind: expected an IP address such as 127.0.0.1"),
+        (("--bind", "300.1.1.1"), {}, "found '300.1.1.1'"),
+        (("--allow-path", "/nope"), {}, "argument --allow-path: expected a directory that exists, found '/nope'"),
+        ((), {"RUST_LOG": "bogus"}, "Error: RUST_LOG=bogus: expected a level"),
+    ],
+)
+def test_what_can_never_be_right_ends_with_2(
+    arguments: tuple[str, ...], environment: dict[str, str], named: str
+) -> None:
+    """A service manager need not try again; stderr says which setting is wrong, and no port is announced."""
+    result = _run("--port", "0", *arguments, **environment)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert named in result.stderr.decode()
+
+
+def test_an_address_of_another_machine_ends_with_1() -> None:
+    """It may be there at the next try, so it is no wrong argument; the error names it."""
+    result = _run("--bind", "192.0.2.1", "--port", "0")
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.splitlines()[-1].startswith(b"Error: cannot listen on 192.0.2.1 port 0")
 
 
 def test_a_port_in_use_ends_with_1() -> None:

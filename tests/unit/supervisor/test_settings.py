@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import StartupError
 from supervisor.host.limits import usable_cores
 from supervisor.settings import Settings, parse_settings
 
@@ -78,11 +77,13 @@ def test_bind_addresses(text: str, host: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["localhost", "", "127.0.0.1:80", "[::1", "256.0.0.1"])
-def test_bad_bind_address_is_named(text: str) -> None:
+def test_bad_bind_address_is_named(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What is no IP address keeps the daemon from starting, and the message shows it."""
-    with pytest.raises(StartupError, match="--bind") as caught:
+    with pytest.raises(SystemExit, match="2"):
         _parse("--bind", text)
-    assert text in str(caught.value)
+    assert f"argument --bind: expected an IP address such as 127.0.0.1, 0.0.0.0 or [::1], found {text!r}" in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,10 +129,12 @@ def test_help_and_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None
     assert "s3cret" not in shown.out
 
 
-def test_allowed_paths() -> None:
+def test_allowed_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Roots given as flags replace the default ones, relative ones count from the working directory."""
-    settings = _parse("--allow-path", "/data", "--allow-path=out")
-    assert settings.allowed_paths == (Path("/data"), Path.cwd() / "out")
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    settings = _parse("--allow-path", "/tmp", "--allow-path=out")
+    assert settings.allowed_paths == (Path("/tmp"), tmp_path / "out")
 
 
 def test_service_manager_directories() -> None:
