@@ -165,7 +165,7 @@ def test_http_push(
                 "detail": f"sink error: HTTP {statuses[-1]} from '{receiver.url}/in'",
             }
         elif statuses[-1] == 400:
-            said = f"sonda: http_push sink: received HTTP 400 from '{receiver.url}/in'; discarding batch"
+            said = f"http_push sink: received HTTP 400 from '{receiver.url}/in'; discarding batch"
             wait_until(lambda: server.log_lines(said), "the note of the refusal")
 
 

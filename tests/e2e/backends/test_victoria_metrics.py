@@ -77,5 +77,7 @@ def test_what_the_store_refuses_is_told(server: LiveServer, store: VictoriaMetri
     assert stats["total_events"] > 0
     assert stats["errors"] == stats["total_sink_failures"] == 0
     assert stats["last_successful_write_at"] is None
-    note = f"sonda: http_push sink: received HTTP 400 from '{store.url}/no/such/path'; discarding batch"
+    assert stats["rejected_events"] == stats["total_events"]
+    assert stats["last_rejection"].startswith(f"HTTP 400 from '{store.url}/no/such/path': ")
+    note = f"sonda: scenario 'pushed_total': http_push sink: received HTTP 400 from '{store.url}/no/such/path'"
     assert len(server.wait_for_log(note)) == 1
