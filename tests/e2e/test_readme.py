@@ -106,6 +106,15 @@ def test_make_test_is_the_check() -> None:
     assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_a_file_runs_without_the_daemon() -> None:
+    """The README's command line, typed as it stands, prints the example's samples and ends by itself."""
+    (block,) = (text for text in shell_blocks("README.md") if "sonda run" in text)
+    command = block.splitlines()[1].replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"(cpu_usage \S+ \d{13}\n){30}", done.stdout)
+
+
 def test_installing_twice_does_nothing() -> None:
     """`make install` is idempotent, and quick because there is nothing left to run."""
     make("install")
