@@ -140,6 +140,20 @@ def global_options() -> list[click.Parameter]:
     ]
 
 
+def daemon_options() -> list[click.Parameter]:
+    """Return the options of commands that talk to a daemon."""
+    return [
+        Once("--url", metavar="URL", help="the daemon (default http://127.0.0.1:8080); its key is SONDA_API_KEY"),
+        Switch("--json", "as_json", help="print JSON"),
+    ]
+
+
+def pass_globals(function: Callable[..., int]) -> Callable[..., int]:
+    """Let the function of a command get the globals first."""
+    passing: Callable[..., int] = click.pass_obj(function)
+    return passing
+
+
 def shown(parameter: click.Parameter | None) -> str:
     """Return a parameter as errors name it, e.g. `--rate <R>`."""
     if isinstance(parameter, click.Option):

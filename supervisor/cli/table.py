@@ -26,10 +26,19 @@ DAEMON: Final = (
     Listed("serve", "run the control plane: an HTTP API for scenarios", "serve"),
     Listed("relay", "run the relay for check results", "relay"),
 )
+OPERATIONS: Final = (
+    Listed("post", "launch scenario files on a daemon", "post"),
+    Listed("ps", "list the scenarios of a daemon", "ps"),
+    Listed("stats", "show the figures of scenarios", "stats"),
+    Listed("top", "show all scenarios on a live screen", "top"),
+    Listed("logs", "show the last errors of a scenario", "logs"),
+    Listed("stop", "stop scenarios", "stop"),
+    Listed("validate", "print every fault of scenario files, with its place", "validate"),
+)
 
 PROGRAMS: Final[dict[str, dict[str, tuple[Listed, ...]]]] = {
     "sonda": {"Commands": SCENARIOS},
-    "sondad": {"Commands": SCENARIOS, "Daemons": DAEMON},
+    "sondad": {"Commands": SCENARIOS, "Daemons": DAEMON, "For a running daemon": OPERATIONS},
 }
 
 

@@ -2,10 +2,10 @@
 
 import click
 
-from supervisor.cli.grammar import Globals, Verb
+from supervisor.cli.grammar import Globals, Verb, pass_globals
 
 
-@click.pass_obj
+@pass_globals
 def _print(chosen: Globals, shell: str) -> int:
     from supervisor.cli.shells.scripts import completion_script
 

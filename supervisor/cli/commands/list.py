@@ -1,11 +1,9 @@
 """`list`: the entries of a catalog and the built-in packs."""
 
-import click
-
-from supervisor.cli.grammar import Globals, Once, Switch, Verb
+from supervisor.cli.grammar import Globals, Once, Switch, Verb, pass_globals
 
 
-@click.pass_obj
+@pass_globals
 def _list(chosen: Globals, kind: str | None, tag: str | None, as_json: bool) -> int:
     from supervisor.cli.catalog.listing import print_list
 

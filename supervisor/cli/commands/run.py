@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from supervisor.cli.grammar import Globals, Many, Once, Verb
+from supervisor.cli.grammar import Globals, Many, Once, Verb, pass_globals
 
 
 def number(text: str) -> float:
@@ -32,7 +32,7 @@ def _policy(text: str) -> str:
     return text
 
 
-@click.pass_obj
+@pass_globals
 def _run(chosen: Globals, /, scenario: str, **overrides: Any) -> int:
     from supervisor.cli.running.overrides import Overrides
     from supervisor.cli.running.run import run_file

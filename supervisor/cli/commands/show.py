@@ -2,10 +2,10 @@
 
 import click
 
-from supervisor.cli.grammar import Globals, Verb
+from supervisor.cli.grammar import Globals, Verb, pass_globals
 
 
-@click.pass_obj
+@pass_globals
 def _show(chosen: Globals, name: str) -> int:
     from supervisor.cli.catalog.listing import print_file
 

@@ -1,0 +1,28 @@
+"""`post`: launch scenario files on a daemon."""
+
+import click
+
+from supervisor.cli.grammar import Globals, Switch, Verb, daemon_options, pass_globals
+
+
+@pass_globals
+def _post(
+    _chosen: Globals, /, files: tuple[str, ...], url: str | None, *, wait: bool, replace: bool, as_json: bool
+) -> int:
+    from supervisor.cli.daemon.client import daemon_at
+    from supervisor.cli.daemon.posting import post
+
+    return post(daemon_at(url), files, wait=wait, replace=replace, as_json=as_json)
+
+
+COMMAND = Verb(
+    "post",
+    "Launch scenario files on a daemon; `-` is standard input, and a name that ends in .json is JSON.",
+    [
+        click.Argument(["files"], nargs=-1, required=True, metavar="FILE..."),
+        Switch("--wait", help="wait until everything launched has finished; fail when something failed"),
+        Switch("--replace", help="first stop what runs under the same scenario_name"),
+        *daemon_options(),
+    ],
+    _post,
+)

@@ -1,0 +1,1 @@
+"""Commands for a running daemon, over its HTTP API. Read first: `client.py`."""
