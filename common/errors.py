@@ -3,9 +3,11 @@
 ::
 
     SondadError
-    ├── CompileError            the posted text is wrong: an HTTP 4xx, nothing launched
-    ├── DecodeError             a text that does not read as its format or language (the caller translates it)
-    │   └── UnlistableError     a catalog of packs that cannot be listed (supervisor.compiler.packs.catalog)
+    ├── TextError               something wrong in a text that somebody wrote, and where
+    │   ├── CompileError        the posted text is wrong: an HTTP 4xx, nothing launched
+    │   └── DecodeError         a text that does not read as its format or language (the caller translates it)
+    │       ├── Told            a part that cannot be built; why was recorded (supervisor.reading.decode)
+    │       └── UnlistableError a catalog of packs that cannot be listed (supervisor.compiler.packs.catalog)
     ├── DurationError           a duration text outside the grammar (the caller translates it)
     ├── EncoderError            this encoder can never take this event: the scenario ends
     ├── SinkError               the other side failed: counted, the scenario lives under `on_sink_error: warn`
@@ -37,6 +39,7 @@ A subclass exists only because a caller decides something by it. Between process
 its text, never as a class: see `common.messages.Fault`.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 Cause = Literal["encoder", "sink", "runtime"]
@@ -53,34 +56,89 @@ class SondadError(Exception):
     cause: Cause = "runtime"
 
 
-class CompileError(SondadError):
-    """A scenario text that cannot be launched.
+@dataclass(frozen=True, slots=True)
+class BodyFault:
+    """One mistake in a posted text, as clients read it.
 
     Attributes:
-        detail: the text for the client, complete with its phase prefix.
-        status: 400 when the text does not compile, 422 when a value is unusable at run time.
+        path: keys and indexes from the root, e.g. ``scenarios[2].sink.url``; empty for the text as a whole.
+        line: 1-based, in the text as it was posted; None where the mistake has no place.
+        column: 1-based, in characters.
+        message: what is wrong, without its place.
+        hint: one sentence that may help, or None.
     """
 
-    def __init__(self, detail: str, status: int = 400) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.status = status
+    path: str
+    line: int | None
+    column: int | None
+    message: str
+    hint: str | None = None
 
 
-class DecodeError(SondadError):
-    """A text that cannot be read, or a value that does not fit the scenario language.
+class TextError(SondadError):
+    """Something wrong in a text that somebody wrote.
 
     Attributes:
-        status: the HTTP status that this fault is answered with when it stands in a posted body.
+        status: the HTTP status that it is answered with when it stands in a posted body.
+        problem: what is wrong, without its place.
+        at: the keys and indexes that lead to it from where the reader stood.
+        on_key: whether it is the last key of `at` that is wrong, and not its value.
+        line: 1-based; 0 where only `at` tells the place.
+        column: 1-based, in characters; 0 as `line`.
+        hint: one sentence that may help.
     """
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int = 400,
+        *,
+        problem: str | None = None,
+        at: tuple[str | int, ...] = (),
+        on_key: bool = False,
+        line: int = 0,
+        column: int = 0,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.problem = message if problem is None else problem
+        self.at = at
+        self.on_key = on_key
+        self.line = line
+        self.column = column
+        self.hint = hint
+
+
+class CompileError(TextError):
+    """A scenario text that cannot be launched; 400 when it does not compile, 422 when a value is unusable at run time.
+
+    Attributes:
+        faults: everything that was found, the one of the message first; empty until the whole text was looked at.
+    """
+
+    faults: tuple[BodyFault, ...] = ()
+
+    @property
+    def detail(self) -> str:
+        """The text for the client, complete with its phase prefix."""
+        return str(self)
+
+
+class DecodeError(TextError):
+    """A text that cannot be read, or a value that does not fit the language it is written in."""
 
 
 class DurationError(SondadError):
-    """A text that is not a duration; the message gives the reason and quotes the text."""
+    """A text that is not a duration; the message gives the reason and quotes the text.
+
+    Attributes:
+        hint: one sentence that may help.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class EncoderError(SondadError):

@@ -12,6 +12,7 @@ _UNITS_MS: Final = {"ms": 1.0, "h": 3_600_000.0, "m": 60_000.0, "s": 1_000.0}
 LONGEST_NS: Final = 4_611_686_018_427_387_000
 """146 years, for every length and offset of a plan: sums of two still fit a signed 64-bit integer."""
 
+_WITH_UNIT: Final = "a duration is a number and a unit, such as 500ms, 10s, 5m or 1h"
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 _MAX_MS: Final = 2.0**64
 _MAX_MICROSECONDS: Final = 2**64 - 1
@@ -79,18 +80,21 @@ def duration_us(text: str) -> int:
     Source: docs/scenarios.md, "Durations and instants".
     """
     if not text:
-        raise DurationError("duration must not be empty")
+        raise DurationError("duration must not be empty", _WITH_UNIT)
     said = quote(clip(text))
     unit = next((suffix for suffix in _UNITS_MS if text.endswith(suffix)), None)
     if unit is None:
-        raise DurationError(f"unrecognized duration unit in {said}: expected one of ms, s, m, h")
+        raise DurationError(f"unrecognized duration unit in {said}: expected one of ms, s, m, h", _unit_hint(text))
     number = text.removesuffix(unit)
     if not number:
         raise DurationError(f"duration {said} has no numeric value before the unit")
     if number.startswith("-"):
         raise DurationError(f"duration {said} must be positive")
     if not _NUMBER.fullmatch(number):
-        raise DurationError(f"duration {said} has an invalid numeric part {quote(clip(number))}")
+        raise DurationError(
+            f"duration {said} has an invalid numeric part {quote(clip(number))}",
+            "a duration is one number and one unit, with nothing between: 90s, not 1m30s or 90 s",
+        )
     value = float(number)
     if not 0.0 < value < float("inf"):
         raise DurationError(f"duration {said} must be greater than zero")
@@ -98,6 +102,15 @@ def duration_us(text: str) -> int:
     if milliseconds > _MAX_MS:
         raise DurationError(f"duration {said} overflows millisecond representation")
     return min(int(milliseconds * 1000.0), _MAX_MICROSECONDS)
+
+
+def _unit_hint(text: str) -> str:
+    bare = text.strip()
+    if _NUMBER.fullmatch(bare):
+        return f"a duration has a unit: did you mean `{clip(bare)}s`?"
+    if bare.endswith("d") and _NUMBER.fullmatch(bare[:-1]):
+        return f"days are written in hours: `{number_text(float(bare[:-1]) * 24)}h`"
+    return _WITH_UNIT
 
 
 def duration_secs(text: str) -> float:

@@ -14,14 +14,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from common.errors import CompileError
 from common.plan import Plan
 from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
+from supervisor.compiler.faults import Faults
 from supervisor.compiler.language.availability import check_available
 from supervisor.compiler.language.blocks import Defaults, Entry, FlatFile, ScenarioFile
 from supervisor.compiler.language.document import Body, read_body, read_file
+from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.compiler.language.normalize import normalize
 from supervisor.compiler.language.structure import check_structure
+from supervisor.compiler.origin import Origin
 from supervisor.compiler.packs.expand import expand
 from supervisor.compiler.packs.resolver import PackSources, Resolver
 from supervisor.compiler.planning.plans import plan_body
@@ -33,6 +38,7 @@ __all__ = [
     "CompiledEntry",
     "Context",
     "PackSources",
+    "Written",
     "compile_file",
     "compile_scenario",
     "prepare",
@@ -47,35 +53,67 @@ class Context:
 
     Attributes:
         environment: what `${NAME}` reads; `SONDA_API_KEY` counts as unset even when it is in it.
+        environment_rule: how hints begin about a variable that is not set, where `environment` is not the whole one.
         allowed_paths: roots of the file paths that a scenario may name; empty allows every path.
         packs: where packs may come from.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
+    environment_rule: str = ""
     allowed_paths: tuple[Path, ...] = ()
     packs: PackSources = field(default_factory=PackSources)
+
+    @property
+    def resolved_paths(self) -> tuple[Path, ...]:
+        """The roots, links followed."""
+        return tuple(root.resolve() for root in self.allowed_paths)
 
 
 def compile_scenario(payload: bytes, form: Body, context: Context) -> Compiled:
     """Return the entries of a posted body.
 
     Raises:
-        CompileError: 400 for a text that does not compile, 422 for the clause faults that clients expect so.
+        CompileError: 400 for a text that does not compile, 422 for the clause faults that clients expect so; it
+            carries all faults that were found.
     """
-    return compile_file(read_scenario(payload, form, context.environment), context)
+    return compile_file(read_scenario(payload, form, context), context)
 
 
-def read_scenario(payload: bytes, form: Body, environment: Mapping[str, str]) -> ScenarioFile | FlatFile:
-    """Return a document as it is written, references to the environment replaced.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document as it is written, and what is wrong with it so far.
+
+    Attributes:
+        file: references to the environment replaced, and mended where something cannot be read.
+        origin: where its parts stand in the text.
+        faults: are raised when it is compiled.
+    """
+
+    file: ScenarioFile | FlatFile
+    origin: Origin
+    faults: Faults
+
+
+def read_scenario(payload: bytes, form: Body, context: Context) -> Written:
+    """Return a document as it is written.
 
     Raises:
-        CompileError: as `compile_scenario`.
+        CompileError: as `compile_scenario`, when nothing of it can be looked at further.
     """
-    file = read_file(read_body(payload, form, environment))
+    document = read_body(payload, form, Interpolation(context.environment, context.environment_rule))
+    faults = Faults(document.origin)
+    file = read_file(document, faults)
     if file is None:
-        raise CompileError("v2 scenario body produced zero entries")
-    check_structure(written_entries(file), None if isinstance(file, FlatFile) else file.scenario_name)
-    return file
+        hint = "a pack is named by `pack:` in an entry, and kept in the catalog"
+        faults.add(CompileError("v2 scenario body produced zero entries", at=("kind",), hint=hint))
+        faults.close()
+    assert file is not None  # noqa: S101 - the faults were raised
+    entries = check_structure(written_entries(file), None if isinstance(file, FlatFile) else file.scenario_name, faults)
+    if isinstance(file, ScenarioFile):
+        file = msgspec.structs.replace(file, scenarios=entries)
+    else:
+        (file,) = (entry for entry in entries if isinstance(entry, FlatFile))
+    return Written(file, document.origin, faults)
 
 
 def written_entries(file: ScenarioFile | FlatFile) -> tuple[Entry, ...]:
@@ -83,29 +121,40 @@ def written_entries(file: ScenarioFile | FlatFile) -> tuple[Entry, ...]:
     return (file,) if isinstance(file, FlatFile) else file.scenarios
 
 
-def compile_file(file: ScenarioFile | FlatFile, context: Context) -> Compiled:
+def compile_file(written: Written, context: Context) -> Compiled:
     """Return the entries of a document with everything inherited, packs expanded, offsets resolved.
 
     Raises:
         CompileError: as `compile_scenario`.
     """
+    file, origin, faults = written.file, written.origin, written.faults
     if isinstance(file, FlatFile):
         scenario_name, defaults = None, Defaults()
     else:
         scenario_name, defaults = file.scenario_name, file.defaults or Defaults()
-    entries = expand(normalize(written_entries(file), defaults), defaults.labels or {}, Resolver(context.packs))
-    timed = resolve_timing(entries, scenario_name)
-    check_available(entries)
-    return Compiled(
+    entries = normalize(written_entries(file), defaults, faults)
+    expanded = expand(entries, defaults.labels or {}, Resolver(context.packs), faults)
+    origin.entries = tuple(origin.entries[index] for index, _ in expanded)
+    entries = tuple(entry for _, entry in expanded)
+    timed = resolve_timing(entries, scenario_name, faults)
+    check_available(entries, faults)
+    compiled = Compiled(
         scenario_name=scenario_name,
-        entries=tuple(compiled_entry(index, entry, clock_group_auto=auto) for index, (entry, auto) in enumerate(timed)),
+        entries=tuple(
+            compiled_entry(index, entry, faults, clock_group_auto=auto) for index, (entry, auto) in enumerate(timed)
+        ),
+        origin=origin,
     )
+    if faults:
+        # Values that cannot run are told along with what does not compile.
+        plan_body(compiled, context.resolved_paths, faults)
+    return compiled
 
 
 def prepare(compiled: Compiled, context: Context) -> Plan:
     """Return the plan of a compiled body: the runtime validation, after the check of its name.
 
     Raises:
-        CompileError: 422, naming the first entry that cannot run and why.
+        CompileError: 422, naming the first entry that cannot run and why; it carries all faults.
     """
-    return plan_body(compiled, tuple(root.resolve() for root in context.allowed_paths))
+    return plan_body(compiled, context.resolved_paths, Faults(compiled.origin))

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from common.errors import DecodeError
+from common.errors import CompileError, DecodeError
 from common.specs import DistributionSpec, EncoderSpec, LogTemplate, OnSinkError, SignalType, SinkSpec
 from common.units import clip
-from supervisor.compiler.faults import compile_fault
+from supervisor.compiler.faults import Faults, compile_fault, reworded
 from supervisor.compiler.language.blocks import (
     After,
     Bursts,
@@ -25,6 +25,7 @@ from supervisor.compiler.language.blocks import (
 )
 from supervisor.compiler.language.kinds import WrittenGenerator, WrittenLogGenerator
 from supervisor.compiler.language.log_events import MAX_EVENT_BYTES, longest_event_bytes
+from supervisor.compiler.origin import Origin
 
 
 class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,27 +85,32 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         scenario_name: the body's identity, taken while any of its entries is active.
         entries: at least one, packs expanded.
+        origin: where they stand in the text.
     """
 
     scenario_name: str | None
     entries: tuple[CompiledEntry, ...]
+    origin: Origin
 
 
-def compiled_entry(index: int, entry: Entry, *, clock_group_auto: bool) -> CompiledEntry:
+def compiled_entry(index: int, entry: Entry, faults: Faults, *, clock_group_auto: bool) -> CompiledEntry:
     """Return the record of an entry with everything inherited.
 
-    Raises:
-        CompileError: 400 for texts beyond their bounds, and for a rotating label that would overwrite one of the
-            signal's own.
+    Args:
+        index: of the entry.
+        entry: everything inherited.
+        faults: takes texts beyond their bounds, and labels that would overwrite one of the signal's own (400).
+        clock_group_auto: whether the compiler chose the group.
     """
     values = {name: getattr(entry, name) for name in _SHARED}
     compiled = CompiledEntry(**values | {"labels": entry.labels or {}, "clock_group_auto": clock_group_auto})
-    try:
-        check_label_bytes(compiled)
-        _check_reserved(compiled)
-        _check_event_bytes(compiled)
-    except DecodeError as exc:
-        raise compile_fault("prepare", f"entry {index} ({clip(compiled.name)}): {exc}") from exc
+
+    def word(error: DecodeError) -> CompileError:
+        return reworded(error, compile_fault("prepare", f"entry {index} ({clip(compiled.name)}): {error}"))
+
+    with faults.entry(index, word):
+        for check in (check_label_bytes, _check_reserved, _check_event_bytes):
+            faults.try_at((), check, compiled)
     return compiled
 
 
@@ -121,15 +127,29 @@ def check_label_bytes(entry: CompiledEntry) -> None:
             texts.append(label.prefix if isinstance(label.prefix, str) else label.key)
     size = sum(len(text.encode()) for text in texts)
     if size > MAX_LABEL_BYTES:
-        raise DecodeError(f"name and labels take {size} bytes, at most {MAX_LABEL_BYTES} are accepted")
+        raise DecodeError(f"name and labels take {size} bytes, at most {MAX_LABEL_BYTES} are accepted", at=("labels",))
 
 
 def _check_reserved(entry: CompiledEntry) -> None:
     reserved = _RESERVED_LABELS.get(entry.signal_type)
-    rotating = [label.key for label in entry.dynamic_labels or ()]
-    rotating += [spike.label for spike in entry.cardinality_spikes or ()]
-    if reserved in rotating:
-        raise DecodeError(f"a rotating label may not be named '{reserved}', which {entry.signal_type} lines carry")
+    if reserved is None:
+        return
+    if reserved in entry.labels:
+        raise DecodeError(
+            f"a label may not be named '{reserved}', which {entry.signal_type} lines carry",
+            at=("labels", reserved),
+            on_key=True,
+        )
+    rotating = [("dynamic_labels", place, label.key) for place, label in enumerate(entry.dynamic_labels or ())]
+    rotating += [
+        ("cardinality_spikes", place, spike.label) for place, spike in enumerate(entry.cardinality_spikes or ())
+    ]
+    for block, place, key in rotating:
+        if key == reserved:
+            raise DecodeError(
+                f"a rotating label may not be named '{reserved}', which {entry.signal_type} lines carry",
+                at=(block, place),
+            )
 
 
 def _check_event_bytes(entry: CompiledEntry) -> None:

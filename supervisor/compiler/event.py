@@ -4,23 +4,26 @@ The values are those of strict JSON: nothing is read out of a text, and keys tha
 Source: docs/http.md, "Single events"; docs/sinks.md, "A single event".
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta
 
 from common.errors import CompileError, DecodeError
 from common.plan import EntryPlan, ReplayRows
 from common.specs import Constant, Spec
+from supervisor.compiler.faults import Faults, reworded
 from supervisor.compiler.language.availability import missing_kind
 from supervisor.compiler.language.blocks import Labels
 from supervisor.compiler.language.kinds import EncoderConfig, SinkConfig
 from supervisor.compiler.language.log_events import SEVERITY_CODES
-from supervisor.compiler.planning.plans import check_label_keys, check_metric_name, check_precision
+from supervisor.compiler.origin import Origin
+from supervisor.compiler.planning.plans import check_label_key, check_metric_name, check_precision
 from supervisor.compiler.planning.sinks import check_sink_settings
-from supervisor.reading.decode import Regime, decode
+from supervisor.reading.decode import Regime, examine
 from supervisor.reading.json_text import read_json
+from supervisor.reading.nodes import Node
 
 
 class LogFields(Spec, frozen=True, kw_only=True):
@@ -32,10 +35,10 @@ class LogFields(Spec, frozen=True, kw_only=True):
 
 
 class MetricFields(Spec, frozen=True, kw_only=True):
-    """One sample; integers of any size are numbers too."""
+    """One sample."""
 
     name: str
-    value: Annotated[float, Meta(extra={"regime": "direct"})]
+    value: float
 
 
 class LogEvent(Spec, frozen=True, kw_only=True):
@@ -65,36 +68,78 @@ class _AnyEvent(Spec, frozen=True, kw_only=True):
 _EVENTS: Final[dict[str, type[LogEvent] | type[MetricEvent]]] = {"logs": LogEvent, "metrics": MetricEvent}
 
 
-def read_event(payload: bytes) -> LogEvent | MetricEvent:
+@dataclass(frozen=True, slots=True)
+class PostedEvent:
+    """An event, and where its parts stand in the posted text."""
+
+    event: LogEvent | MetricEvent
+    origin: Origin
+
+
+def read_event(payload: bytes) -> PostedEvent:
     """Return what a body asks for.
 
     Raises:
-        CompileError: 400, it is no event.
+        CompileError: 400, it is no event; it carries all faults that were found.
     """
     try:
-        return _read(payload)
+        text = payload.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise CompileError(f"invalid event body: not UTF-8: {exc.reason} at byte {exc.start}") from exc
+    try:
+        root = read_json(text)
     except DecodeError as exc:
-        raise CompileError(f"invalid event body: {exc}") from exc
+        raise _no_event(exc) from exc
+    origin = Origin(text, root, None)
+    faults = Faults(origin)
+    event = _decoded(root, faults)
+    if event is not None:
+        missing = missing_kind(event.encoder, event.sink)
+        if missing is not None:
+            with faults.at(missing.partition(" ")[0], word=_no_event):
+                raise DecodeError(f"{missing} is not available in this release")
+    faults.close()
+    assert event is not None  # noqa: S101 - what stood in the way was raised
+    return PostedEvent(event, origin)
 
 
-def plan_event(event: LogEvent | MetricEvent, allowed_paths: tuple[Path, ...]) -> EntryPlan:
-    """Return an entry whose first event is `event`.
+def _decoded(root: Node, faults: Faults) -> LogEvent | MetricEvent | None:
+    head, reading = examine(root, _AnyEvent, regime=Regime.TAGGED)
+    event: LogEvent | MetricEvent | None = None
+    if head is not None:
+        event, reading = examine(root, _EVENTS[head.signal_type], regime=Regime.TAGGED)
+    for error in reading.faults:
+        faults.add(_no_event(error))
+    return event
+
+
+def _no_event(error: DecodeError) -> CompileError:
+    return reworded(error, CompileError(f"invalid event body: {error}"))
+
+
+def _unusable(error: DecodeError) -> CompileError:
+    return reworded(error, CompileError(str(error), 422))
+
+
+def plan_event(posted: PostedEvent, allowed_paths: tuple[Path, ...]) -> EntryPlan:
+    """Return an entry whose first event is the posted one.
 
     Args:
-        event: what was asked for.
+        posted: what was asked for.
         allowed_paths: roots under which files may be written; empty allows every path.
 
     Raises:
-        CompileError: 422, a value that cannot be used.
+        CompileError: 422, a value that cannot be used; it carries all faults that were found.
     """
-    try:
-        check_label_keys(sorted(event.labels))
+    event, faults = posted.event, Faults(posted.origin)
+    with faults.at(word=_unusable):
+        for key in sorted(event.labels):
+            faults.try_at(("labels",), check_label_key, key)
         if isinstance(event, MetricEvent):
-            check_metric_name(event.metric.name)
-        check_precision(event.encoder)
-        check_sink_settings(event.sink, tuple(root.resolve() for root in allowed_paths))
-    except DecodeError as exc:
-        raise CompileError(str(exc), 422) from exc
+            faults.try_at(("metric", "name"), check_metric_name, event.metric.name)
+        faults.try_at(("encoder",), check_precision, event.encoder)
+        faults.try_at(("sink",), check_sink_settings, event.sink, tuple(root.resolve() for root in allowed_paths))
+    faults.close()
     if isinstance(event, MetricEvent):
         name, generator = event.metric.name, Constant(value=event.metric.value)
         return _entry(event, name=name, generator=generator)
@@ -105,20 +150,6 @@ def plan_event(event: LogEvent | MetricEvent, allowed_paths: tuple[Path, ...]) -
         repeat=False,
     )
     return _entry(event, name="events.logs", generator=rows)
-
-
-def _read(payload: bytes) -> LogEvent | MetricEvent:
-    try:
-        text = payload.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise DecodeError(f"not UTF-8: {exc.reason} at byte {exc.start}") from exc
-    root = read_json(text)
-    head, _unknown = decode(root, _AnyEvent, regime=Regime.TAGGED)
-    event, _unknown = decode(root, _EVENTS[head.signal_type], regime=Regime.TAGGED)
-    missing = missing_kind(event.encoder, event.sink)
-    if missing is not None:
-        raise DecodeError(f"{missing} is not available in this release")
-    return event
 
 
 def _entry(event: LogEvent | MetricEvent, *, name: str, generator: Constant | ReplayRows) -> EntryPlan:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import falcon
 import msgspec
 
-from common.errors import CompileError, SondadError
+from common.errors import BodyFault, CompileError, SondadError
 from common.states import State
 from supervisor.engine.control_plane import (
     CallTimeoutError,
@@ -86,6 +86,14 @@ class Envelope(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """The body of a 400 or 422 about a posted text: `detail` is the first of `faults`, complete with its phase."""
+
+    error: str
+    detail: str
+    faults: list[BodyFault]
+
+
 class Unresolved(msgspec.Struct, frozen=True):
     """The body of a 422 that was asked for."""
 
@@ -113,9 +121,9 @@ def answer_of(error: Exception) -> Answer:
     """Return the answer for an error that a request ended with."""
     match error:
         case CompileError(status=422):
-            return Answer(422, Envelope("unprocessable_entity", _encodable(error.detail)))
+            return Answer(422, _refusal("unprocessable_entity", error))
         case CompileError():
-            return Answer(400, Envelope("bad_request", _encodable(error.detail)))
+            return Answer(400, _refusal("bad_request", error))
         case UnresolvedReferences():
             return Answer(422, Unresolved("unresolved_refs", error.references))
         case BadQuery():
@@ -166,6 +174,21 @@ def _count_by_state(scenarios: Sequence[Scenario]) -> dict[str, int]:
     for scenario in scenarios:
         counts[State(scenario.counters().state)] += 1
     return {state.wire: count for state, count in counts.items()}
+
+
+def _refusal(name: str, error: CompileError) -> Refusal:
+    faults = error.faults or (BodyFault("", None, None, error.problem, error.hint),)
+    shown = [
+        BodyFault(
+            _encodable(fault.path),
+            fault.line,
+            fault.column,
+            _encodable(fault.message),
+            None if fault.hint is None else _encodable(fault.hint),
+        )
+        for fault in faults
+    ]
+    return Refusal(name, _encodable(error.detail), shown)
 
 
 def _encodable(text: str) -> str:

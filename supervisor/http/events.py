@@ -50,11 +50,12 @@ class Events:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Deliver the event of the body."""
         begun_ns = self._clock.monotonic_ns()
-        event = read_event(req.bounded_stream.read())
+        posted = read_event(req.bounded_stream.read())
+        event = posted.event
         warnings = loopback_warnings(f"events.{event.signal_type}", event.sink)
         for warning in warnings:
             logger.warning("%s: sink pre-flight warning", _ORIGIN, extra=fields(message=warning, origin=_ORIGIN))
-        entry = plan_event(event, self._allowed_paths)
+        entry = plan_event(posted, self._allowed_paths)
         latency_ms = self._deliver(entry, begun_ns) // _NS_PER_MS
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(Sent(True, event.signal_type, latency_ms, warnings or msgspec.UNSET))

@@ -11,7 +11,7 @@ import falcon
 
 from common.states import State
 from supervisor.http.answers import Deleted, Detail, Launched, LaunchedList, ScenarioList, Sent, Stats
-from supervisor.http.errors import Capacity, Conflict, Envelope, Unresolved
+from supervisor.http.errors import Capacity, Conflict, Envelope, Refusal, Unresolved
 from supervisor.intake.autostart import Readiness
 
 Media = str
@@ -135,10 +135,10 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
                     "All entries were started; one is answered with an object, several with a list.",
                     (Launched, LaunchedList),
                 ),
-                400: Answered("The text does not compile.", Envelope),
+                400: Answered("The text does not compile; `faults` has every mistake.", Refusal),
                 409: Answered("A scenario of this scenario_name is active.", Conflict),
                 422: Answered(
-                    "The text compiles, but a value is invalid, or a gate is unresolved.", (Envelope, Unresolved)
+                    "The text compiles, but a value is invalid, or a gate is unresolved.", (Refusal, Unresolved)
                 ),
                 429: Answered("The maximum number of scenarios is reached.", Capacity),
                 500: Answered("No process could be started.", Envelope),
@@ -220,8 +220,8 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             "Deliver one event, and answer when its destination has it.",
             {
                 200: Answered("The destination has the event, or an HTTP receiver rejected it with 4xx.", Sent),
-                400: Answered("The body is not an event.", Envelope),
-                422: Answered("A value is invalid.", Envelope),
+                400: Answered("The body is not an event.", Refusal),
+                422: Answered("A value is invalid.", Refusal),
                 500: Answered("The encoder cannot encode the event, or no process could deliver it.", Envelope),
                 502: Answered("The destination failed.", Envelope),
             },

@@ -4,6 +4,7 @@ Source: docs/http.md, "Start", "List and show" and "Stop".
 """
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 import falcon
@@ -22,6 +23,10 @@ from supervisor.intake.intake import Intake
 logger = logging.getLogger(__name__)
 
 _ORIGIN: Final = "POST /scenarios"
+_HTML_FORM: Final = "application/x-www-form-urlencoded"
+_HTML_FORM_HINT: Final = (
+    f"Content-Type is {_HTML_FORM}; send text/yaml, with curl as -H 'Content-Type: text/yaml' --data-binary @FILE"
+)
 
 
 class ScenarioCollection:
@@ -56,7 +61,7 @@ class ScenarioCollection:
         """Compile the body and launch all of its entries, or none."""
         # Compiling is bounded by the body's size and cannot be interrupted; what it took is missing for the launch.
         deadline_ns = self._clock.monotonic_ns() + round(self._timeout_secs * 1e9)
-        compiled = self._compile(req.bounded_stream.read(), _form(req.content_type))
+        compiled = self._compile(req.bounded_stream.read(), req.content_type)
         if "validate=strict" in req.query_string.split("&"):
             self._check_references(compiled)
         launched = self._intake.launch(compiled, _ORIGIN, deadline_ns)
@@ -64,10 +69,12 @@ class ScenarioCollection:
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(launch_answer(launched.scenarios, launched.warnings))
 
-    def _compile(self, payload: bytes, form: Body) -> Compiled:
+    def _compile(self, payload: bytes, content_type: str | None) -> Compiled:
         try:
-            return self._intake.compile(payload, form)
+            return self._intake.compile(payload, _form(content_type))
         except CompileError as exc:
+            if content_type is not None and content_type.startswith(_HTML_FORM) and not exc.faults[0].path:
+                exc.faults = (replace(exc.faults[0], hint=_HTML_FORM_HINT), *exc.faults[1:])
             logger.warning("%s: invalid request body", _ORIGIN, extra=fields(origin=_ORIGIN, error=exc.detail))
             raise
 

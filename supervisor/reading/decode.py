@@ -2,38 +2,43 @@
 
 An annotation becomes a function once (`decoder`), the functions call one another. `Meta` in an annotation carries what
 a type cannot say: `extra={"name": …}` the union's name in messages, `extra={"later": …}` tags that are known words of
-the language but have no Struct, `extra={"regime": …}` where a regime begins, `extra={"lenient": True}` that a misfit is
-UNSET instead of a fault, `max_length` a bound. A Struct may have `check()`, which raises DecodeError for a value that
-no type can refuse.
+the language but have no Struct, `extra={"hints": …}` what is meant by other words, `extra={"regime": …}` where a regime
+begins, `extra={"lenient": True}` that a misfit is UNSET instead of a fault, `max_length` a bound. A Struct may have
+`check()`, which raises DecodeError for a value that no type can refuse.
 
-Unknown fields do not stop the decoding: they are collected, any other fault wins over them, and `unknown_text` reports
-them together. Source: docs/http.md, "Answers"; docs/scenarios.md, "YAML and JSON".
+A fault does not end the decoding: it is recorded, and what it spoils is not built, up to the first Struct that has
+`mended()`, which says what such a Struct may stand for while the rest is looked at. Unknown fields spoil nothing; any
+other fault wins over them, and `unknown_text` reports them together.
+Source: docs/http.md, "Answers"; docs/scenarios.md, "YAML and JSON".
 """
 
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from common.errors import DecodeError
-from common.units import clip, quote
-from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence, at
+from common.units import clip
+from supervisor.reading.messages import Place, Unknown, did_you_mean, duplicate, fault, unknown_variant, wrong
+from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
 from supervisor.reading.scalars import (
     MAX_UNSIGNED,
     Wide,
     bool_of,
     float_of,
-    found,
     integer_of,
     is_null,
     resolve,
 )
 
-MAX_UNKNOWN_LISTED: Final = 20
+MAX_FAULTS: Final = 50
+"""Faults of one text that are looked for and told."""
+
 _UNSIGNED: Final = {2**8 - 1: "u8", 2**32 - 1: "u32"}
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -46,26 +51,33 @@ class Regime(Enum):
     TAGGED = "tagged"
 
 
-class Place(NamedTuple):
-    """Where in the document: the key or index and the place it belongs to; None is the root."""
-
-    parent: "Place | None"
-    step: str | int
+class Told(DecodeError):  # noqa: N818 - named like its meaning
+    """A part that cannot be built; why was recorded."""
 
 
-class Unknown(NamedTuple):
-    """A key that the language does not have there."""
-
-    place: Place | None
-    key: Scalar
-    known: tuple[str, ...]
+class _Enough(Exception):  # noqa: N818 - no error, but the end of the search for them
+    """So many faults were recorded that no more are looked for."""
 
 
 @dataclass(slots=True)
 class Reading:
-    """One decoding of one document."""
+    """One decoding of one document.
+
+    Attributes:
+        unknown: keys that the language does not have, in text order.
+        faults: everything else, in the order in which it was met.
+    """
 
     unknown: list[Unknown] = field(default_factory=list)
+    faults: list[DecodeError] = field(default_factory=list)
+
+    def record(self, error: DecodeError) -> None:
+        """Keep a fault and go on, unless there are many."""
+        if isinstance(error, Told):
+            return
+        self.faults.append(error)
+        if len(self.faults) >= MAX_FAULTS:
+            raise _Enough
 
 
 Decoder = Callable[[Reading, Node, Place | None, Regime], Any]
@@ -79,28 +91,26 @@ def decode(
     Raises:
         DecodeError: the first fault in text order that is not an unknown key.
     """
+    decoded, reading = examine(node, target, place, regime)
+    if reading.faults:
+        raise reading.faults[0]
+    assert decoded is not None  # noqa: S101 - only a fault stands in the way
+    return decoded, reading.unknown
+
+
+def examine(
+    node: Node, target: type[_Struct], place: Place | None = None, regime: Regime = Regime.DIRECT
+) -> tuple[_Struct | None, Reading]:
+    """Return `node` as a `target` Struct, mended where that can be done, and everything that is wrong with it."""
     reading = Reading()
-    return decoder(target)(reading, node, place, regime), reading.unknown
-
-
-def unknown_text(unknown: list[Unknown]) -> str:
-    """Return the message for unknown keys: one with the names expected instead, several with their paths."""
-    if len(unknown) == 1:
-        place, key, known = unknown[0]
-        expected = f"expected {_one_of(known)}" if known else "there are no fields"
-        return f"{_prefix(place)}unknown field `{clip(key.text)}`, {expected}{at(key)}"
-    paths = [f"{path(Place(place, key.text))}{at(key)}" for place, key, _ in unknown[:MAX_UNKNOWN_LISTED]]
-    more = len(unknown) - MAX_UNKNOWN_LISTED
-    return f"unknown fields in scenario file: {', '.join(paths)}{f', … and {more} more' if more > 0 else ''}"
-
-
-def path(place: Place | None) -> str:
-    """Return the dotted path of a place, e.g. ``scenarios[2].sink.retry``; empty for the root."""
-    steps: list[str] = []
-    while place is not None:
-        steps.append(f"[{place.step}]" if isinstance(place.step, int) else f".{clip(place.step)}")
-        place = place.parent
-    return "".join(reversed(steps)).removeprefix(".")
+    try:
+        return decoder(target)(reading, node, place, regime), reading
+    except DecodeError as exc:
+        with suppress(_Enough):
+            reading.record(exc)
+    except _Enough:
+        pass
+    return None, reading
 
 
 @cache
@@ -111,7 +121,7 @@ def decoder(annotation: Any) -> Decoder:
         bare, *metas = get_args(annotation)
         return _annotated(bare, metas)
     if origin in (Union, types.UnionType):
-        return _union(get_args(annotation), name="", later=())
+        return _union(get_args(annotation))
     if origin is Literal:
         return _literal(get_args(annotation))
     if origin is tuple:
@@ -128,7 +138,7 @@ def _annotated(bare: Any, metas: list[msgspec.Meta]) -> Decoder:
     for meta in metas:
         extras |= meta.extra or {}
     if "name" in extras:
-        inner = _union(get_args(bare), extras["name"], extras.get("later", ()))
+        inner = _union(get_args(bare), extras["name"], extras.get("later", ()), extras.get("hints", {}))
     elif bare is int:
         inner = _unsigned(metas[0].le)
     else:
@@ -146,10 +156,10 @@ def _in_regime(inner: Decoder, regime: Regime) -> Decoder:
 
 
 def _lenient(inner: Decoder) -> Decoder:
-    def decode_lenient(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
+    def decode_lenient(_reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
         try:
-            return inner(reading, node, place, regime)
-        except DecodeError:
+            return inner(Reading(), node, place, regime)
+        except (DecodeError, _Enough):
             return msgspec.UNSET
 
     return decode_lenient
@@ -164,14 +174,16 @@ def _bounded(inner: Decoder, limit: int) -> Decoder:
     return decode_bounded
 
 
-def _union(members: tuple[Any, ...], name: str, later: tuple[str, ...]) -> Decoder:
+def _union(
+    members: tuple[Any, ...], name: str = "", later: tuple[str, ...] = (), hints: dict[str, str] | None = None
+) -> Decoder:
     present = tuple(member for member in members if member not in (type(None), msgspec.UnsetType))
     if len(present) == 1:
         return decoder(present[0])
     if str in present:
         (structure,) = (member for member in present if member is not str)
         return _text_or(decoder(structure))
-    return _tagged(present, name, later)
+    return _tagged(present, name, later, hints or {})
 
 
 def _text_or(structure: Decoder) -> Decoder:
@@ -181,20 +193,20 @@ def _text_or(structure: Decoder) -> Decoder:
     return decode_either
 
 
-def _tagged(members: tuple[Any, ...], name: str, later: tuple[str, ...]) -> Decoder:
+def _tagged(members: tuple[Any, ...], name: str, later: tuple[str, ...], hints: dict[str, str]) -> Decoder:
     variants = {member.__struct_config__.tag: decoder(member) for member in members}
 
     def decode_variant(reading: Reading, node: Node, place: Place | None, _regime: Regime) -> Any:
         if not isinstance(node, Mapping):
-            raise _wrong(place, node, f"internally tagged enum {name}")
+            raise wrong(place, node, f"internally tagged enum {name}", _short_form(place, node, variants))
         tag = node.get("type")
         if tag is None:
-            raise fault(place, node, "missing field `type`")
+            raise fault(place, node, "missing field `type`", hint=f"`type` is one of {', '.join(variants)}")
         text = _text(reading, tag, place, Regime.TAGGED)
         if text in later:
             raise fault(place, tag, f"type `{text}` is not available in this release")
         if text not in variants:
-            raise _unknown_variant(place, tag, text, (*variants, *later))
+            raise unknown_variant(place, tag, text, (*variants, *later), hints.get(text))
         return variants[text](reading, node, place, Regime.TAGGED)
 
     return decode_variant
@@ -204,7 +216,7 @@ def _literal(values: tuple[str, ...]) -> Decoder:
     def decode_literal(reading: Reading, node: Node, place: Place | None, regime: Regime) -> str:
         text = _text(reading, node, place, regime)
         if text not in values:
-            raise _unknown_variant(place, node, text, values)
+            raise unknown_variant(place, node, text, values)
         return text
 
     return decode_literal
@@ -215,12 +227,18 @@ def _sequence(item: Any) -> Decoder:
 
     def decode_sequence(reading: Reading, node: Node, place: Place | None, regime: Regime) -> tuple[Any, ...]:
         if isinstance(node, Sequence):
-            return tuple(
-                decode_item(reading, child, Place(place, index), regime) for index, child in enumerate(node.items)
-            )
+            items: list[Any] = []
+            for index, child in enumerate(node.items):
+                try:
+                    items.append(decode_item(reading, child, Place(place, index), regime))
+                except DecodeError as exc:
+                    reading.record(exc)
+            if len(items) < len(node.items):
+                raise Told("an item cannot be read")
+            return tuple(items)
         if regime is not Regime.TAGGED and is_null(node) and isinstance(node, Scalar) and not node.text:
             return ()
-        raise _wrong(place, node, "a sequence")
+        raise wrong(place, node, "a sequence")
 
     return decode_sequence
 
@@ -230,13 +248,18 @@ def _mapping(value: Any) -> Decoder:
 
     def decode_mapping(reading: Reading, node: Node, place: Place | None, regime: Regime) -> dict[str, Any]:
         if not isinstance(node, Mapping):
-            raise _wrong(place, node, "a map")
+            raise wrong(place, node, "a map")
         decoded: dict[str, Any] = {}
         for key, child in node.items:
-            name = _text(reading, key, place, regime)
-            if name in decoded:
-                raise _duplicate(place, key, name)
-            decoded[name] = decode_value(reading, child, Place(place, name), regime)
+            try:
+                name = _text(reading, key, place, regime)
+                if name in decoded:
+                    raise duplicate(place, key, name)
+                decoded[name] = decode_value(reading, child, Place(place, name), regime)
+            except DecodeError as exc:
+                reading.record(exc)
+        if len(decoded) < len(node.items):
+            raise Told("a member cannot be read")
         return decoded
 
     return decode_mapping
@@ -248,33 +271,46 @@ def _struct(structure: type[msgspec.Struct]) -> Decoder:
     nullable = {name for name, info in fields.items() if not info.required and may_be_null(info.type)}
     tag = structure.__struct_config__.tag_field
     check: Callable[[Any], None] | None = getattr(structure, "check", None)
+    mend: Callable[[dict[str, Any], set[str]], Any] | None = getattr(structure, "mended", None)
 
     def decode_struct(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
         if not isinstance(node, Mapping):
-            raise _wrong(place, node, "a map")
+            raise wrong(place, node, "a map")
         seen: set[str] = set()
         values: dict[str, Any] = {}
+        spoiled: set[str] = set()
+        known = len(reading.faults)
         for key, child in node.items:
-            if not isinstance(key, Scalar):
-                raise _wrong(place, key, "a string")
-            name = key.text
-            if name in seen:
-                raise _duplicate(place, key, name)
-            seen.add(name)
-            if name not in fields:
-                if name != tag:
-                    reading.unknown.append(Unknown(place, key, tuple(fields)))
-            elif not (name in nullable and is_null(child)):
-                values[fields[name].name] = decoders[name](reading, child, Place(place, name), regime)
+            try:
+                if not isinstance(key, Scalar):
+                    raise wrong(place, key, "a string")
+                name = key.text
+                if name in seen:
+                    raise duplicate(place, key, name)
+                seen.add(name)
+                if name not in fields:
+                    if name != tag:
+                        reading.unknown.append(Unknown(place, key, tuple(fields)))
+                elif not (name in nullable and is_null(child)):
+                    values[fields[name].name] = decoders[name](reading, child, Place(place, name), regime)
+            except DecodeError as exc:
+                reading.record(exc)
+                if isinstance(key, Scalar) and key.text in fields:
+                    spoiled.add(fields[key.text].name)
         for name, info in fields.items():
             if info.required and name not in seen:
-                raise fault(place, node, f"missing field `{name}`")
+                reading.record(fault(place, node, f"missing field `{name}`", hint=_meant(name, node, fields)))
+                spoiled.add(info.name)
+        if spoiled or len(reading.faults) > known:
+            if mend is None:
+                raise Told("a field cannot be read")
+            return mend(values, spoiled)
         decoded = structure(**values)
         if check is not None:
             try:
                 check(decoded)
             except DecodeError as exc:
-                raise fault(place, node, str(exc), exc.status) from exc
+                raise fault(place, node, str(exc), exc.status, exc.hint, within=exc.at) from exc
         return decoded
 
     return decode_struct
@@ -289,28 +325,31 @@ def may_be_null(annotation: Any) -> bool:
 
 def _text(_reading: Reading, node: Node, place: Place | None, regime: Regime) -> str:
     if not isinstance(node, Scalar):
-        raise _wrong(place, node, "a string")
+        raise wrong(place, node, "a string")
     if node.plain:
         if regime is Regime.TAGGED:
             if not isinstance(resolve(node.text), str):
-                raise _wrong(place, node, "a string")
+                raise wrong(place, node, "a string")
         elif regime is Regime.LISTED and isinstance(integer_of(node.text), Wide):
-            raise _wrong(place, node, "a string")
+            raise wrong(place, node, "a string")
     return node.text
 
 
 def _float(_reading: Reading, node: Node, place: Place | None, regime: Regime) -> float:
     if isinstance(node, Scalar) and node.plain:
-        integer = None if regime is Regime.DIRECT else integer_of(node.text)
-        if regime is Regime.TAGGED:
-            value = resolve(node.text)
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return float(value)
-        elif not isinstance(integer, Wide):
-            number = float_of(node.text)
-            if number is not None:
-                return number
-    raise _wrong(place, node, "f64")
+        number = float_of(node.text) if node.is_json_number else _yaml_float(node.text, regime)
+        if number is not None:
+            return number
+    raise wrong(place, node, "f64")
+
+
+def _yaml_float(text: str, regime: Regime) -> float | None:
+    if regime is Regime.TAGGED:
+        value = resolve(text)
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if regime is Regime.LISTED and isinstance(integer_of(text), Wide):
+        return None
+    return float_of(text)
 
 
 def _unsigned(limit: int | float | None) -> Decoder:
@@ -323,7 +362,7 @@ def _unsigned(limit: int | float | None) -> Decoder:
             if 0 <= value <= highest:
                 return value
             raise fault(place, node, f"invalid value: integer `{value}`, expected {expected}")
-        raise _wrong(place, node, expected)
+        raise wrong(place, node, expected)
 
     return decode_unsigned
 
@@ -331,36 +370,23 @@ def _unsigned(limit: int | float | None) -> Decoder:
 def _bool(_reading: Reading, node: Node, place: Place | None, _regime: Regime) -> bool:
     value = bool_of(node.text) if isinstance(node, Scalar) and node.plain else None
     if value is None:
-        raise _wrong(place, node, "a boolean")
+        raise wrong(place, node, "a boolean")
     return value
 
 
 _LEAVES: Final[dict[Any, Decoder]] = {str: _text, float: _float, bool: _bool}
 
 
-def fault(place: Place | None, node: Node, message: str, status: int = 400) -> DecodeError:
-    """Return the error for `node`: its path, the message, its position."""
-    return DecodeError(f"{_prefix(place)}{message}{at(node)}", status)
+def _short_form(place: Place | None, node: Node, variants: dict[str, Decoder]) -> str | None:
+    """Return how a block is written of which only the type was given."""
+    field_name = place.step if place is not None else None
+    if isinstance(node, Scalar) and isinstance(field_name, str) and node.text in variants:
+        return f"`{field_name}: {node.text}` is written `{field_name}: {{type: {node.text}}}`"
+    return None
 
 
-def _prefix(place: Place | None) -> str:
-    return f"{path(place)}: " if place else ""
-
-
-def _wrong(place: Place | None, node: Node, expected: str) -> DecodeError:
-    kind = "value" if found(node).startswith("integer `") and expected[0] == "u" else "type"
-    return fault(place, node, f"invalid {kind}: {found(node)}, expected {expected}")
-
-
-def _duplicate(place: Place | None, key: Node, name: str) -> DecodeError:
-    return fault(place, key, f"duplicate entry with key {quote(clip(name))}")
-
-
-def _unknown_variant(place: Place | None, node: Node, text: str, known: tuple[str, ...]) -> DecodeError:
-    return fault(place, node, f"unknown variant `{clip(text)}`, expected {_one_of(known)}")
-
-
-def _one_of(names: tuple[str, ...]) -> str:
-    """Return `` `a` ``, `` `a` or `b` ``, or `` one of `a`, `b`, `c` ``."""
-    quoted = [f"`{name}`" for name in names]
-    return " or ".join(quoted) if len(quoted) <= 2 else f"one of {', '.join(quoted)}"
+def _meant(missing: str, node: Mapping, fields: dict[str, Any]) -> str | None:
+    """Return a hint at the key that was probably meant to be `missing`."""
+    written = [key.text for key, _ in node.items if isinstance(key, Scalar) and key.text not in fields]
+    near = [text for text in written if (hint := did_you_mean(text, fields)) is not None and f"`{missing}`" in hint]
+    return f"`{clip(near[0])}` is probably meant to be `{missing}`" if near else None

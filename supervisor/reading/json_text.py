@@ -1,14 +1,26 @@
 """Strict JSON to nodes: a number, a boolean or null is a plain scalar, a string is a quoted one.
 
+The nodes have no positions, because the fast parser tells none; `positions` finds those that a fault needs.
+
 Source: RFC 8259; docs/scenarios.md, "YAML and JSON".
 """
 
 import json
-from typing import NoReturn
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple, NoReturn
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import (
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    TOO_MANY_CONTAINERS,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+)
 
 
 def read_json(text: str) -> Node:
@@ -23,10 +35,78 @@ def read_json(text: str) -> Node:
             text, object_pairs_hook=_Object, parse_int=_Literal, parse_float=_Literal, parse_constant=_refuse_constant
         )
     except json.JSONDecodeError as exc:
-        raise DecodeError(f"{exc.msg} at line {exc.lineno} column {exc.colno}") from exc
+        raise DecodeError(
+            f"{exc.msg} at line {exc.lineno} column {exc.colno}",
+            problem=exc.msg,
+            line=exc.lineno,
+            column=exc.colno,
+            hint=_hint(text, exc),
+        ) from exc
     except RecursionError as exc:
         raise DecodeError(_TOO_DEEP) from exc
-    return _node(value, 1)
+    return _Builder().node(value, 1)
+
+
+class Member(NamedTuple):
+    """A part of a JSON text: the places of the members that lead to it from the root, and whether its key is meant."""
+
+    members: tuple[int, ...]
+    on_key: bool = False
+
+
+def positions(text: str, wanted: set[Member]) -> dict[Member, tuple[int, int]]:
+    """Return line and column, 1-based, of the parts of a JSON text."""
+    found = {part: match.start() for part, match in _parts(text) if part in wanted}
+    return {part: _line_and_column(text, offset) for part, offset in found.items()}
+
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def _parts(text: str) -> Iterator[tuple[Member, re.Match[str]]]:
+    """Yield every value and every key of a JSON text with its first mark."""
+    path: list[int] = []
+    objects: list[bool] = []
+    expects_key = False
+    for match in _TOKEN.finditer(text):
+        mark = match[0]
+        if mark in ("}", "]"):
+            path.pop()
+            objects.pop()
+        elif mark == ",":
+            path[-1] += 1
+            expects_key = objects[-1]
+        elif mark == ":":
+            expects_key = False
+        elif expects_key:
+            yield Member(tuple(path), on_key=True), match
+        else:
+            yield Member(tuple(path)), match
+            if mark in ("{", "["):
+                path.append(0)
+                objects.append(mark == "{")
+                expects_key = mark == "{"
+
+
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def _hint(text: str, error: json.JSONDecodeError) -> str | None:
+    """Return what is usually behind a text that is no JSON."""
+    rest = text[error.pos :].lstrip()
+    before = text[: error.pos].rstrip()
+    if not text.strip():
+        return "the body is empty"
+    if rest[:1] == "'":
+        return "JSON takes double quotes"
+    if rest[:1] in ("}", "]") and before.endswith(","):
+        return "JSON takes no comma behind the last member"
+    if rest[:2] in ("//", "/*") or rest[:1] == "#":
+        return "JSON has no comments; YAML has: send it with Content-Type: text/yaml"
+    if re.match(r"[A-Za-z_]+:|---|#|- ", text.lstrip()):
+        return "the body looks like YAML; send it with Content-Type: text/yaml"
+    return None
 
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
@@ -46,32 +126,40 @@ def _refuse_constant(name: str) -> NoReturn:
     raise DecodeError(f"{name} is not a JSON number")
 
 
-def _node(value: object, depth: int) -> Node:
-    if isinstance(value, str):
-        if isinstance(value, _Literal):
-            return Scalar(str(value), plain=True)
-        return Scalar(_checked(value), plain=False)
-    if value is None:
-        return Scalar("null", plain=True)
-    if isinstance(value, bool):
-        return Scalar("true" if value else "false", plain=True)
-    if depth > MAX_DEPTH:
-        raise DecodeError(_TOO_DEEP)
-    if isinstance(value, _Object):
-        return _mapping(value, depth)
-    assert isinstance(value, list)  # noqa: S101 - all that the parser yields besides
-    return Sequence([_node(item, depth + 1) for item in value])
+class _Builder:
+    """Makes nodes of what the parser yields, of a bounded number of containers."""
 
+    def __init__(self) -> None:
+        self._containers = 0
 
-def _mapping(pairs: _Object, depth: int) -> Mapping:
-    seen: set[str] = set()
-    items: list[tuple[Node, Node]] = []
-    for key, value in pairs:
-        if key in seen:
-            raise DecodeError(f"duplicate key {quote(clip(key))} in an object")
-        seen.add(key)
-        items.append((Scalar(_checked(key), plain=False), _node(value, depth + 1)))
-    return Mapping(items)
+    def node(self, value: object, depth: int) -> Node:
+        if isinstance(value, str):
+            if isinstance(value, _Literal):
+                return Scalar(str(value), plain=True, is_json_number=True)
+            return Scalar(_checked(value), plain=False)
+        if value is None:
+            return Scalar("null", plain=True)
+        if isinstance(value, bool):
+            return Scalar("true" if value else "false", plain=True)
+        if depth > MAX_DEPTH:
+            raise DecodeError(_TOO_DEEP)
+        self._containers += 1
+        if self._containers > MAX_CONTAINERS:
+            raise DecodeError(TOO_MANY_CONTAINERS)
+        if isinstance(value, _Object):
+            return self._mapping(value, depth)
+        assert isinstance(value, list)  # noqa: S101 - all that the parser yields besides
+        return Sequence([self.node(item, depth + 1) for item in value])
+
+    def _mapping(self, pairs: _Object, depth: int) -> Mapping:
+        seen: set[str] = set()
+        items: list[tuple[Node, Node]] = []
+        for key, value in pairs:
+            if key in seen:
+                raise DecodeError(f"duplicate key {quote(clip(key))} in an object")
+            seen.add(key)
+            items.append((Scalar(_checked(key), plain=False), self.node(value, depth + 1)))
+        return Mapping(items)
 
 
 def _checked(text: str) -> str:

@@ -12,14 +12,24 @@ MAX_DEPTH: Final = 128
 """Containers inside one another, the root being the first: above any scenario, far below any stack."""
 
 
+MAX_CONTAINERS: Final = 100_000
+"""Lists and maps of one document: what a megabyte of brackets would make of the memory and of everybody's time."""
+
+TOO_MANY_CONTAINERS: Final = f"more than {MAX_CONTAINERS} lists and maps"
+
+
 @dataclass(slots=True, eq=False)
 class Scalar:
-    """A text; `plain` when it stood without quotes, so that it may also be a number, a boolean or null."""
+    """A text; `plain` when it stood without quotes, so that it may also be a number, a boolean or null.
+
+    JSON has one kind of number, YAML tells integers from floats: `is_json_number` marks the former.
+    """
 
     text: str
     plain: bool
     line: int = 0
     column: int = 0
+    is_json_number: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -5,16 +5,29 @@ of two equal keys wins). Depth is counted on the events, before anything is comp
 native stack and dies of 200 000 open brackets. Source: docs/scenarios.md, "YAML and JSON".
 """
 
+import re
 from typing import Any, Final, NamedTuple
 
 import yaml
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.reading.nodes import MAX_DEPTH, Mapping, Node, Scalar, Sequence
+from supervisor.reading.messages import did_you_mean
+from supervisor.reading.nodes import (
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    TOO_MANY_CONTAINERS,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+)
 
 MAX_FOLLOWED_PER_EVENT: Final = 100
 """Aliases followed while expanding a document, per event in it; more is an attack, not a scenario."""
+
+LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line for libyaml."""
 
 MAX_COPIED_NODES: Final = 1_000_000
 """Nodes that aliases add to a document: two seconds of decoding and 100 MB at the most."""
@@ -38,8 +51,9 @@ def read_yaml(text: str) -> Node:
         if "maximum nesting depth" in reason:
             reason = _TOO_DEEP
         mark = exc.problem_mark or exc.context_mark
-        where = f" at line {mark.line + 1} column {mark.column + 1}" if mark else ""
-        raise DecodeError(f"{reason}{where}") from exc
+        if mark is None:
+            raise DecodeError(reason) from exc
+        raise _fault(reason, mark.line + 1, mark.column + 1, _hint(text, mark.line)) from exc
     except yaml.YAMLError as exc:
         raise DecodeError(" ".join(str(exc).split())) from exc
 
@@ -62,6 +76,7 @@ class _Composer:
         self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
         self._event_count = 0
         self._node_count = 0
+        self._container_count = 0
         self._depth = 0
         self._anchors: dict[str, _Built | None] = {}
 
@@ -98,24 +113,27 @@ class _Composer:
         return built
 
     def _follow(self, name: str, line: int, column: int) -> _Built:
-        where = f"at line {line} column {column}"
         if name not in self._anchors:
-            raise DecodeError(f"undefined alias {quote(clip(name))} {where}")
+            hint = did_you_mean(name, self._anchors) or "a text that begins with * is put in quotes"
+            raise _fault(f"undefined alias {quote(clip(name))}", line, column, hint)
         target = self._anchors[name]
         if target is None:
-            raise DecodeError(f"alias {quote(clip(name))} stands inside the node it names {where}")
+            raise _fault(f"alias {quote(clip(name))} stands inside the node it names", line, column)
         return target._replace(followed=target.followed + 1)
 
     def _container(self, event: Any, line: int, column: int) -> _Built:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise DecodeError(f"{_TOO_DEEP} at line {line} column {column}")
+            raise _fault(_TOO_DEEP, line, column)
+        self._container_count += 1
+        if self._container_count > MAX_CONTAINERS:
+            raise _fault(TOO_MANY_CONTAINERS, line, column)
         if event.anchor:
             self._anchors[event.anchor] = None
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         expected_tag = _CORE + ("map" if is_mapping else "seq")
         if event.tag not in (None, expected_tag):
-            raise DecodeError(_tag_text(event.tag, line, column))
+            raise _foreign_tag(event.tag, line, column)
         children: list[_Built] = []
         while not isinstance(following := self._next(), yaml.CollectionEndEvent):
             children.append(self._node(following))
@@ -133,9 +151,33 @@ def _scalar(event: yaml.ScalarEvent, line: int, column: int) -> Scalar:
     if event.tag is None:
         return Scalar(event.value, not event.style, line, column)
     if event.tag not in _SCALAR_TAGS:
-        raise DecodeError(_tag_text(event.tag, line, column))
+        raise _foreign_tag(event.tag, line, column)
     return Scalar(event.value, event.tag != _CORE + "str", line, column)
 
 
-def _tag_text(tag: str, line: int, column: int) -> str:
-    return f"unsupported tag {quote(clip(tag))} at line {line} column {column}: expected a tag of the core schema"
+def _foreign_tag(tag: str, line: int, column: int) -> DecodeError:
+    hint = "a text that begins with ! is put in quotes"
+    return _fault(f"unsupported tag {quote(clip(tag))}", line, column, hint, ": expected a tag of the core schema")
+
+
+def _fault(problem: str, line: int, column: int, hint: str | None = None, rest: str = "") -> DecodeError:
+    message = f"{problem} at line {line} column {column}{rest}"
+    return DecodeError(message, problem=problem + rest, line=line, column=column, hint=hint)
+
+
+_KEY: Final = re.compile(r"\w+:(?: |$)")
+
+
+def _hint(text: str, line: int) -> str | None:
+    """Return what is usually behind a text that is no YAML; `line` counts from 0."""
+    lines = LINE_END.split(text)
+    near = "\n".join(lines[max(line - 1, 0) : line + 1])
+    if re.search(r"^ *\t", near, re.MULTILINE):
+        return "a tab; YAML indents with blanks"
+    if len(lines) == 1 and len(_KEY.findall(text)) > 1 and not text.lstrip().startswith("{"):
+        return "the text has no line breaks; `curl -d` strips them, use --data-binary"
+    if re.search(r":\s+[%@`]", near):
+        return "a text that begins with %, @ or ` is put in quotes"
+    if re.search(r":\s+[^\"'\s{\[#][^#]*: ", near):
+        return "a text that contains a colon and a blank is put in quotes"
+    return None

@@ -64,11 +64,12 @@ def load(reference: str, catalog: Path | None, override: Callable[[Compiled], Co
     sources = PackSources(catalog=catalog, builtin=True, files=True)
     context = Context(environment=os.environ, allowed_paths=(), packs=sources)
     try:
-        file = read_scenario(text.encode(), Body.YAML, context.environment)
-        _check_local(reference, file)
-        compiled = compile_file(file, context)
+        written = read_scenario(text.encode(), Body.YAML, context)
+        if not written.faults:
+            _check_local(reference, written.file)
+        compiled = compile_file(written, context)
         compiled = compiled if override is None else override(compiled)
-        return Scenario(reference, compiled, prepare(compiled, context), file.expect)
+        return Scenario(reference, compiled, prepare(compiled, context), written.file.expect)
     except CompileError as exc:
         raise CommandError(_command_text(reference, exc.detail)) from exc
 

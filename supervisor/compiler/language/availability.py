@@ -4,7 +4,7 @@ from typing import Final
 
 from common.specs import EncoderSpec, SinkSpec, kind_of
 from common.units import clip
-from supervisor.compiler.faults import compile_fault
+from supervisor.compiler.faults import Faults, compile_fault
 from supervisor.compiler.language.blocks import Entry
 
 NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
@@ -14,14 +14,15 @@ NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
 """Kinds of a block of an entry. The network-device kinds are refused where they are read."""
 
 
-def check_available(entries: tuple[Entry, ...]) -> None:
-    """Raise CompileError (400) for the first entry that uses something of `NOT_YET_RUNNABLE`."""
+def check_available(entries: tuple[Entry, ...], faults: Faults) -> None:
+    """Record every entry that uses something of `NOT_YET_RUNNABLE` (400)."""
     for index, entry in enumerate(entries):
         missing = missing_kind(entry.encoder, entry.sink)
         if missing:
-            raise compile_fault(
-                "prepare", f"entry {index} ({clip(str(entry.name))}): {missing} is not available in this release"
-            )
+            with faults.entry(index), faults.at(missing.partition(" ")[0], "type"):
+                raise compile_fault(
+                    "prepare", f"entry {index} ({clip(str(entry.name))}): {missing} is not available in this release"
+                )
 
 
 def missing_kind(encoder: EncoderSpec | None, sink: SinkSpec | None) -> str | None:

@@ -4,14 +4,28 @@ Everything here reads in the direct regime, except where an annotation says othe
 body from filling the machine. Source: docs/scenarios.md, "Entry" and "Packs".
 """
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from common.errors import DecodeError, DurationError
 from common.plan import MAX_LABEL_SPIKES
-from common.specs import U32, U64, Duration, DurationOrZero, OnSinkError, Positive, SignalType, Spec, SpikeStrategy
+from common.specs import (
+    U32,
+    U64,
+    Constant,
+    Duration,
+    DurationOrZero,
+    Exponential,
+    LogTemplate,
+    OnSinkError,
+    Positive,
+    SignalType,
+    Spec,
+    SpikeStrategy,
+    Template,
+)
 from common.units import clip, duration_or_zero_us
 from supervisor.compiler.language.kinds import (
     DistributionConfig,
@@ -20,6 +34,7 @@ from supervisor.compiler.language.kinds import (
     LogGeneratorConfig,
     SinkConfig,
 )
+from supervisor.reading.decode import Told
 
 MAX_ENTRIES: Final = 512
 """Entries of one body, and scenarios that it expands to: each is a process."""
@@ -45,6 +60,26 @@ Fraction = Annotated[float, Meta(description="number in (0, 1)")]
 ShorterThanEvery = Annotated[str, Meta(description="duration, below `every`")]
 _TAGGED: Final = Meta(extra={"regime": "tagged"})
 _LENIENT: Final = Meta(extra={"regime": "tagged", "lenient": True})
+
+
+BLOCKS: Final = {
+    "metrics": "generator",
+    "logs": "log_generator",
+    "histogram": "distribution",
+    "summary": "distribution",
+}
+"""Signal type to the block that generates it."""
+
+STAND_IN_BLOCKS: Final = {
+    "metrics": Constant(value=0.0),
+    "logs": LogTemplate(templates=(Template(message=""),)),
+    "histogram": Exponential(rate=1.0),
+    "summary": Exponential(rate=1.0),
+}
+"""What stands for a block that cannot be read."""
+
+_STAND_INS: Final[dict[str, Any]] = {"name": "m", "rate": 1.0, "duration": "1s"}
+"""What stands for other fields that would be missed."""
 
 
 class Gaps(Spec, frozen=True, kw_only=True):
@@ -123,6 +158,7 @@ class While(Spec, frozen=True, kw_only=True):
             raise DecodeError(
                 f"unsupported operator '{clip(self.op)}' on while: — only strict comparisons '<' and '>' are accepted",
                 status=422,
+                at=("op",),
             )
 
 
@@ -149,12 +185,12 @@ class Delay(Spec, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Refuse durations outside the grammar; zero needs no unit."""
-        for text in (self.open, self.closing.duration):
+        for field, text in (("open", self.open), ("close", self.closing.duration)):
             if text is not None:
                 try:
                     duration_or_zero_us(text, unit_optional=True)
                 except DurationError as exc:
-                    raise DecodeError(f"configuration error: {exc}") from exc
+                    raise DecodeError(f"configuration error: {exc}", at=(field,), hint=exc.hint) from exc
 
 
 class Override(Spec, frozen=True, kw_only=True):
@@ -195,6 +231,12 @@ class Defaults(Spec, frozen=True, kw_only=True):
     while_: While | None = msgspec.field(name="while", default=None)
     delay: Delay | None = None
 
+    @classmethod
+    def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:
+        """Return the defaults whose readable fields can be looked at further; clauses are left out."""
+        stand_ins = {name: _STAND_INS[name] for name in spoiled & {"rate", "duration"}}
+        return cls(**stand_ins | values | {"while_": None, "delay": None})
+
 
 class Entry(Spec, frozen=True, kw_only=True):
     """One item of `scenarios`."""
@@ -234,6 +276,18 @@ class Entry(Spec, frozen=True, kw_only=True):
     metric_type: MetricType | None = None
     help: str | None = None
 
+    @classmethod
+    def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:
+        """Return an entry whose readable fields can be looked at further, with something harmless for the others."""
+        signal_type = str(values.setdefault("signal_type", _implied(values, spoiled)))
+        if not spoiled.isdisjoint({"pack", *BLOCKS.values()}):
+            values = {name: value for name, value in values.items() if name not in {"pack", *BLOCKS.values()}}
+            block = BLOCKS.get(signal_type, "generator")
+            values[block] = STAND_IN_BLOCKS.get(signal_type, STAND_IN_BLOCKS["metrics"])
+        if not spoiled.isdisjoint({"while_", "sink"}):
+            values.pop("delay", None)
+        return cls(**{name: _STAND_INS[name] for name in spoiled & _STAND_INS.keys()} | values)
+
 
 class ScenarioFile(Spec, frozen=True, kw_only=True):
     """The canonical form."""
@@ -248,6 +302,19 @@ class ScenarioFile(Spec, frozen=True, kw_only=True):
     scenarios: Annotated[tuple[Entry, ...], Meta(max_length=MAX_ENTRIES, extra={"regime": "listed"})]
     expect: Expect | None = None
 
+    @classmethod
+    def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:
+        """Return the file with the entries that can be looked at further.
+
+        Raises:
+            Told: there are none.
+        """
+        if "scenarios" in spoiled:
+            raise Told("the entries cannot be read")
+        if "defaults" in spoiled:
+            values["defaults"] = Defaults.mended({}, {"rate", "duration"})
+        return cls(**{"version": 2} | values)
+
 
 class FlatFile(Entry, frozen=True, kw_only=True):
     """The flat form: one entry at the top level."""
@@ -256,3 +323,40 @@ class FlatFile(Entry, frozen=True, kw_only=True):
     kind: str | None = None
     tags: Annotated[tuple[str, ...], Meta(max_length=MAX_TAGS)] = ()
     expect: Expect | None = None
+
+    @classmethod
+    def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:
+        """Return the entry as `Entry.mended`."""
+        return super().mended({"version": 2} | values, spoiled)
+
+
+_Entry = TypeVar("_Entry", bound=Entry)
+
+
+def standing_alone(entry: _Entry) -> _Entry:
+    """Return an entry that is right about its signal and refers to no other, with all else as written.
+
+    A fault in how its blocks fit together was told; what is wrong within each of them is still to be found.
+    """
+    signal_type = entry.signal_type if entry.signal_type in STAND_IN_BLOCKS else "metrics"
+    block = BLOCKS[signal_type]
+    return msgspec.structs.replace(
+        without_clauses(entry),
+        signal_type=signal_type,
+        name="m" if entry.name is None else entry.name,
+        pack=None,
+        overrides=None,
+        **dict.fromkeys(set(BLOCKS.values()) - {block}),
+        **{block: getattr(entry, block) or STAND_IN_BLOCKS[signal_type]},
+    )
+
+
+def without_clauses(entry: _Entry) -> _Entry:
+    """Return an entry that waits for no other."""
+    return msgspec.structs.replace(entry, after=None, while_=None, delay=None)
+
+
+def _implied(values: dict[str, Any], spoiled: set[str]) -> str:
+    """Return a signal type that goes with what an entry has, where it gives none that can be read."""
+    written = values.keys() | spoiled
+    return next((signal_type for signal_type, block in BLOCKS.items() if block in written), "metrics")

@@ -3,18 +3,21 @@
 Source: docs/http.md, "Answers" and "Start"; docs/scenarios.md, "Entry".
 """
 
-from collections.abc import Mapping as Variables
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeVar
 
-from common.errors import CompileError, DecodeError
+from common.errors import BodyFault, CompileError, DecodeError
 from common.units import clip
-from supervisor.compiler.faults import V1_HINT, compile_fault
+from supervisor.compiler.faults import V1_HINT, Faults, compile_fault, parse_fault, reworded
 from supervisor.compiler.language.blocks import FlatFile, ScenarioFile
+from supervisor.compiler.language.hints import misplaced
 from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.compiler.language.packfile import decode_pack
-from supervisor.reading.decode import decode, unknown_text
+from supervisor.compiler.origin import Origin
+from supervisor.reading.decode import MAX_FAULTS, examine
 from supervisor.reading.json_text import read_json
+from supervisor.reading.messages import did_you_mean, path_text, unknown_text
 from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
 from supervisor.reading.scalars import integer_of, is_null
 from supervisor.reading.yaml_text import read_yaml
@@ -31,8 +34,26 @@ class Body(Enum):
     JSON = "json"
 
 
-def read_body(payload: bytes, form: Body, environment: Variables[str, str]) -> Mapping:
-    """Return the root of a version-2 document, environment references replaced.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A version-2 document.
+
+    Attributes:
+        root: environment references replaced.
+        origin: where its parts stand in the posted text.
+    """
+
+    root: Mapping
+    origin: Origin
+
+
+def read_body(payload: bytes, form: Body, variables: Interpolation) -> Document:
+    """Return a posted document.
+
+    Args:
+        payload: as it was posted.
+        form: how it is written.
+        variables: what its references stand for; used for this body alone.
 
     Raises:
         CompileError: 400; not UTF-8, not YAML or JSON, a reference without a value, another version.
@@ -41,67 +62,124 @@ def read_body(payload: bytes, form: Body, environment: Variables[str, str]) -> M
         text = payload.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         prefix = "invalid JSON body: not UTF-8" if form is Body.JSON else "request body is not valid UTF-8"
-        raise CompileError(f"{prefix}: {exc.reason} at byte {exc.start}") from exc
-    root = _read_json(text, environment) if form is Body.JSON else _read_yaml(text, environment)
+        raise _told(CompileError(f"{prefix}: {exc.reason} at byte {exc.start}")) from exc
+    try:
+        root = _read_json(text, variables) if form is Body.JSON else _read_yaml(text, variables)
+    except CompileError as exc:
+        raise _told(exc) from exc
+    origin = Origin(text, root, variables if form is Body.YAML else None)
     if not isinstance(root, Mapping) or not _is_version_2(root.get("version")):
-        raise CompileError(V1_HINT)
-    return root
+        faults = Faults(origin)
+        faults.add(CompileError(V1_HINT, at=("version",), hint=_version_hint(text, root)))
+        faults.close()
+    assert isinstance(root, Mapping)  # noqa: S101 - the faults were raised
+    return Document(root, origin)
 
 
-def read_file(root: Mapping) -> ScenarioFile | FlatFile | None:
-    """Return the decoded document; None for a composable one, which holds no entries.
+def _told(error: CompileError) -> CompileError:
+    """Return the error of a text that cannot be read, with itself as its only fault."""
+    path = path_text(error.at)
+    error.faults = (BodyFault(path, error.line or None, error.column or None, error.problem, error.hint),)
+    return error
+
+
+def read_file(document: Document, faults: Faults) -> ScenarioFile | FlatFile | None:
+    """Return the decoded document, mended where something is wrong with it; None for one without entries.
 
     Raises:
-        CompileError: 400, for some clauses 422; a shape, field or type that the language does not have.
+        CompileError: 400, for some clauses 422; nothing of it can be looked at further.
     """
+    root = document.root
+    with faults.at():
+        file = _file(root, faults)
+        if isinstance(file, ScenarioFile):
+            document.origin.entries = tuple(("scenarios", index) for index in range(len(file.scenarios)))
+        elif isinstance(file, FlatFile):
+            document.origin.entries = ((),)
+        return file
+    faults.close()
+    return None
+
+
+def _file(root: Mapping, faults: Faults) -> ScenarioFile | FlatFile | None:
     kind, scenarios = _kind(root), root.get("scenarios")
     if kind == "composable":
         if scenarios is not None:
             raise compile_fault(
                 "parse",
                 "kind: composable cannot have a 'scenarios:' block; composable files are pack definitions",
+                at=("scenarios",),
             )
         _check_pack(root)
         return None
     if scenarios is not None and not is_null(scenarios):
         if isinstance(scenarios, Sequence) and not scenarios.items:
-            raise compile_fault("parse", "kind: runnable scenarios block is empty; expected at least one scenario")
-        return _decoded(root, ScenarioFile)
+            raise compile_fault(
+                "parse", "kind: runnable scenarios block is empty; expected at least one scenario", at=("scenarios",)
+            )
+        return _decoded(root, ScenarioFile, faults)
     if not any(_has(root, name) for name in _FLAT_KEYS):
         raise compile_fault(
             "parse",
             "kind: runnable file has no scenarios; add a 'scenarios:' block or use single-signal shorthand",
+            hint=_scenarios_hint(root),
         )
-    return _decoded(_with_signal_type(root), FlatFile)
+    return _decoded(_with_signal_type(root), FlatFile, faults)
 
 
 def _check_pack(root: Mapping) -> None:
     try:
         decode_pack(root)
     except DecodeError as exc:
-        raise compile_fault("parse", f"kind: composable body is not a valid pack definition: {exc}") from exc
+        message = f"kind: composable body is not a valid pack definition: {exc}"
+        raise reworded(exc, compile_fault("parse", message)) from exc
 
 
-def _read_yaml(text: str, environment: Variables[str, str]) -> Node:
+def _read_yaml(text: str, variables: Interpolation) -> Node:
     try:
-        text = Interpolation(environment).text(text)
+        text = variables.text(text)
     except DecodeError as exc:
-        raise compile_fault("env interpolation", str(exc)) from exc
+        raise reworded(exc, compile_fault("env interpolation", str(exc))) from exc
     try:
         return read_yaml(text)
     except DecodeError as exc:
-        raise compile_fault("parse", f"YAML parse error: {exc}") from exc
+        exc.line, exc.column = variables.position(exc.line, exc.column) if exc.line else (0, 0)
+        raise parse_fault(exc) from exc
 
 
-def _read_json(text: str, environment: Variables[str, str]) -> Node:
+def _read_json(text: str, variables: Interpolation) -> Node:
     try:
         root = read_json(text)
     except DecodeError as exc:
-        raise CompileError(f"invalid JSON body: {exc}") from exc
+        raise reworded(exc, CompileError(f"invalid JSON body: {exc}")) from exc
     try:
-        return Interpolation(environment).node(root)
+        return variables.node(root)
     except DecodeError as exc:
-        raise compile_fault("env interpolation", str(exc)) from exc
+        error = reworded(exc, compile_fault("env interpolation", str(exc)))
+        place = Origin(text, root, None).locate([(exc.at, False)])[0]
+        error.line, error.column = place.line, place.column
+        raise error from exc
+
+
+def _version_hint(text: str, root: Node) -> str | None:
+    if not text.strip():
+        return "the body is empty"
+    if isinstance(root, Sequence):
+        return "the body is a list; a scenario file is a map with `version: 2` at its top"
+    if isinstance(root, Scalar):
+        return "the body is a single text; send the content of a file, with curl as --data-binary @FILE"
+    version = root.get("version")
+    if version is None:
+        return "write `version: 2` at the top"
+    if isinstance(version, Scalar) and not version.plain and integer_of(version.text) == VERSION:
+        return "write `version: 2` without quotes"
+    return None
+
+
+def _scenarios_hint(root: Mapping) -> str | None:
+    keys = [key.text for key, _ in root.items if isinstance(key, Scalar)]
+    near = next((key for key in keys if did_you_mean(key, ("scenarios",))), None)
+    return None if near is None else f"`{clip(near)}` is probably meant to be `scenarios`"
 
 
 def _is_version_2(node: Node | None) -> bool:
@@ -113,7 +191,12 @@ def _kind(root: Mapping) -> str:
     if node is None or is_null(node):
         return "runnable"
     if isinstance(node, Scalar) and node.text not in ("runnable", "composable"):
-        raise compile_fault("parse", f"unknown kind '{clip(node.text)}': must be 'runnable' or 'composable'")
+        raise compile_fault(
+            "parse",
+            f"unknown kind '{clip(node.text)}': must be 'runnable' or 'composable'",
+            at=("kind",),
+            hint=did_you_mean(node.text, ("runnable", "composable")),
+        )
     # A list or a map as kind is left to the decoding, which refuses it with its place.
     return node.text if isinstance(node, Scalar) else "runnable"
 
@@ -136,12 +219,23 @@ def _with_signal_type(root: Mapping) -> Mapping:
     return Mapping([*given, signal_type], root.line, root.column)
 
 
-def _decoded(root: Mapping, target: type[_File]) -> _File:
-    try:
-        file, unknown = decode(root, target)
-    except DecodeError as exc:
-        raise compile_fault("parse", f"YAML parse error: {exc}", exc.status) from exc
-    if unknown:
-        message = unknown_text(unknown)
-        raise compile_fault("parse", f"YAML parse error: {message}" if len(unknown) == 1 else message)
+def _decoded(root: Mapping, target: type[_File], faults: Faults) -> _File:
+    """Return the file; what is wrong with it is recorded.
+
+    Raises:
+        CompileError: nothing of it can be looked at further.
+    """
+    file, reading = examine(root, target)
+    for error in reading.faults:
+        faults.add(error)
+    if reading.unknown:
+        message = unknown_text(reading.unknown)
+        whole = compile_fault("parse", f"YAML parse error: {message}" if len(reading.unknown) == 1 else message)
+        told = [unknown.fault for unknown in reading.unknown[:MAX_FAULTS]]
+        for error in told:
+            error.hint = error.hint or misplaced(error.at)
+        faults.add(whole, told)
+    if file is None:
+        faults.close()
+    assert file is not None  # noqa: S101 - what stood in the way was raised
     return file

@@ -116,12 +116,30 @@ class LogCsvReplay(Spec, frozen=True, kw_only=True, tag_field="type", tag="csv_r
     default_severity: Literal["trace", "debug", "info", "warn", "warning", "error", "fatal"] = "info"
 
 
+_OBSERVED: Final = dict.fromkeys(("exponential", "normal"), "histograms and summaries take `distribution`")
+_ENCODER_HINTS: Final = {
+    "json": "did you mean `json_lines`?",
+    "text": "did you mean `prometheus_text`?",
+    "influx": "did you mean `influx_lp`?",
+}
+_SINK_HINTS: Final = {
+    "http": "did you mean `http_push`?",
+    "prometheus": "Prometheus takes `remote_write`",
+    "otlp": "did you mean `otlp_grpc`?",
+    "console": "did you mean `stdout`?",
+}
 WrittenLogGenerator = LogTemplate | LogCsvReplay
 
-GeneratorConfig = Annotated[WrittenGenerator, Meta(extra={"name": "GeneratorConfig"})]
+GeneratorConfig = Annotated[
+    WrittenGenerator,
+    Meta(extra={"name": "GeneratorConfig", "hints": {"template": "logs take `log_generator`"} | _OBSERVED}),
+]
 LogGeneratorConfig = Annotated[WrittenLogGenerator, Meta(extra={"name": "LogGeneratorConfig"})]
 DistributionConfig = Annotated[DistributionSpec, Meta(extra={"name": "DistributionConfig"})]
-EncoderConfig = Annotated[EncoderSpec, Meta(extra={"name": "EncoderConfig", "later": ("gnmi", "snmp")})]
+EncoderConfig = Annotated[
+    EncoderSpec, Meta(extra={"name": "EncoderConfig", "later": ("gnmi", "snmp"), "hints": _ENCODER_HINTS})
+]
 SinkConfig = Annotated[
-    SinkSpec, Meta(extra={"name": "SinkConfig", "later": ("gnmi_target", "snmp_agent", "snmp_trap")})
+    SinkSpec,
+    Meta(extra={"name": "SinkConfig", "later": ("gnmi_target", "snmp_agent", "snmp_trap"), "hints": _SINK_HINTS}),
 ]

@@ -10,8 +10,9 @@ import msgspec
 from common.errors import CompileError
 from common.specs import JsonLines, PrometheusText, RemoteWriteSink, Stdout, kind_of
 from common.units import clip
-from supervisor.compiler.faults import compile_fault
-from supervisor.compiler.language.blocks import Defaults, Entry
+from supervisor.compiler.faults import Faults, compile_fault
+from supervisor.compiler.language.blocks import Defaults, Entry, standing_alone, without_clauses
+from supervisor.reading.messages import Steps
 
 _LIFETIME = {
     "while": "Bounds the scenario's lifetime so paused state has a terminal point.",
@@ -19,26 +20,34 @@ _LIFETIME = {
 }
 
 
-def normalize(entries: tuple[Entry, ...], defaults: Defaults) -> tuple[Entry, ...]:
+def normalize(entries: tuple[Entry, ...], defaults: Defaults, faults: Faults) -> tuple[Entry, ...]:
     """Return the entries with rate, encoder, sink and everything inherited filled in.
 
     The labels of `defaults` are merged into inline entries only: in a pack entry they rank below the pack's own.
 
-    Raises:
-        CompileError: an entry without a rate (400), or a clause that cannot work (400 or 422).
+    Args:
+        entries: as written.
+        defaults: of the file.
+        faults: takes entries without a rate (400) and clauses that cannot work (400 or 422).
     """
-    normalized = tuple(_filled(index, entry, defaults) for index, entry in enumerate(entries))
+    normalized = [_filled(index, entry, defaults, faults) for index, entry in enumerate(entries)]
     for index, entry in enumerate(normalized):
-        check_clauses(entry, entry.id or entry.name or entry.pack or f"<entry {index}>")
-    return normalized
+        with faults.entry(index) as fine:
+            check_clauses(entry, entry.id or entry.name or entry.pack or f"<entry {index}>")
+        if not fine():
+            normalized[index] = standing_alone(entry) if entry.pack is None else without_clauses(entry)
+    return tuple(normalized)
 
 
 def check_clauses(entry: Entry, subject: str) -> None:
-    """Raise CompileError for the first fault among `after`, `while` and `delay` of one entry.
+    """Refuse an entry for the first fault among its `after`, `while` and `delay`.
 
     Args:
         entry: with everything inherited.
         subject: how messages name it.
+
+    Raises:
+        CompileError: 400 or 422.
     """
     said = f"entry '{clip(subject)}': "
     if entry.delay is not None and entry.while_ is None:
@@ -46,6 +55,7 @@ def check_clauses(entry: Entry, subject: str) -> None:
             f"{said}`delay:` requires `while:` on the same entry. `delay:` debounces `while:` transitions and has no "
             "meaning without it.",
             422,
+            at=("delay",),
         )
     for keyword, clause, status in (("while", entry.while_, 422), ("after", entry.after, 400)):
         if clause is not None and entry.duration is None:
@@ -53,16 +63,19 @@ def check_clauses(entry: Entry, subject: str) -> None:
                 f"{said}scenarios with `{keyword}:` must have `duration:` set (either on the entry or via "
                 f"`defaults.duration`).\n{_LIFETIME[keyword]}",
                 status,
+                at=(keyword,),
+                hint="add `duration:`",
             )
     if entry.while_ is not None and not math.isfinite(entry.while_.value):
         raise _fault(
             f"{said}while.value must be a finite number; NaN and infinity are rejected because the strict comparison "
             "gate would never resolve deterministically",
             422,
+            at=("while", "value"),
         )
     _check_close(entry, said)
     if entry.after is not None and not math.isfinite(entry.after.value):
-        raise _fault(f"{said}after.value must be a finite number")
+        raise _fault(f"{said}after.value must be a finite number", at=("after", "value"))
 
 
 def _check_close(entry: Entry, said: str) -> None:
@@ -74,12 +87,14 @@ def _check_close(entry: Entry, said: str) -> None:
             f"{said}delay.close.snap_to already replaces the stale marker; do not also set "
             "delay.close.stale_marker: false",
             422,
+            at=("delay", "close", "stale_marker"),
         )
     if close.snap_to is not None and not math.isfinite(close.snap_to):
         raise _fault(
             f"{said}delay.close.snap_to must be a finite number; NaN and infinity cannot be emitted as a recovery "
             "sample",
             422,
+            at=("delay", "close", "snap_to"),
         )
     if close.stale_marker and close.snap_to is None and not isinstance(entry.sink, RemoteWriteSink):
         kind = kind_of(entry.sink) if entry.sink else "stdout"
@@ -87,15 +102,21 @@ def _check_close(entry: Entry, said: str) -> None:
             f"{said}delay.close.stale_marker: true requires sink.type: remote_write — the marker is a Prometheus "
             f"remote-write-specific signal and silently no-ops on sink.type: {kind}. Either set sink.type: "
             "remote_write, or replace stale_marker with snap_to: <value> for a sink-agnostic recovery emit, or drop "
-            "the field to disable the close-emit entirely."
+            "the field to disable the close-emit entirely.",
+            at=("delay", "close", "stale_marker"),
         )
 
 
-def _filled(index: int, entry: Entry, defaults: Defaults) -> Entry:
+def _filled(index: int, entry: Entry, defaults: Defaults, faults: Faults) -> Entry:
     rate = defaults.rate if entry.rate is None else entry.rate
     if rate is None:
         label = clip(entry.name or entry.id or entry.pack or "<unnamed>")
-        raise _fault(f"entry {index} ({label}): missing required field 'rate' (set it on the entry or in defaults:)")
+        with faults.entry(index):
+            raise _fault(
+                f"entry {index} ({label}): missing required field 'rate' (set it on the entry or in defaults:)",
+                hint="add `rate:`, in events a second",
+            )
+        rate = 1.0
     default_encoder = JsonLines() if entry.signal_type == "logs" else PrometheusText()
     return msgspec.structs.replace(
         entry,
@@ -111,5 +132,5 @@ def _filled(index: int, entry: Entry, defaults: Defaults) -> Entry:
     )
 
 
-def _fault(message: str, status: int = 400) -> CompileError:
-    return compile_fault("normalize", message, status)
+def _fault(message: str, status: int = 400, *, at: Steps = (), hint: str | None = None) -> CompileError:
+    return compile_fault("normalize", message, status, at=at, hint=hint)

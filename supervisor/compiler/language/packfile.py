@@ -14,7 +14,8 @@ from common.specs import U32, Spec
 from common.units import clip
 from supervisor.compiler.language.blocks import MAX_ENTRIES, MAX_TAGS, Labels
 from supervisor.compiler.language.kinds import GeneratorConfig
-from supervisor.reading.decode import decode, unknown_text
+from supervisor.reading.decode import decode
+from supervisor.reading.messages import unknown_text
 from supervisor.reading.nodes import Mapping
 from supervisor.reading.yaml_text import read_yaml
 

@@ -9,6 +9,7 @@ from common.errors import DecodeError
 from common.units import clip, quote
 from supervisor.compiler.language.packfile import PackFile, check_addressable, fold, parse_pack
 from supervisor.compiler.packs.catalog import Catalog, CatalogEntry, read_catalog, read_text, warn_of_broken
+from supervisor.reading.messages import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Resolver:
         try:
             chain = [self._load(reference)]
         except DecodeError as exc:
-            raise DecodeError(f"pack '{clip(reference)}' could not be resolved: {exc}") from exc
+            raise DecodeError(f"pack '{clip(reference)}' could not be resolved: {exc}", hint=exc.hint) from exc
         while (base := chain[-1].extends) is not None:
             references.append(base)
             if base in references[:-1]:
@@ -106,6 +107,7 @@ class Resolver:
                 "--builtin-packs)"
             )
         listed: list[str] = []
+        names: dict[str, CatalogEntry] = {}
         if directory is not None:
             names = {entry.name: entry for entry in self._entries(directory) if entry.header.kind == "composable"}
             if reference in names:
@@ -115,8 +117,11 @@ class Resolver:
         if reference in builtin:
             return builtin[reference]
         listed.append(f"builtin: {', '.join(builtin)}")
-        hint = "" if directory else "; pass --catalog <dir> to resolve packs of your own"
-        raise DecodeError(f"unknown pack {quote(clip(reference))}; composable entries: {'; '.join(listed)}{hint}")
+        advice = "" if directory else "; pass --catalog <dir> to resolve packs of your own"
+        raise DecodeError(
+            f"unknown pack {quote(clip(reference))}; composable entries: {'; '.join(listed)}{advice}",
+            hint=did_you_mean(reference, [*names, *builtin]),
+        )
 
     def _entries(self, directory: Path) -> tuple[CatalogEntry, ...]:
         if self._catalog is None:

@@ -33,9 +33,11 @@ def plan_observations(entry: CompiledEntry, distribution: DistributionSpec) -> H
     _check_distribution(distribution)
     count = DEFAULT_OBSERVATIONS if entry.observations_per_tick is None else entry.observations_per_tick
     if count == 0:
-        raise DecodeError("observations_per_tick must be greater than zero")
+        raise DecodeError("observations_per_tick must be greater than zero", at=("observations_per_tick",))
     if count > MAX_OBSERVATIONS:
-        raise DecodeError(f"observations_per_tick must be at most {MAX_OBSERVATIONS}, got {count}")
+        raise DecodeError(
+            f"observations_per_tick must be at most {MAX_OBSERVATIONS}, got {count}", at=("observations_per_tick",)
+        )
     shift, seed = entry.mean_shift_per_sec or 0.0, entry.seed or 0
     if entry.signal_type == "histogram":
         return Histogram(
@@ -56,43 +58,55 @@ def plan_observations(entry: CompiledEntry, distribution: DistributionSpec) -> H
 
 def _check_buckets(bounds: Sequence[float]) -> None:
     if not bounds:
-        raise DecodeError("buckets must not be empty")
+        raise DecodeError("buckets must not be empty", at=("buckets",))
     for index, bound in enumerate(bounds):
         if not 0 < bound < math.inf:
-            raise DecodeError(f"buckets[{index}] must be positive and finite, got {number_text(bound)}")
+            raise DecodeError(
+                f"buckets[{index}] must be positive and finite, got {number_text(bound)}", at=("buckets", index)
+            )
     _check_ascending("buckets", bounds)
 
 
 def _check_quantiles(quantiles: Sequence[float]) -> None:
     if not quantiles:
-        raise DecodeError("quantiles must not be empty")
+        raise DecodeError("quantiles must not be empty", at=("quantiles",))
     for index, quantile in enumerate(quantiles):
         if not 0 < quantile < 1:
-            raise DecodeError(f"quantiles[{index}] must be in (0, 1), got {number_text(quantile)}")
+            raise DecodeError(
+                f"quantiles[{index}] must be in (0, 1), got {number_text(quantile)}", at=("quantiles", index)
+            )
     _check_ascending("quantiles", quantiles)
 
 
 def _check_ascending(field: str, values: Sequence[float]) -> None:
-    for previous, following in pairwise(values):
+    for index, (previous, following) in enumerate(pairwise(values), start=1):
         if previous >= following:
-            raise DecodeError(f"{field} must be strictly sorted: {number_text(previous)} >= {number_text(following)}")
+            raise DecodeError(
+                f"{field} must be strictly sorted: {number_text(previous)} >= {number_text(following)}",
+                at=(field, index),
+            )
 
 
 def _check_distribution(distribution: DistributionSpec) -> None:
     match distribution:
         case Exponential(rate=rate):
             if not rate > 0:
-                raise DecodeError(f"distribution.rate must be positive, got {number_text(rate)}")
+                raise DecodeError(
+                    f"distribution.rate must be positive, got {number_text(rate)}", at=("distribution", "rate")
+                )
         case Normal(mean=mean, stddev=stddev):
             if not stddev > 0:
-                raise DecodeError(f"distribution.stddev must be positive, got {number_text(stddev)}")
+                raise DecodeError(
+                    f"distribution.stddev must be positive, got {number_text(stddev)}", at=("distribution", "stddev")
+                )
             if math.isnan(mean):
-                raise DecodeError("distribution.mean must not be NaN")
+                raise DecodeError("distribution.mean must not be NaN", at=("distribution", "mean"))
         case UniformDistribution(min=low, max=high):
             if math.isnan(low) or math.isnan(high):
-                raise DecodeError("distribution.min and distribution.max must not be NaN")
+                raise DecodeError("distribution.min and distribution.max must not be NaN", at=("distribution",))
             if low >= high:
                 raise DecodeError(
                     f"distribution.min ({number_text(low)}) must be strictly less than distribution.max "
-                    f"({number_text(high)})"
+                    f"({number_text(high)})",
+                    at=("distribution", "max"),
                 )

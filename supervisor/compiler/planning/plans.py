@@ -7,32 +7,43 @@ Source: docs/http.md, "Answers".
 
 import math
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from common.errors import DecodeError
-from common.plan import EntryPlan, GatePlan, GeneratorPlan, Plan, PlannedEntry, ReplayColumn, ReplayRows, RotatingLabel
+from common.plan import (
+    EntryPlan,
+    GatePlan,
+    GeneratorPlan,
+    Histogram,
+    Plan,
+    PlannedEntry,
+    ReplayColumn,
+    ReplayRows,
+    RotatingLabel,
+    Summary,
+)
 from common.specs import EncoderSpec, LogTemplate, Sequence, Spike
 from common.units import clip, duration_or_zero_us, nanoseconds, number_text, quote
 from supervisor.compiler.compiled import Compiled, CompiledEntry, check_label_bytes
-from supervisor.compiler.faults import runtime_fault
-from supervisor.compiler.language.blocks import MAX_ENTRIES, Delay, DynamicLabel
+from supervisor.compiler.faults import Faults, runtime_fault
+from supervisor.compiler.language.blocks import BLOCKS, MAX_ENTRIES, STAND_IN_BLOCKS, Delay, DynamicLabel
 from supervisor.compiler.language.kinds import Alias, CsvReplay, LogCsvReplay
 from supervisor.compiler.language.log_events import check_template
-from supervisor.compiler.language.structure import IDENTIFIER
+from supervisor.compiler.language.structure import IDENTIFIER, identifier_hint
 from supervisor.compiler.planning.aliases import desugar
 from supervisor.compiler.planning.config import client_config
 from supervisor.compiler.planning.observations import plan_observations
-from supervisor.compiler.planning.sinks import check_sink
+from supervisor.compiler.planning.sinks import SINK_CHECKS
 from supervisor.compiler.replays.log_replay import replay_rows
 from supervisor.compiler.replays.metric_replay import Budget, replay_columns
 from supervisor.compiler.timing.start_time import StartTime, parse_start_time
-from supervisor.compiler.timing.windows import plan_bursts, plan_duration, plan_gap_windows, plan_gaps, plan_spikes
+from supervisor.compiler.timing.windows import plan_bursts, plan_duration, plan_gap_windows, plan_gaps, plan_spike
 
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 MAX_PRECISION: Final = 17
@@ -48,24 +59,28 @@ class _Launch:
     replayed: ReplayColumn | ReplayRows | None
 
 
-def plan_body(compiled: Compiled, allowed_paths: tuple[Path, ...]) -> Plan:
+def plan_body(compiled: Compiled, allowed_paths: tuple[Path, ...], faults: Faults) -> Plan:
     """Return the plan of a body.
 
+    Args:
+        compiled: the body.
+        allowed_paths: resolved roots of the files that it may name; empty allows every path.
+        faults: takes what cannot run (422) and raises it, with whatever it had before.
+
     Raises:
-        CompileError: 422, naming the first entry that cannot run and why.
+        CompileError: there are faults.
     """
-    launches = [_desugared(launch) for launch in _fanned_out(compiled, allowed_paths)]
-    return Plan(
-        scenario_name=compiled.scenario_name,
-        entries=tuple(_planned(launch, compiled.scenario_name, allowed_paths) for launch in launches),
-    )
+    launches = [_desugared(launch, faults) for launch in _fanned_out(compiled, allowed_paths, faults)]
+    planned = tuple(_planned(launch, compiled.scenario_name, allowed_paths, faults) for launch in launches)
+    faults.close()
+    return Plan(scenario_name=compiled.scenario_name, entries=planned)
 
 
-def _fanned_out(compiled: Compiled, allowed_paths: tuple[Path, ...]) -> list[_Launch]:
+def _fanned_out(compiled: Compiled, allowed_paths: tuple[Path, ...], faults: Faults) -> list[_Launch]:
     budget = Budget()
     launches: list[_Launch] = []
     for index, entry in enumerate(compiled.entries):
-        with _blaming(index):
+        with _blaming(faults, index), faults.at(BLOCKS[entry.signal_type]) as fine:
             if isinstance(entry.generator, CsvReplay):
                 for child, column in replay_columns(entry, entry.generator, allowed_paths, budget):
                     launches.append(_Launch(index, child, child, column))
@@ -74,23 +89,36 @@ def _fanned_out(compiled: Compiled, allowed_paths: tuple[Path, ...]) -> list[_La
                 launches.append(_Launch(index, child, child, rows))
             else:
                 launches.append(_Launch(index, entry, entry, None))
-            if len(launches) > MAX_ENTRIES:
+        if not fine():
+            launches.append(_Launch(index, entry, _without_replay(entry), None))
+        if len(launches) > MAX_ENTRIES:
+            with _blaming(faults, index):
                 raise DecodeError(f"the body expands to more than {MAX_ENTRIES} scenarios")
+            break
     return launches
 
 
-def _desugared(launch: _Launch) -> _Launch:
+def _without_replay(entry: CompiledEntry) -> CompiledEntry:
+    """Return an entry whose other fields can be looked at further."""
+    block, stand_in = BLOCKS[entry.signal_type], STAND_IN_BLOCKS[entry.signal_type]
+    return msgspec.structs.replace(entry, **{block: stand_in})
+
+
+def _desugared(launch: _Launch, faults: Faults) -> _Launch:
     if launch.runs.generator is None:
         return launch
-    with _blaming(launch.index):
+    runs = _without_replay(launch.runs)
+    with _blaming(faults, launch.index), faults.at("generator"):
         generator, jitter, jitter_seed = desugar(launch.runs, launch.runs.generator)
-    runs = msgspec.structs.replace(launch.runs, generator=generator, jitter=jitter, jitter_seed=jitter_seed)
+        runs = msgspec.structs.replace(launch.runs, generator=generator, jitter=jitter, jitter_seed=jitter_seed)
     return replace(launch, runs=runs)
 
 
-def _planned(launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Path, ...]) -> PlannedEntry:
-    with _blaming(launch.index):
-        plan = _plan_entry(launch, scenario_name, allowed_paths)
+def _planned(
+    launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Path, ...], faults: Faults
+) -> PlannedEntry:
+    with _blaming(faults, launch.index):
+        plan = _plan_entry(launch, scenario_name, allowed_paths, faults)
     return PlannedEntry(
         plan=plan,
         config=client_config(launch.shown, scenario_name),
@@ -100,57 +128,82 @@ def _planned(launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Pa
     )
 
 
-@contextmanager
-def _blaming(index: int) -> Iterator[None]:
-    try:
-        yield
-    except DecodeError as exc:
-        raise runtime_fault(index, str(exc)) from exc
+def _blaming(faults: Faults, index: int) -> AbstractContextManager[object]:
+    return faults.entry(index, partial(runtime_fault, index))
 
 
-def _plan_entry(launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Path, ...]) -> EntryPlan:
-    """Return the plan of one entry; of several faults a fixed order decides which is reported."""
-    entry = launch.runs
-    if not 0 < entry.rate < math.inf:
-        raise DecodeError(f"rate must be positive, got {number_text(entry.rate)}")
-    duration_ns = plan_duration(entry.duration)
-    start = StartTime(None, 0) if entry.start_time is None else parse_start_time(entry.start_time)
-    gaps = plan_gaps(entry.gaps)
-    gap_windows = plan_gap_windows(entry.gap_windows)
-    bursts = plan_bursts(entry.bursts)
-    spikes = plan_spikes(entry.cardinality_spikes)
-    dynamic_labels = tuple(_rotating(label) for label in entry.dynamic_labels or ())
+def _plan_entry(
+    launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Path, ...], faults: Faults
+) -> EntryPlan:
+    """Return the plan of one entry; a fixed order decides which of several faults is the first."""
+    entry, check = launch.runs, faults.try_at
+    check(("rate",), _check_rate, entry.rate)
+    duration_ns = check(("duration",), plan_duration, entry.duration)
+    start = check(("start_time",), _start_time, entry.start_time)
+    gaps = check(("gaps",), plan_gaps, entry.gaps)
+    gap_windows = check(("gap_windows",), plan_gap_windows, entry.gap_windows)
+    bursts = check(("bursts",), plan_bursts, entry.bursts)
+    spikes = [
+        check(("cardinality_spikes", place), plan_spike, spike)
+        for place, spike in enumerate(entry.cardinality_spikes or ())
+    ]
+    dynamic_labels = tuple(
+        check(("dynamic_labels", place), _rotating, label) for place, label in enumerate(entry.dynamic_labels or ())
+    )
     if entry.signal_type != "logs":
-        check_metric_name(entry.name)
-    observations = None if entry.distribution is None else plan_observations(entry, entry.distribution)
-    jitter = _jitter(entry.jitter)
-    check_precision(entry.encoder)
-    check_sink(entry.sink, allowed_paths)
-    check_label_keys(entry.labels)
-    check_label_bytes(entry)
+        check(("name",), check_metric_name, entry.name)
+    observations = check((), _observations, entry)
+    jitter = check(("jitter",), _jitter, entry.jitter)
+    check(("encoder",), check_precision, entry.encoder)
+    for sink_check in SINK_CHECKS:
+        check(("sink",), sink_check, entry.sink, allowed_paths)
+    for key in entry.labels:
+        check(("labels",), check_label_key, key)
+    check(("labels",), check_label_bytes, entry)
+    phase_offset_us = check(("phase_offset",), duration_or_zero_us, entry.phase_offset or "0s")
+    source: GeneratorPlan | None = launch.replayed or observations
+    if entry.distribution is None and source is None:
+        source = check((BLOCKS[entry.signal_type],), _source, entry)
+    gate = check(("while",), _gate, entry, scenario_name)
+    if faults or source is None:
+        # Nothing of it runs, so what could not be planned is not asked for.
+        return cast("EntryPlan", None)
     return EntryPlan(
         id=entry.id,
         signal_type=entry.signal_type,
         name=entry.name,
         rate=entry.rate,
         duration_ns=duration_ns,
-        phase_offset_ns=nanoseconds(duration_or_zero_us(entry.phase_offset or "0s")),
+        phase_offset_ns=nanoseconds(phase_offset_us),
         anchor_ns=start.anchor_ns,
         shift_ns=start.shift_ns,
-        generator=launch.replayed or observations or _source(entry),
+        generator=source,
         jitter=jitter,
         jitter_seed=entry.jitter_seed or 0,
         labels=dict(sorted(entry.labels.items())),
         dynamic_labels=dynamic_labels,
-        cardinality_spikes=spikes,
+        cardinality_spikes=tuple(spike for spike in spikes if spike is not None),
         gaps=gaps,
         gap_windows=gap_windows,
         bursts=bursts,
         encoder=entry.encoder,
         sink=entry.sink,
         on_sink_error=entry.on_sink_error or "warn",
-        gate=_gate(entry, scenario_name),
+        gate=gate,
     )
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 < rate < math.inf:
+        raise DecodeError(f"rate must be positive, got {number_text(rate)}", hint="rate is in events a second")
+
+
+def _start_time(text: str | None) -> StartTime:
+    return StartTime(None, 0) if text is None else parse_start_time(text)
+
+
+def _observations(entry: CompiledEntry) -> Histogram | Summary | None:
+    return None if entry.distribution is None else plan_observations(entry, entry.distribution)
 
 
 def _source(entry: CompiledEntry) -> GeneratorPlan:
@@ -158,11 +211,11 @@ def _source(entry: CompiledEntry) -> GeneratorPlan:
     source = entry.generator or entry.log_generator
     match source:
         case Sequence(values=()):
-            raise DecodeError("sequence generator requires at least one value")
+            raise DecodeError("sequence generator requires at least one value", at=("values",))
         case Spike() if not source.interval_secs > 0:
-            raise DecodeError("spike generator requires interval_secs > 0")
+            raise DecodeError("spike generator requires interval_secs > 0", at=("interval_secs",))
         case Spike() if source.duration_secs < 0:
-            raise DecodeError("spike generator requires duration_secs >= 0")
+            raise DecodeError("spike generator requires duration_secs >= 0", at=("duration_secs",))
         case LogTemplate():
             check_template(source)
     if source is None or isinstance(source, Alias | CsvReplay | LogCsvReplay):
@@ -196,14 +249,18 @@ def _delay_ns(text: str | None) -> int:
 def _rotating(label: DynamicLabel) -> RotatingLabel:
     said = quote(clip(label.key))
     if not IDENTIFIER.fullmatch(label.key):
-        raise DecodeError(f"invalid dynamic_labels key {said}: must match [a-zA-Z_][a-zA-Z0-9_]*")
+        raise DecodeError(
+            f"invalid dynamic_labels key {said}: must match [a-zA-Z_][a-zA-Z0-9_]*",
+            at=("key",),
+            hint=identifier_hint(label.key),
+        )
     prefix = label.prefix if isinstance(label.prefix, str) else f"{label.key}_"
     if isinstance(label.values, tuple):
         if not label.values:
-            raise DecodeError(f"dynamic_labels[key={said}].values must not be empty")
+            raise DecodeError(f"dynamic_labels[key={said}].values must not be empty", at=("values",))
         return RotatingLabel(key=label.key, cardinality=len(label.values), prefix=prefix, values=label.values)
     if not isinstance(label.cardinality, int) or label.cardinality == 0:
-        raise DecodeError(f"dynamic_labels[key={said}].cardinality must be greater than zero")
+        raise DecodeError(f"dynamic_labels[key={said}].cardinality must be greater than zero", at=("cardinality",))
     return RotatingLabel(key=label.key, cardinality=label.cardinality, prefix=prefix)
 
 
@@ -222,17 +279,24 @@ def _jitter(amplitude: float | None) -> float:
 def check_metric_name(name: str) -> None:
     """Raise DecodeError for a text that names no metric."""
     if not _METRIC_NAME.fullmatch(name):
-        raise DecodeError(f"invalid metric name {quote(clip(name))}: must match [a-zA-Z_:][a-zA-Z0-9_:]*")
+        raise DecodeError(
+            f"invalid metric name {quote(clip(name))}: must match [a-zA-Z_:][a-zA-Z0-9_:]*",
+            hint=identifier_hint(name, ":"),
+        )
 
 
-def check_label_keys(keys: Iterable[str]) -> None:
-    """Raise DecodeError for the first text that names no label."""
-    for key in keys:
-        if not IDENTIFIER.fullmatch(key):
-            raise DecodeError(f"invalid label key {quote(clip(key))}: must match [a-zA-Z_][a-zA-Z0-9_]*")
+def check_label_key(key: str) -> None:
+    """Raise DecodeError for a text that names no label."""
+    if not IDENTIFIER.fullmatch(key):
+        raise DecodeError(
+            f"invalid label key {quote(clip(key))}: must match [a-zA-Z_][a-zA-Z0-9_]*",
+            at=(key,),
+            on_key=True,
+            hint=identifier_hint(key),
+        )
 
 
 def check_precision(encoder: EncoderSpec) -> None:
     """Raise DecodeError for more decimals than a float has."""
     if encoder.precision is not None and encoder.precision > MAX_PRECISION:
-        raise DecodeError(f"encoder precision must be 0..={MAX_PRECISION}, got {encoder.precision}")
+        raise DecodeError(f"encoder precision must be 0..={MAX_PRECISION}, got {encoder.precision}", at=("precision",))

@@ -3,21 +3,18 @@
 Source: docs/scenarios.md, "Sinks"; docs/sinks.md, "Trying again" and "How to see it"; docs/http.md, "Answers".
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from common.errors import DecodeError, DurationError
 from common.specs import File, Kafka, Retry, SinkSpec
 from common.units import clip, duration_or_zero_us, duration_us
 from supervisor.compiler.paths import check_path
+from supervisor.reading.messages import did_you_mean
 
 _SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-
-
-def check_sink(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
-    """Raise DecodeError for a value that no opening can mend; arguments as `check_sink_settings`."""
-    _check_delivery(sink)
-    _check_destination(sink)
-    _check_rest(sink, allowed_paths)
 
 
 def check_sink_settings(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
@@ -27,17 +24,22 @@ def check_sink_settings(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None
         sink: as written.
         allowed_paths: resolved roots under which files may be written; empty allows every path.
     """
-    _check_delivery(sink)
+    _check_delivery(sink, allowed_paths)
     _check_rest(sink, allowed_paths)
 
 
-def _check_destination(sink: SinkSpec) -> None:
+def _check_destination(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
     if sink.url_noun:
         for url in sink.addresses:
             if not url.startswith(("http://", "https://")):
-                raise DecodeError(f"invalid {sink.url_noun} URL '{clip(url)}': must start with http:// or https://")
+                hint = None if "://" in url else f"did you mean `http://{clip(url)}`?"
+                raise DecodeError(
+                    f"invalid {sink.url_noun} URL '{clip(url)}': must start with http:// or https://",
+                    at=("url",),
+                    hint=hint,
+                )
     if isinstance(sink, Kafka) and not sink.addresses:
-        raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(sink.brokers)}'")
+        raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(sink.brokers)}'", at=("brokers",))
 
 
 def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
@@ -45,26 +47,43 @@ def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
         case Kafka(sasl=sasl) if sasl is not None and sasl.mechanism not in _SASL_MECHANISMS:
             raise DecodeError(
                 f"unsupported SASL mechanism: '{clip(sasl.mechanism)}' "
-                "(expected PLAIN, SCRAM-SHA-256, or SCRAM-SHA-512)"
+                "(expected PLAIN, SCRAM-SHA-256, or SCRAM-SHA-512)",
+                at=("sasl", "mechanism"),
+                hint=did_you_mean(sasl.mechanism.upper(), _SASL_MECHANISMS),
             )
         case File(path=path):
-            check_path(path, allowed_paths)
+            check_path(path, allowed_paths, at=("path",))
 
 
-def _check_delivery(sink: SinkSpec) -> None:
-    try:
-        if sink.max_buffer_age is not None:
+def _check_delivery(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
+    if sink.max_buffer_age is not None:
+        with _in_field("max_buffer_age"):
             duration_or_zero_us(sink.max_buffer_age)
-        if sink.retry is not None:
-            _check_retry(sink.retry)
-    except DurationError as exc:
-        raise DecodeError(str(exc)) from exc
+    if sink.retry is not None:
+        _check_retry(sink.retry)
 
 
 def _check_retry(retry: Retry) -> None:
     if retry.max_attempts == 0:
-        raise DecodeError("retry max_attempts must be at least 1")
-    if duration_us(retry.max_backoff) < duration_us(retry.initial_backoff):
+        raise DecodeError("retry max_attempts must be at least 1", at=("retry", "max_attempts"))
+    with _in_field("retry", "max_backoff"):
+        longest_us = duration_us(retry.max_backoff)
+    with _in_field("retry", "initial_backoff"):
+        first_us = duration_us(retry.initial_backoff)
+    if longest_us < first_us:
         raise DecodeError(
-            f"retry max_backoff ({clip(retry.max_backoff)}) must be >= initial_backoff ({clip(retry.initial_backoff)})"
+            f"retry max_backoff ({clip(retry.max_backoff)}) must be >= initial_backoff ({clip(retry.initial_backoff)})",
+            at=("retry", "max_backoff"),
         )
+
+
+@contextmanager
+def _in_field(*steps: str) -> Iterator[None]:
+    try:
+        yield
+    except DurationError as exc:
+        raise DecodeError(str(exc), at=steps) from exc
+
+
+SINK_CHECKS: Final = (_check_delivery, _check_destination, _check_rest)
+"""What refuses values that no opening can mend, in the order in which faults are told; each takes sink and roots."""

@@ -9,7 +9,7 @@ import msgspec
 
 from common.errors import CompileError, DecodeError, DurationError
 from common.units import LONGEST_NS, clip, duration_or_zero_us, duration_secs, number_text, round_half_away
-from supervisor.compiler.faults import compile_fault
+from supervisor.compiler.faults import Faults, compile_fault, reworded
 from supervisor.compiler.language.blocks import After, Entry
 from supervisor.compiler.timing.crossing import crossing_secs
 from supervisor.compiler.timing.references import References, subject
@@ -24,24 +24,35 @@ class Timed(NamedTuple):
     clock_group_auto: bool
 
 
-def resolve_timing(entries: tuple[Entry, ...], scenario_name: str | None) -> list[Timed]:
+def resolve_timing(entries: tuple[Entry, ...], scenario_name: str | None, faults: Faults) -> list[Timed]:
     """Return the entries with offsets and clock groups; one without a wait keeps the offset that it had.
 
-    Raises:
-        CompileError: 400; a reference, an offset or a crossing that cannot be resolved.
+    Args:
+        entries: of the file, packs expanded.
+        scenario_name: the file's own.
+        faults: takes references, offsets and crossings that cannot be resolved (400).
     """
-    references = References(entries, scenario_name)
-    own_secs = [_own_offset_secs(entry) for entry in entries]
+    references = References(entries, scenario_name, faults)
+    own_secs = [0.0] * len(entries)
+    for index, entry in enumerate(entries):
+        with faults.entry(index), faults.at("phase_offset") as fine:
+            own_secs[index] = _own_offset_secs(entry)
+        if not fine():
+            entries = (*entries[:index], msgspec.structs.replace(entry, phase_offset=None), *entries[index + 1 :])
     total_secs = list(own_secs)
     for index in references.order:
         entry, target = entries[index], references.after(index)
         if entry.after is not None and target is not None:
-            crossing = _crossing_secs(entry, entry.after, entries[target])
-            delay = _delay_secs(entry, entry.after)
-            total_secs[index] = own_secs[index] + total_secs[target] + crossing + delay
-            if total_secs[index] > _LONGEST_SECS:
-                raise _fault(f"entry '{subject(entry)}': the phase_offset that follows from `after:` exceeds 146 years")
-    groups = _clock_groups(entries, [references.after(index) for index in range(len(entries))])
+            with faults.entry(index), faults.at("after"):
+                crossing = _crossing_secs(entry, entry.after, entries[target])
+                delay = _delay_secs(entry, entry.after)
+                total_secs[index] = own_secs[index] + total_secs[target] + crossing + delay
+                if total_secs[index] > _LONGEST_SECS:
+                    total_secs[index] = 0.0
+                    raise _fault(
+                        f"entry '{subject(entry)}': the phase_offset that follows from `after:` exceeds 146 years"
+                    )
+    groups = _clock_groups(entries, [references.after(index) for index in range(len(entries))], faults)
     return [_timed(entry, total, group) for entry, total, group in zip(entries, total_secs, groups, strict=True)]
 
 
@@ -80,7 +91,7 @@ def _crossing_secs(entry: Entry, clause: After, target: Entry) -> float:
     try:
         return crossing_secs(target.generator, target.rate, clause)
     except DecodeError as exc:
-        raise _fault(f"entry '{subject(entry)}': {exc}") from exc
+        raise reworded(exc, _fault(f"entry '{subject(entry)}': {exc}")) from exc
 
 
 def _delay_secs(entry: Entry, clause: After) -> float:
@@ -92,7 +103,7 @@ def _delay_secs(entry: Entry, clause: After) -> float:
         raise _bad_duration(entry, clause.delay, "after.delay", exc) from exc
 
 
-def _clock_groups(entries: tuple[Entry, ...], after: list[int | None]) -> list[tuple[str | None, bool]]:
+def _clock_groups(entries: tuple[Entry, ...], after: list[int | None], faults: Faults) -> list[tuple[str | None, bool]]:
     """Return the group of each entry, and whether it was chosen here: one for all that `after` connects."""
     component = list(range(len(entries)))
     for index, target in enumerate(after):
@@ -102,7 +113,9 @@ def _clock_groups(entries: tuple[Entry, ...], after: list[int | None]) -> list[t
     groups: dict[int, tuple[str | None, bool]] = {}
     for number in set(component):
         members = [entry for entry, own in zip(entries, component, strict=True) if own == number]
-        groups[number] = _group_of(members)
+        groups[number] = None, False
+        with faults.entry(component.index(number)), faults.at("clock_group"):
+            groups[number] = _group_of(members)
     return [groups[number] for number in component]
 
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from common.errors import CompileError
 from common.specs import Constant, Sequence
 from common.units import clip, number_text
-from supervisor.compiler.faults import compile_fault
+from supervisor.compiler.faults import Faults, compile_fault
 from supervisor.compiler.language.blocks import Entry
 from supervisor.compiler.language.kinds import CsvReplay
+from supervisor.reading.messages import did_you_mean
 
 _LISTED_IDS = 50
 
@@ -30,35 +31,44 @@ class References:
     Args:
         entries: in file order.
         scenario_name: the file's own; a `while` that names another refers to another body and is left alone.
-
-    Raises:
-        CompileError: 400; a reference without a target, to itself or in a circle, or a target that cannot be watched.
+        faults: takes references without a target, to themselves or in a circle, and targets that cannot be watched.
 
     Attributes:
         order: indices of all entries, every one behind those it waits for.
     """
 
-    def __init__(self, entries: tuple[Entry, ...], scenario_name: str | None) -> None:
+    def __init__(self, entries: tuple[Entry, ...], scenario_name: str | None, faults: Faults) -> None:
         self._entries = entries
         self._scenario_name = scenario_name
         self._index = {entry.id: index for index, entry in enumerate(entries) if entry.id is not None}
-        self._edges = [self._edges_of(entry) for entry in entries]
-        self.order = self._sorted()
-        for entry, edges in zip(entries, self._edges, strict=True):
+        self._faults = faults
+        # An entry that was mended may lack the signals of its pack, which others refer to.
+        self._is_whole = not faults
+        self._edges = [self._edges_of(index, entry) for index, entry in enumerate(entries)]
+        self.order: list[int] = []
+        with faults.at():
+            self.order = self._sorted()
+        for index, (entry, edges) in enumerate(zip(entries, self._edges, strict=True)):
             for edge in edges:
                 if edge.keyword == "while":
-                    self._check_watched(entry, edge)
+                    with faults.entry(index), faults.at("while", "ref"):
+                        self._check_watched(entry, edge)
 
     def after(self, index: int) -> int | None:
         """Return the index of the entry that entry `index` starts after, or None."""
         return next((edge.target for edge in self._edges[index] if edge.keyword == "after"), None)
 
-    def _edges_of(self, entry: Entry) -> list[Edge]:
-        edges = []
+    def _edges_of(self, index: int, entry: Entry) -> list[Edge]:
+        refs = []
         if entry.after is not None:
-            edges.append(Edge("after", self._target(entry, "after", entry.after.ref)))
+            refs.append(("after", entry.after.ref))
         if entry.while_ is not None and entry.while_.scenario_name in (None, self._scenario_name):
-            edges.append(Edge("while", self._target(entry, "while", entry.while_.ref)))
+            refs.append(("while", entry.while_.ref))
+        edges = []
+        for keyword, ref in refs:
+            if self._is_whole or ref in self._index or "." not in ref:
+                with self._faults.entry(index), self._faults.at(keyword, "ref"):
+                    edges.append(Edge(keyword, self._target(entry, keyword, ref)))
         return edges
 
     def _target(self, entry: Entry, keyword: str, ref: str) -> int:
@@ -72,11 +82,17 @@ class References:
                 )
             raise _fault(
                 f"entry '{subject(entry)}': {keyword}.ref '{clip(ref)}' does not match any signal id in this file. "
-                f"Available ids: [{_listed(sorted(self._index))}]"
+                f"Available ids: [{_listed(sorted(self._index))}]",
+                hint=did_you_mean(ref, self._index) or self._named(ref),
             )
         if ref == entry.id:
             raise _fault(f"entry '{subject(entry)}': {keyword}.ref references itself")
         return self._index[ref]
+
+    def _named(self, ref: str) -> str | None:
+        """Return a hint at an entry that has `ref` as its name."""
+        named = next((entry for entry in self._entries if entry.name == ref and entry.id is None), None)
+        return None if named is None else f"the entry named `{clip(ref)}` has no id: add `id: {clip(ref)}` to it"
 
     def _sorted(self) -> list[int]:
         """Return the entries without references in file order, then, again and again, those that waited for them."""
@@ -159,5 +175,5 @@ def _listed(ids: list[str]) -> str:
     return f"{listed}, … and {more} more" if more > 0 else listed
 
 
-def _fault(message: str) -> CompileError:
-    return compile_fault("compile_after", message)
+def _fault(message: str, hint: str | None = None) -> CompileError:
+    return compile_fault("compile_after", message, hint=hint)

@@ -35,7 +35,9 @@ from supervisor.http.errors import (
 def test_an_error_becomes_the_envelope(error: Exception, status: int, code: str, detail: str) -> None:
     """Status, code and detail are pinned; the text of an unexpected error stays inside."""
     answer = answer_of(error)
-    assert (answer.status, msgspec.to_builtins(answer.body)) == (status, {"error": code, "detail": detail})
+    body = msgspec.to_builtins(answer.body)
+    body.pop("faults", None)
+    assert (answer.status, body) == (status, {"error": code, "detail": detail})
 
 
 @pytest.mark.parametrize(
@@ -61,8 +63,10 @@ def test_a_wrong_method_names_the_right_ones() -> None:
 
 def test_a_detail_that_utf8_cannot_hold_is_escaped() -> None:
     """A lone surrogate out of a JSON body does not turn a 400 into a 500."""
-    assert msgspec.json.encode(answer_of(CompileError("bad \ud800")).body) == (
-        rb'{"error":"bad_request","detail":"bad \\ud800"}'
+    error = CompileError("bad \ud800", hint="did you mean \ud801?")
+    assert msgspec.json.encode(answer_of(error).body) == (
+        rb'{"error":"bad_request","detail":"bad \\ud800","faults":[{"path":"","line":null,"column":null,'
+        rb'"message":"bad \\ud800","hint":"did you mean \\ud801?"}]}'
     )
 
 

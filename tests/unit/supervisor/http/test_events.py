@@ -124,6 +124,15 @@ def test_what_is_refused_reaches_no_worker(client: AppClient, caplog: pytest.Log
     assert unusable.json == {
         "error": "unprocessable_entity",
         "detail": 'invalid metric name "9x": must match [a-zA-Z_:][a-zA-Z0-9_:]*',
+        "faults": [
+            {
+                "path": "metric.name",
+                "line": 1,
+                "column": 47,
+                "message": 'invalid metric name "9x": must match [a-zA-Z_:][a-zA-Z0-9_:]*',
+                "hint": "did you mean `_9x`?",
+            }
+        ],
     }
     assert client.plane.delivered == []
     assert len(fields_of(caplog, "sink pre-flight warning")) == 1

@@ -47,6 +47,8 @@ def test_any_other_type_is_read_as_json(client: AppClient, content_type: str) ->
     assert refused.status_code == 400
     assert refused.json["error"] == "bad_request"
     assert refused.json["detail"].startswith("invalid JSON body: ")
+    assert "text/yaml" in refused.json["faults"][0]["hint"]
+    assert ("urlencoded" in content_type) == ("urlencoded" in refused.json["faults"][0]["hint"])
 
 
 def test_one_entry_is_answered_flat_and_two_as_a_list(client: AppClient) -> None:
@@ -67,7 +69,7 @@ def test_one_entry_is_answered_flat_and_two_as_a_list(client: AppClient) -> None
 def test_what_is_no_version_two_body_gets_the_hint(client: AppClient, body: str) -> None:
     """The migration hint, word for word."""
     answer = client.post_yaml(body)
-    assert (answer.status_code, answer.json) == (400, {"error": "bad_request", "detail": V1_HINT})
+    assert (answer.status_code, answer.json["error"], answer.json["detail"]) == (400, "bad_request", V1_HINT)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,15 @@ def test_a_value_that_cannot_run_is_422_naming_the_entry(client: AppClient) -> N
         {
             "error": "unprocessable_entity",
             "detail": "configuration error: scenario[1]: rate must be positive, got 0",
+            "faults": [
+                {
+                    "path": "scenarios[1].rate",
+                    "line": 5,
+                    "column": 46,
+                    "message": "rate must be positive, got 0",
+                    "hint": "rate is in events a second",
+                }
+            ],
         },
     )
     assert client.get("/scenarios").json == {"scenarios": []}

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from common.errors import CompileError, DecodeError
 from supervisor.compiler import Body
+from supervisor.compiler.faults import Faults
 from supervisor.compiler.language.blocks import ScenarioFile
 from supervisor.compiler.language.document import read_body, read_file
+from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.compiler.language.packfile import parse_pack
 from supervisor.compiler.language.schema import scenario_schema
 from supervisor.compiler.language.structure import check_structure
@@ -33,9 +35,12 @@ VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
 def accepted_by_parser(text: str) -> bool:
     """Say whether the parse phase takes a document; what later phases say does not matter."""
     with suppress(CompileError):
-        file = read_file(read_body(text.encode(), Body.JSON, {}))
+        document = read_body(text.encode(), Body.JSON, Interpolation({}))
+        faults = Faults(document.origin)
+        file = read_file(document, faults)
         if isinstance(file, ScenarioFile):
-            check_structure(file.scenarios, file.scenario_name)
+            check_structure(file.scenarios, file.scenario_name, faults)
+        faults.close()
         return True
     return False
 

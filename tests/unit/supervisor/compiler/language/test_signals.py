@@ -275,6 +275,11 @@ def test_rotating_labels_may_not_hide_a_signals_own(signal: str, label: str) -> 
             ),
         )
         assert planned(**rotating)
+    assert refusal_of(body(observed(signal_type=signal, labels={label: "x"}))) == (
+        400,
+        f"{FAILED}prepare error: entry 0 (up): a label may not be named '{label}', which {signal} lines carry",
+    )
+    assert planned(labels={label: "x"})
 
 
 def gate_of(fields: dict[str, Any], **top: Any) -> GatePlan | None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from supervisor.compiler import Body
-from tests.support.compiling import FAILED, TYPED, plan_of, refusal_of
+from tests.support.compiling import FAILED, TYPED, body, entry, plan_of, refusal_of
 
 HINT = (
     "body is not a v2 scenario. Sonda only accepts v2 scenario bodies (`version: 2` at the top level). Migrate this "
@@ -320,6 +320,28 @@ def test_bodies_must_be_utf8(form: Body, prefix: str) -> None:
     status, detail = refusal_of(b"version: 2\nname: \xff\n", form)
     assert status == 400
     assert detail.startswith(prefix)
+
+
+@pytest.mark.parametrize("form", list(Body))
+def test_containers_are_counted_while_reading(form: Body) -> None:
+    """A megabyte of brackets ends at the bound, not in memory."""
+    status, detail = refusal_of(f'{{"x": [{"[],{}," * 100_000}[]]}}', form)
+    assert status == 400
+    assert "more than 100000 lists and maps" in detail
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("-0", -0.0), ("123456789012345678901234567890", 1.2345678901234568e29), ("1e3", 1000.0), ("-1E-2", -0.01)],
+)
+def test_json_has_one_kind_of_number(written: str, value: float) -> None:
+    """Of any size and with its sign, in a block and beside it; what is too large for a float is refused."""
+    text = '{"version": 2, "name": "up", "rate": 10, "generator": {"type": "constant", "value": %s}}'
+    config = config_of(text % written, Body.JSON)
+    assert repr(config["generator"]["value"]) == repr(value)
+    listed = body(entry(rate=99999999999999999999))
+    assert config_of(listed, Body.JSON)["rate"] == 1e20
+    assert "expected f64" in refusal_of(text % "1e400", Body.JSON).detail
 
 
 def test_big_bodies_are_read() -> None:
