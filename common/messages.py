@@ -120,7 +120,7 @@ class Prepared(EntryMessage, frozen=True, kw_only=True):
 
 
 class Emitted(Message, frozen=True, kw_only=True):
-    """The event is with the destination; from encoding it to the destination's word took `latency_ns`."""
+    """The event is with the destination; from encoding it to the destination's answer took `latency_ns`."""
 
     latency_ns: int
 

@@ -17,7 +17,7 @@ def emit(context: SinkContext) -> int:
     """Deliver the first event of the context's entry, stamped now.
 
     Returns:
-        Nanoseconds from encoding it to the destination's word.
+        Nanoseconds from encoding it to the destination's answer.
 
     Raises:
         EncoderError: the encoder can never take it.

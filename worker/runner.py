@@ -35,7 +35,7 @@ from worker.ticks.schedule import NEVER_NS, Schedule
 Reason = Literal["duration", "stopped", "upstream"]
 
 _WAKE_SPACING_NS: Final = 250_000
-"""Ticks closer together than this share a wake-up; up to 4 000 a second every tick has its own."""
+"""Ticks closer together than this share a wake-up; up to 4 000 per second every tick has its own."""
 
 _ON_TIME_NS: Final = 100_000_000
 """How late a wake-up may be on a busy machine before its ticks count as overdue."""

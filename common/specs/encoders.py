@@ -24,7 +24,7 @@ class EncoderBlock(Spec, frozen=True, kw_only=True):
 
 
 class PrometheusText(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="prometheus_text"):
-    """Prometheus text exposition, one line an event; `precision` decimals, or full."""
+    """Prometheus text exposition, one line per event; `precision` decimals, or full."""
 
     signals = METRIC_SIGNALS
     precision: Precision | None = None

@@ -92,7 +92,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class StopResult:
-    """How a scenario's worker went.
+    """How a scenario's worker ended.
 
     Attributes:
         status: `force_stopped` when the worker had to be killed.
@@ -116,7 +116,7 @@ class NameConflict(SondadError):  # noqa: N818 - a conflict (409) is no failure 
 
 
 class CapacityError(SondadError):
-    """There is no place for so many more scenarios.
+    """There is no room for so many more scenarios.
 
     Attributes:
         scenarios: all scenarios in the map, finished ones included.
@@ -146,7 +146,7 @@ class EventError(SondadError):
 
 
 class CallTimeoutError(SondadError):
-    """The loop did not get it done within the caller's time; a launch leaves nothing, a stop goes on by itself."""
+    """The loop did not finish within the caller's time; a launch leaves nothing, a stop goes on by itself."""
 
 
 class ControlPlane(Protocol):
@@ -194,10 +194,10 @@ class ControlPlane(Protocol):
         ...
 
     def deliver(self, entry: EntryPlan, timeout_secs: float) -> int:
-        """Deliver the first event of `entry` by a worker, and wait for the destination's word.
+        """Deliver the first event of `entry` by a worker, and wait for the destination's answer.
 
         Returns:
-            Nanoseconds from encoding the event to the destination's word.
+            Nanoseconds from encoding the event to the destination's answer.
 
         Raises:
             EventError: it was not delivered.

@@ -146,7 +146,7 @@ class Engine:
             raise CallTimeoutError(f"the worker was not gone within {timeout_secs:g} s") from exc
 
     def deliver(self, entry: EntryPlan, timeout_secs: float | None = None) -> int:
-        """Deliver the first event of `entry` and wait for the destination's word; see the protocol."""
+        """Deliver the first event of `entry` and wait for the destination's answer; see the protocol."""
         reply: Future[int] = Future()
         self._post(partial(self._fleet.deliver, entry, reply))
         try:
@@ -179,7 +179,7 @@ class Engine:
         self._fleet.discard_stdout()
 
     def shut_down(self, grace_secs: float, on_empty: Callback) -> None:
-        """Ask every worker to leave and kill what is left after `grace_secs`; on the loop, returns at once.
+        """Ask every worker to exit and kill what is left after `grace_secs`; on the loop, returns at once.
 
         Args:
             grace_secs: for delivering what was generated.

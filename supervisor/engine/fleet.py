@@ -57,7 +57,7 @@ class Fleet:
         loop: the main thread's loop.
         board: what the workers write.
         pool: spares and free rows.
-        scenarios: the map; changed by nobody else.
+        scenarios: the map; changed only here.
         budget: rates of the running scenarios.
         on_first_ready: called once, when the first worker is parked.
 

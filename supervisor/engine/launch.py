@@ -15,7 +15,7 @@ W = TypeVar("W")
 
 MOST_LOSSES: Final = 8
 """Workers that an entry may lose before its body is given up: several parked ones may have been dead already when they
-were taken, and the news arrives later; an entry that kills its worker must not be tried for ever."""
+were taken, and the loop hears of it later; an entry that kills its worker must not be tried for ever."""
 
 
 class Launch(Generic[W]):

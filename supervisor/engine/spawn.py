@@ -224,7 +224,7 @@ class Door:
                 with _children_as_we_want_them():
                     _ensure_template()
                     # Not process.start(): that polls every other child, which makes a thousandth worker ten times as
-                    # dear as the first, and makes the interpreter wait for all of them without limit at its exit.
+                    # expensive as the first, and makes the interpreter wait for all of them without limit at its exit.
                     popen = Popen(process)
             except OSError as exc:
                 ours.close()

@@ -16,7 +16,7 @@ from supervisor.engine.endings import Ending
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over scenarios, those that are gone included.
+    """Sums over scenarios, deleted ones included.
 
     Attributes:
         batches: how many runs of due ticks were fired.

@@ -1,6 +1,6 @@
-"""The wake-up budget: how late ticks may be fired together with others, so that a fleet does not eat the machine.
+"""The wake-up budget: how late ticks may be fired together with others, so that many workers do not use up the machine.
 
-Wake-ups, not events, are what many processes cost. A scenario of rate r wakes at most min(r, 4000) times a second; a
+Wake-ups, not events, are what many processes cost. A scenario of rate r wakes at most min(r, 4000) times per second; a
 slack of s seconds makes that 1 / (1 / min(r, 4000) + s). The slack is just large enough for the sum to fit the budget,
 and at most 100 ms. Stamps stay the scheduled instants.
 """

@@ -217,7 +217,7 @@ class Loop:
                 _make(callback)
 
     def _rest(self, descriptor: int, watch: _Watch) -> None:
-        """Look away from a descriptor whose callback failed: it is still ready, and would fail again at once."""
+        """Ignore a descriptor whose callback failed: it is still ready, and would fail again at once."""
         if self._watches.get(descriptor) is watch:
             self.unwatch(descriptor)
             self._resting[descriptor] = self.after(

@@ -15,7 +15,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class ServiceManager:
-    """The service manager's notification socket, or nobody when the daemon was started by hand.
+    """The service manager's notification socket, or none when the daemon was started by hand.
 
     Args:
         environment: the process's own; NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are taken out of it, so that no
@@ -41,7 +41,7 @@ class ServiceManager:
 
     @property
     def is_there(self) -> bool:
-        """Whether anybody listens."""
+        """Whether a manager listens."""
         return bool(self._address)
 
     def status(self, text: str) -> None:
@@ -55,7 +55,7 @@ class ServiceManager:
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """Say that the daemon is on its way out."""
+        """Say that the daemon is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, state: str) -> None:

@@ -115,7 +115,7 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What POST /events answers; the latency is that from encoding to the destination's word."""
+    """What POST /events answers; the latency is that from encoding to the destination's answer."""
 
     sent: bool
     signal_type: str

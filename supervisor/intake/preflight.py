@@ -1,4 +1,4 @@
-"""Warnings about a plan that is legal and probably not meant.
+"""Warnings about a plan that is legal but probably unintended.
 
 Source: docs/http.md, "Start".
 """

@@ -20,7 +20,7 @@ from typing import Any
 from served import Served, entry
 
 OURS = f"{os.path.dirname(sys.executable)}/sonda-server"
-# As fast as it goes: no machine reaches this many events a second.
+# As fast as it goes: no machine reaches this many events per second.
 UNREACHED = 2e8
 ANSWER = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
 
@@ -93,7 +93,7 @@ def answer_one(connection: socket.socket, buffer: memoryview) -> bool:
 
 
 def measured(server: Served, case: Case, url: str, secs: int) -> tuple[float, float]:
-    """Return events a second of one scenario, and encoded bytes an event."""
+    """Return events per second of one scenario, and encoded bytes per event."""
     fields: dict[str, Any] = {"duration": f"{secs}s", "encoder": {"type": case.encoder}}
     body = entry("m", case.source, UNREACHED, {**case.sink, "url": url}, **fields)
     if case.source is LOGS:

@@ -46,7 +46,7 @@ SPEED: list[tuple[str, GeneratorSpec, EncoderSpec]] = [
 
 
 def full_speed(path: str, generator: GeneratorSpec, encoder: EncoderSpec) -> tuple[float, float]:
-    """Return events a second and bytes an event of a worker that never waits."""
+    """Return events per second and bytes per event of a worker that never waits."""
     plan = entry_plan(
         name="bench",
         rate=1e9,

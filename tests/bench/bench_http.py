@@ -20,7 +20,7 @@ from served import MeasurementError, Served, entry
 
 OURS = f"{os.path.dirname(sys.executable)}/sonda-server --allow-path /"
 CLIENTS = 8
-# As fast as it goes: no machine reaches this many events a second.
+# As fast as it goes: no machine reaches this many events per second.
 UNREACHED = 2e8
 CONSTANT = {"type": "constant", "value": 42.0}
 NULL = {"type": "file", "path": "/dev/null"}

@@ -103,7 +103,7 @@ def launched(server: Served, source: dict[str, Any], secs: int) -> str:
 
 
 def full_speed(server: Served, source: dict[str, Any], secs: int) -> tuple[float, float]:
-    """Return ticks per second, and bytes a tick."""
+    """Return ticks per second, and bytes per tick."""
     row = launched(server, source, secs)
     time.sleep(secs)
     server.wait_finished([row], 30)

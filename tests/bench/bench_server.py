@@ -22,7 +22,7 @@ from yardsticks import per_event_loop, raw_write
 
 OURS = f"{os.path.dirname(sys.executable)}/sonda-server --allow-path /dev"
 SHM_FILE = "/dev/shm/sondad-bench"
-# As fast as it goes: no machine reaches this many events a second.
+# As fast as it goes: no machine reaches this many events per second.
 UNREACHED = 2e8
 
 GENERATORS: dict[str, dict[str, Any]] = {
@@ -49,7 +49,7 @@ def percentile(ordered: list[float], share: float) -> float:
 
 
 def full_speed(server: Served, count: int, secs: int, path: str, generator: str, encoder: str) -> tuple[float, float]:
-    """Return events a second of `count` scenarios together, and bytes an event."""
+    """Return events per second of `count` scenarios together, and bytes per event."""
     rows = server.post(
         *(
             entry(

@@ -35,7 +35,7 @@ def _json_line(name: str, value: float, stamp_ms: int) -> bytes:
 
 
 def per_event_loop(generator: str, encoder: str, secs: float = 1.5) -> float:
-    """Return events a second of a loop that makes, stamps, formats and writes one event after the other.
+    """Return events per second of a loop that makes, stamps, formats and writes one event after the other.
 
     Written as one would without a thought of speed, into a file that buffers 64 KiB.
     """

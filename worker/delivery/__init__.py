@@ -44,7 +44,7 @@ class Delivery(Protocol):
         ...
 
     def deliver_now(self, batch: Batch, encoded: Encoded) -> None:
-        """Deliver a batch that is not part of a run and wait for the destination's word; nothing is counted.
+        """Deliver a batch that is not part of a run and wait for the destination's answer; nothing is counted.
 
         Raises:
             SinkError: it was not delivered.

@@ -30,7 +30,7 @@ class JsonLogEncoder:
         )
 
     def encode(self, batch: Batch) -> Encoded:
-        """Return one line an event.
+        """Return one line per event.
 
         Raises:
             EncoderError: a stamp lies before the epoch.

@@ -39,7 +39,7 @@ class SyslogEncoder:
         self._messages = LogText(source, [Message(str)])
 
     def encode(self, batch: Batch) -> Encoded:
-        """Return one line an event.
+        """Return one line per event.
 
         Raises:
             EncoderError: a stamp lies before the epoch.

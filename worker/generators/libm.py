@@ -2,7 +2,7 @@
 
 numpy promises no particular rounding of its own functions, and on some processors they differ from the C library's in
 the last bit. So they are compared with `math` when this module is first imported (once, in the process that workers
-are forked from), and where they differ the column is computed by `math`, at about 40 ns a value.
+are forked from), and where they differ the column is computed by `math`, at about 40 ns per value.
 
 Source: docs/values.md, "Exactness".
 """

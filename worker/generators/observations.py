@@ -47,7 +47,7 @@ class Observations:
     """The observations of one entry.
 
     Args:
-        spec: distribution, observations a tick, shift and seed.
+        spec: distribution, observations per tick, shift and seed.
         rate: ticks per second, which turns tick numbers into seconds for the shift.
         interrupted: asked before every slice: a tick may have billions of observations.
     """

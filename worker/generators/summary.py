@@ -17,7 +17,7 @@ class SummaryGenerator:
 
     Args:
         quantiles: each in (0, 1), ascending.
-        per_tick: observations a tick; one tick's are in memory at a time, 8 bytes each.
+        per_tick: observations per tick; one tick's are in memory at a time, 8 bytes each.
         observations: what is summed up.
     """
 

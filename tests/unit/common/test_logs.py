@@ -206,7 +206,7 @@ def test_handler_formats_fields_and_filters() -> None:
 
 
 def test_handler_shows_the_exception_in_the_same_line() -> None:
-    """A traceback does not break the rule of one line an event."""
+    """A traceback does not break the rule of one line per event."""
     logger, handler, pipe = _logged("info")
     try:
         raise ValueError("broken")

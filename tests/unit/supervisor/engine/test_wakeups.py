@@ -21,7 +21,7 @@ def test_no_slack_within_the_budget() -> None:
 
 
 def test_above_the_budget_the_slack_just_fits() -> None:
-    """A hundred scenarios at 1000 a second may wake 10 000 times together: once in 10 ms each."""
+    """A hundred scenarios at 1000 per second may wake 10 000 times together: once in 10 ms each."""
     budget = WakeupBudget(10_000)
     for _ in range(100):
         budget.add(1000)
