@@ -27,13 +27,14 @@
     │
     │   the other processes and commands
     ├── CommandError            a command line that failed (supervisor.cli.failures)
+    ├── FetchError              no answer to a request of a command (supervisor.cli.fetch)
     ├── RoundtripError          no answer of a server on this machine (supervisor.host.roundtrip)
     ├── RelayUnavailableError   the relay does not answer (supervisor.relay_link.client)
     ├── RefusedError            a request that the relay answers with an error (supervisor.relay.net.answer)
     ├── SocketPathError         a socket that cannot be bound (supervisor.relay.net.unixsock)
     ├── LockHeldError           another relay has the directory (supervisor.relay.config.directories)
     ├── ConfigError             a relay configuration that is wrong (supervisor.relay.config.reader)
-    └── StoreError              the relay's ledger cannot be read or written (supervisor.relay.ledger.store)
+    └── StoreError              the relay's ledger cannot be read or written (supervisor.relay.ledger.files)
 
 A subclass exists only because a caller decides something by it. Between processes a failure travels as its cause and
 its text, never as a class: see `common.messages.Fault`.
