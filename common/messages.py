@@ -5,6 +5,7 @@
     supervisor ──Run──► worker            Ready ──► supervisor    at boot: parked, waiting for a plan
                ──Start──►                 Prepared ──►            generator and encoder built
                ──Emit──►                  Emitted ──►             one event delivered; parked again
+               ──Host──►                                          several entries from now on, each with a Run
                ──Stop──►                  Log ──►                 a log line for the supervisor's stderr
                ──Watch, Unwatch──►        StdoutClosed ──►        the reader of stdout is gone
                ──Follow, Lose──►          Finished ──►            last message; the process exits
@@ -40,10 +41,19 @@ class EntryMessage(Message, frozen=True, kw_only=True):
 
 
 class Run(Message, frozen=True, kw_only=True):
-    """Build everything for this entry, then answer Prepared and wait for Start."""
+    """Build everything for this entry, then answer Prepared and wait for Start.
+
+    Attributes:
+        row: the entry's row of the board; None for the worker's own.
+    """
 
     scenario_id: str
     entry: EntryPlan
+    row: int | None = None
+
+
+class Host(Message, frozen=True, kw_only=True):
+    """From now on take any number of entries, each of which ends alone; stay until Stop."""
 
 
 class Start(EntryMessage, frozen=True, kw_only=True):
@@ -158,5 +168,5 @@ class Finished(EntryMessage, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-Command = Run | Start | Emit | Stop | StdoutDiscards | Watch | Unwatch | Follow | Lose
+Command = Run | Host | Start | Emit | Stop | StdoutDiscards | Watch | Unwatch | Follow | Lose
 Event = Ready | Prepared | Emitted | StdoutClosed | Log | Finished

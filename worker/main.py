@@ -5,6 +5,7 @@
     fork from the template ──► Ready ──► parked until Run ──► Prepared ──► Start ──► runner ──► Finished ──► exit 0
                                            ▲  └─ Emit ──► one event ──► Emitted ─┐  └─ failed ─────┘
                                            └─────────────────────────────────────┘
+                                 Host ──► several entries, each from Run to Finished, until Stop ──► exit 0
 
 Everything that ends a worker on the way (Stop, SIGTERM, the death of the supervisor) ends it quietly, exit code 0.
 """
@@ -21,7 +22,7 @@ import setproctitle
 from common.board import WorkerBoard
 from common.clock import SystemClock
 from common.errors import WireError
-from common.messages import Emit, Finished, Ready, Run
+from common.messages import Emit, Finished, Host, Ready, Run
 from worker.control.control import Control
 from worker.control.kernel import wake_exactly
 from worker.gates.links import Links
@@ -51,20 +52,28 @@ def run(connection: Connection, board_descriptor: int, row_index: int) -> None:
     try:
         threads = sum(1 for _ in Path("/proc/self/task").iterdir())
         control.send(Ready(threads=threads, preloaded="worker.preload" in sys.modules))
-        control.send(_served(control, seat))
+        finished = _served(control, seat)
+        if finished is not None:
+            control.send(finished)
     except WireError:
         # Nobody is left to tell; what could be delivered has been.
         return
 
 
-def _served(control: Control, seat: Seat) -> Finished:
-    """Deliver single events until there is an entry to run, and run it."""
+def _served(control: Control, seat: Seat) -> Finished | None:
+    """Deliver single events until there is an entry to run, or several, and run them; return the last message."""
     while True:
-        match control.expect(Run, Emit):
+        match control.expect():
             case Run() as command:
                 name = command.entry.name[:_MAX_TITLE_NAME_CHARS]
                 setproctitle.setproctitle(f"sondad: scenario {name} {command.scenario_id}")
                 return serve(command, control, seat)
+            case Host():
+                # Imported here, for a worker with one entry needs no greenlets.
+                from worker.host import host
+
+                host(control, seat.lock_descriptor)
+                return None
             case Emit() as command:
                 outcome = deliver(command, control, seat)
                 if isinstance(outcome, Finished):

@@ -56,7 +56,7 @@ def serve(command: Run, control: Control, seat: Seat) -> Finished:
         except WireError:
             raise
         except Exception as exc:  # noqa: BLE001 - nothing may leave without a reason
-            return Finished(reason="failed", fault=_fault(exc), scenario_id=command.scenario_id)
+            return Finished(reason="failed", fault=fault_of(exc), scenario_id=command.scenario_id)
 
 
 def deliver(command: Emit, control: Control, seat: Seat) -> Emitted | Finished:
@@ -66,7 +66,7 @@ def deliver(command: Emit, control: Control, seat: Seat) -> Emitted | Finished:
         try:
             return Emitted(latency_ns=emit(context))
         except Exception as exc:  # noqa: BLE001 - nothing may leave without a reason
-            return Finished(reason="failed", fault=_fault(exc))
+            return Finished(reason="failed", fault=fault_of(exc))
 
 
 def _run(command: Run, control: Control, entry: EntryControl, seat: Seat) -> Finished:
@@ -88,7 +88,8 @@ def _run(command: Run, control: Control, entry: EntryControl, seat: Seat) -> Fin
     return Finished(reason=reason, scenario_id=command.scenario_id)
 
 
-def _fault(error: Exception) -> Fault:
+def fault_of(error: Exception) -> Fault:
+    """Return an exception as data; called where it is handled."""
     if isinstance(error, SondadError):
         return Fault(cause=error.cause, message=str(error))
     return Fault(cause="runtime", message=str(error), traceback=traceback.format_exc()[-_MAX_TRACEBACK_CHARS:])

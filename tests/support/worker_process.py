@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import worker.main
 from common.board import Board, Counters, Recent
-from common.messages import Command, Event, Finished, Prepared, Ready, Run, Start, Stop
+from common.messages import Command, Event, Finished, Host, Prepared, Ready, Run, Start, Stop
 from common.plan import EntryPlan
 from common.wire import receive_event, send
 
@@ -91,6 +91,55 @@ class WorkerProcess:
         self.process.join()
         self.process.close()
         self.connection.close()
+
+
+class HostingWorker(WorkerProcess):
+    """A worker that hosts entries, each with a row of its own behind the worker's."""
+
+    def __init__(self, board: Board, row: int) -> None:
+        super().__init__(board, row)
+        self.rows: dict[str, int] = {}
+        self.finished_by_id: dict[str, Finished] = {}
+        self.wait_for(Ready)
+        self.send(Host())
+
+    def add(self, scenario_id: str, plan: EntryPlan) -> None:
+        """Let an entry be prepared, and wait until it is."""
+        self.rows[scenario_id] = len(self.rows) + 1
+        self.send(Run(scenario_id=scenario_id, entry=plan, row=self.rows[scenario_id]))
+        assert self.wait_for(Prepared).scenario_id == scenario_id
+
+    def start_all(self) -> int:
+        """Start what was added, at one instant; return it (monotonic ns)."""
+        start_ns = time.monotonic_ns()
+        for scenario_id in self.rows:
+            self.send(Start(start_ns=start_ns, wall_ns=time.time_ns(), scenario_id=scenario_id))
+        return start_ns
+
+    def stop_one(self, scenario_id: str, window_secs: float = 5.0) -> None:
+        deadline_ns = time.monotonic_ns() + int(window_secs * 1e9)
+        self.send(Stop(deadline_ns=deadline_ns, scenario_id=scenario_id))
+
+    def counters_of(self, scenario_id: str) -> Counters:
+        return self.board.row(self.rows[scenario_id]).read()
+
+    def finished_of(self, scenario_id: str, timeout_secs: float = 10) -> Finished:
+        """Return the last message of one entry, whichever ends first."""
+        while scenario_id not in self.finished_by_id:
+            finished = self.wait_for(Finished, timeout_secs)
+            assert finished.scenario_id is not None
+            self.finished_by_id[finished.scenario_id] = finished
+        return self.finished_by_id[scenario_id]
+
+
+@contextmanager
+def hosting_worker(rows: int = 100) -> Iterator[HostingWorker]:
+    """Start a worker that hosts up to `rows` entries; afterwards it is gone."""
+    worker = HostingWorker(Board(rows + 1), 0)
+    try:
+        yield worker
+    finally:
+        worker.close()
 
 
 @contextmanager

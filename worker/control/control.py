@@ -17,11 +17,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Final, TypeVar, overload
+from typing import Final
 
 from common.clock import Clock
 from common.errors import WireError
-from common.messages import Emit, Event, Follow, Log, Message, Run, Start, StdoutClosed, StdoutDiscards, Stop, Watch
+from common.messages import Emit, Event, Follow, Host, Log, Run, Start, StdoutClosed, StdoutDiscards, Stop, Watch
 from common.wire import receive_command, receive_descriptor, send
 from worker.control.entry import EntryControl
 from worker.control.place import Place
@@ -42,9 +42,6 @@ EXIT_TERMINATED: Final = 143
 _LONG_WAIT_NS: Final = 250_000_000
 _LONGEST_WAIT_NS: Final = 3600 * _NS_PER_SEC
 _MAX_LOG_CHARS: Final = 2000
-
-_C = TypeVar("_C", bound=Message)
-_D = TypeVar("_D", bound=Message)
 
 
 class Control:
@@ -70,7 +67,7 @@ class Control:
         self._terminated = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._watched = [self._pipe, self._parent, self._terminated]
         self._entries: dict[str | None, EntryControl] = {}
-        self._commands: deque[Run | Emit] = deque()
+        self._commands: deque[Run | Emit | Host] = deque()
         self._leave_by_ns: int | None = None
         self._signalled = False
         self._lines_dropped = 0
@@ -112,19 +109,16 @@ class Control:
         finally:
             del self._entries[scenario_id]
 
-    @overload
-    def expect(self, kind: type[_C], /) -> _C | None: ...
+    def take(self) -> Run | Emit | Host | None:
+        """Return the next command to do something, or None."""
+        return self._commands.popleft() if self._commands else None
 
-    @overload
-    def expect(self, kind: type[_C], other: type[_D], /) -> _C | _D | None: ...
-
-    def expect(self, *kinds: type[Message]) -> Message | None:
-        """Wait for a command of one of `kinds` and return it, or None when the worker is to leave instead."""
+    def expect(self) -> Run | Emit | Host | None:
+        """Wait for a command to do something and return it, or None when the process is to exit instead."""
         while not self.stopping:
-            while self._commands:
-                command = self._commands.popleft()
-                if isinstance(command, kinds):
-                    return command
+            command = self.take()
+            if command is not None:
+                return command
             self.select((), (), None)
         return None
 
@@ -208,7 +202,7 @@ class Control:
                 self.stop(command.deadline_ns)
             case StdoutDiscards():
                 self.stdout_discards = True
-            case Run() | Emit():
+            case Run() | Emit() | Host():
                 self._commands.append(command)
             case _:
                 self._tell(command, bell)

@@ -4,6 +4,7 @@ Waits for a tick end at once when the entry is stopping. Waits inside a sink go 
 delivered, but end half a second before the deadline of the stop: the process has to leave within it.
 """
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from common.clock import Clock
@@ -43,6 +44,7 @@ class EntryControl:
         self._clock = clock
         self._give_up_ns: int | None = None
         self._start: Start | None = None
+        self._told: deque[tuple[LinkCommand, int | None]] = deque()
 
     @property
     def stopping(self) -> bool:
@@ -71,14 +73,14 @@ class EntryControl:
         self._place.wake()
 
     def link(self, command: LinkCommand, bell: int | None) -> None:
-        """Take a command about gates, with its bell where one belongs to it."""
-        self._links.take(command, bell)
+        """Take a command about gates, with its bell where one belongs to it; followed when the wait has ended."""
+        self._told.append((command, bell))
         self._place.wake()
 
     def expect_start(self) -> Start | None:
         """Wait for the command to start and return it, or None when the entry is to end instead."""
         while not self.stopping and self._start is None:
-            self._place.select((), (), None)
+            self._select((), (), None)
         return None if self.stopping else self._start
 
     def look(self) -> None:
@@ -132,13 +134,14 @@ class EntryControl:
                 return True
         return False
 
-    def _select(self, readable: tuple[int, ...], writable: tuple[int, ...], until_ns: int) -> bool:
-        """Wait once, hear the bell, and return whether one of the asked descriptors is ready."""
+    def _select(self, readable: tuple[int, ...], writable: tuple[int, ...], until_ns: int | None) -> bool:
+        """Wait once, follow what was told meanwhile, and return whether one of the asked descriptors is ready."""
         bell = self._links.bell
-        if bell is None:
-            return bool(self._place.select(readable, writable, until_ns))
-        ready = self._place.select((bell, *readable), writable, until_ns)
-        if bell not in ready:
-            return bool(ready)
-        self._links.hear()
-        return len(ready) > 1
+        ready = self._place.select(readable if bell is None else (bell, *readable), writable, until_ns)
+        asked = len(ready)
+        if bell is not None and bell in ready:
+            self._links.hear()
+            asked -= 1
+        while self._told:
+            self._links.take(*self._told.popleft())
+        return asked > 0
