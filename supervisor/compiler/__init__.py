@@ -22,7 +22,7 @@ from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
 from supervisor.compiler.faults import Faults
 from supervisor.compiler.language.availability import check_available
 from supervisor.compiler.language.blocks import Defaults, Entry, FlatFile, ScenarioFile
-from supervisor.compiler.language.document import Body, read_body, read_file
+from supervisor.compiler.language.document import BodyFormat, read_body, read_file
 from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.compiler.language.normalize import normalize
 from supervisor.compiler.language.structure import check_structure
@@ -33,7 +33,7 @@ from supervisor.compiler.planning.plans import plan_body
 from supervisor.compiler.timing.offsets import resolve_timing
 
 __all__ = [
-    "Body",
+    "BodyFormat",
     "Compiled",
     "CompiledEntry",
     "Context",
@@ -69,7 +69,7 @@ class Context:
         return tuple(root.resolve() for root in self.allowed_paths)
 
 
-def compile_scenario(payload: bytes, form: Body, context: Context) -> Compiled:
+def compile_scenario(payload: bytes, form: BodyFormat, context: Context) -> Compiled:
     """Return the entries of a posted body.
 
     Raises:
@@ -94,7 +94,7 @@ class Written:
     faults: Faults
 
 
-def read_scenario(payload: bytes, form: Body, context: Context) -> Written:
+def read_scenario(payload: bytes, form: BodyFormat, context: Context) -> Written:
     """Return a document as it is written.
 
     Raises:

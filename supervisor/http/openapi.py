@@ -12,7 +12,7 @@ import msgspec
 from supervisor.compiler.language.schema import scenario_schema
 from supervisor.host import build
 from supervisor.http.errors import Envelope
-from supervisor.http.operations import OPERATIONS, Answered, Body, Media, Operation
+from supervisor.http.operations import OPERATIONS, Answered, Media, Operation, Shape
 from supervisor.http.paths import route_of
 from supervisor.http.routes import Route, Serves
 
@@ -100,18 +100,18 @@ def _response(answered: Answered) -> Schema:
     return response
 
 
-def _content(bodies: Mapping[Media, Body]) -> Schema:
+def _content(bodies: Mapping[Media, Shape]) -> Schema:
     return {media: {"schema": _schema(body)} for media, body in bodies.items()}
 
 
-def _schema(body: Body) -> Schema:
+def _schema(body: Shape) -> Schema:
     if isinstance(body, dict):
         return body
     references = [{"$ref": _SCHEMAS + struct.__name__} for struct in _structs(body)]
     return {"anyOf": references} if len(references) > 1 else references[0]
 
 
-def _structs(body: Body) -> tuple[type, ...]:
+def _structs(body: Shape) -> tuple[type, ...]:
     if isinstance(body, dict):
         return ()
     return body if isinstance(body, tuple) else (body,)
@@ -130,7 +130,7 @@ def _schemas(operations: Iterable[Operation]) -> Schema:
     return {**schemas, **scenario}
 
 
-def _bodies(operation: Operation) -> list[Body]:
+def _bodies(operation: Operation) -> list[Shape]:
     return [answered.body for answered in operation.responses.values() if answered.body is not None]
 
 

@@ -15,7 +15,7 @@ from supervisor.http.errors import Capacity, Conflict, Envelope, Refusal, Unreso
 from supervisor.intake.autostart import Readiness
 
 Media = str
-Body = type | tuple[type, ...] | dict[str, Any]
+Shape = type | tuple[type, ...] | dict[str, Any]
 """A Struct, several of which one is answered, or a schema as it is."""
 
 JSON: Final = falcon.MEDIA_JSON
@@ -62,7 +62,7 @@ class Answered:
     """One status of an operation; without a body it is an empty answer."""
 
     description: str
-    body: Body | None = None
+    body: Shape | None = None
     media: Media = JSON
     headers: tuple[str, ...] = ()
 
@@ -84,7 +84,7 @@ class Operation:
     summary: str
     responses: Mapping[int, Answered]
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    request: Mapping[Media, Body] = field(default_factory=dict)
+    request: Mapping[Media, Shape] = field(default_factory=dict)
     error: type = Envelope
 
 

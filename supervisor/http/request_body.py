@@ -44,7 +44,7 @@ class BodyBudget:
             self._free_bytes += taken_bytes
 
 
-class Body:
+class KeptBody:
     """A body being received: its head, and how long it is.
 
     Args:

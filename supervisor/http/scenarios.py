@@ -13,7 +13,7 @@ import msgspec
 from common.clock import Clock
 from common.errors import CompileError
 from common.logs import fields
-from supervisor.compiler import Body, Compiled
+from supervisor.compiler import BodyFormat, Compiled
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.http.answers import Deleted, ScenarioList, UnresolvedRef, detail, launch_answer, listed
 from supervisor.http.errors import UnknownScenario, UnresolvedReferences
@@ -138,6 +138,6 @@ class ScenarioItem:
         resp.data = msgspec.json.encode(Deleted(scenario_id, result.status, result.total_events))
 
 
-def _form(content_type: str | None) -> Body:
+def _form(content_type: str | None) -> BodyFormat:
     """YAML when it says so or says nothing, else JSON. Source: docs/http.md, "Start"."""
-    return Body.YAML if content_type is None or "yaml" in content_type.lower() else Body.JSON
+    return BodyFormat.YAML if content_type is None or "yaml" in content_type.lower() else BodyFormat.JSON

@@ -29,7 +29,7 @@ from waitress.utilities import Error
 
 from supervisor.http import connections
 from supervisor.http.paths import raw_path
-from supervisor.http.request_body import DRAINED_BYTES, Body, BodyBudget
+from supervisor.http.request_body import DRAINED_BYTES, BodyBudget, KeptBody
 from supervisor.http.request_head import Fault, early_fault, head_fault, start_line
 from supervisor.http.routes import Serves
 
@@ -113,7 +113,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
     """
 
     serves = Serves.READ
-    _body: Body | None = None
+    _body: KeptBody | None = None
     _is_limited = False
 
     def received(self, data: bytes) -> int:
@@ -151,7 +151,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no 
             return
         self._is_limited = self.serves is Serves.CONTROL
         kept = reception.kept_bytes(method, path, self._header, self.content_length)
-        self._body = self.body_rcv.buf = Body(kept, self.adj.budget)
+        self._body = self.body_rcv.buf = KeptBody(kept, self.adj.budget)
         limit = self.adj.max_body_bytes if self._is_limited else 0
         if self.expect_continue and (not kept or self.content_length > kept):
             # Whoever asks first is told at once.

@@ -15,7 +15,7 @@ import msgspec
 
 from common.errors import CompileError, DecodeError, SondadError, StartupError
 from common.logs import fields
-from supervisor.compiler import Body
+from supervisor.compiler import BodyFormat
 from supervisor.compiler.packs.catalog import UnlistableError, read_catalog, read_text, warn_of_broken
 from supervisor.host.loop import Callback
 from supervisor.intake.intake import Intake
@@ -138,7 +138,7 @@ class Sweep:
 
     def _launches(self, path: Path) -> bool:
         try:
-            compiled = self._intake.compile(read_text(path).encode(), Body.YAML)
+            compiled = self._intake.compile(read_text(path).encode(), BodyFormat.YAML)
         except DecodeError as exc:
             logger.warning("%s: unreadable, skipping catalog entry", path, extra=fields(origin=path, reason=exc))
             return False

@@ -14,7 +14,7 @@ from common.errors import CompileError
 from common.logs import fields
 from common.plan import Plan
 from common.states import State
-from supervisor.compiler import Body, Compiled, Context, PackSources, compile_scenario, prepare
+from supervisor.compiler import BodyFormat, Compiled, Context, PackSources, compile_scenario, prepare
 from supervisor.engine.control_plane import (
     CallTimeoutError,
     CapacityError,
@@ -60,7 +60,7 @@ class Intake:
         )
         self._clock = clock
 
-    def compile(self, payload: bytes, form: Body) -> Compiled:
+    def compile(self, payload: bytes, form: BodyFormat) -> Compiled:
         """Return the entries of a body.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from common.errors import CompileError
 from common.plan import Plan
-from supervisor.compiler import Body, Context, compile_scenario, prepare
+from supervisor.compiler import BodyFormat, Context, compile_scenario, prepare
 
 FAILED = "v2 scenario body failed to compile: "
 TYPED = f"{FAILED}parse error: YAML parse error: "
@@ -21,7 +21,7 @@ class Refusal(NamedTuple):
 
 def plan_of(
     text: str | bytes,
-    form: Body = Body.YAML,
+    form: BodyFormat = BodyFormat.YAML,
     environment: dict[str, str] | None = None,
     allowed: tuple[Path, ...] = (),
 ) -> Plan:
@@ -33,7 +33,7 @@ def plan_of(
 
 def refusal_of(
     text: str | bytes,
-    form: Body = Body.YAML,
+    form: BodyFormat = BodyFormat.YAML,
     environment: dict[str, str] | None = None,
     allowed: tuple[Path, ...] = (),
 ) -> Refusal:

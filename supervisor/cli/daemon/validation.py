@@ -10,7 +10,7 @@ from supervisor.cli.daemon.client import Json
 from supervisor.cli.daemon.posting import print_verdicts, read_file
 from supervisor.cli.daemon.tables import print_json
 from supervisor.cli.failures import FAILED, OK
-from supervisor.compiler import Body, Context, PackSources, compile_scenario, prepare
+from supervisor.compiler import BodyFormat, Context, PackSources, compile_scenario, prepare
 
 
 def validate_here(files: tuple[str, ...], catalog: Path | None, *, as_json: bool) -> int:
@@ -36,5 +36,5 @@ def _verdict(file: str, context: Context) -> Json:
     return {"file": file, "valid": True, "scenarios": [{"name": entry.plan.name} for entry in plan.entries]}
 
 
-def _form(file: str) -> Body:
-    return Body.JSON if file.endswith(".json") else Body.YAML
+def _form(file: str) -> BodyFormat:
+    return BodyFormat.JSON if file.endswith(".json") else BodyFormat.YAML

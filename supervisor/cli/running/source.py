@@ -15,7 +15,7 @@ from common.errors import CompileError, DecodeError
 from common.plan import Plan
 from supervisor.cli.catalog.merged import catalog_of
 from supervisor.cli.failures import CommandError
-from supervisor.compiler import Body, Compiled, Context, PackSources, compile_file, prepare, read_scenario
+from supervisor.compiler import BodyFormat, Compiled, Context, PackSources, compile_file, prepare, read_scenario
 from supervisor.compiler import written_entries as entries_of
 from supervisor.compiler.language.blocks import Expect, FlatFile, ScenarioFile
 from supervisor.compiler.language.document import VERSION
@@ -64,7 +64,7 @@ def load(reference: str, catalog: Path | None, override: Callable[[Compiled], Co
     sources = PackSources(catalog=catalog, builtin=True, files=True)
     context = Context(environment=os.environ, allowed_paths=(), packs=sources)
     try:
-        written = read_scenario(text.encode(), Body.YAML, context)
+        written = read_scenario(text.encode(), BodyFormat.YAML, context)
         if not written.faults:
             _check_local(reference, written.file)
         compiled = compile_file(written, context)

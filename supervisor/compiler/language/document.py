@@ -27,7 +27,7 @@ _FLAT_KEYS: Final = ("signal_type", "generator", "log_generator", "distribution"
 _File = TypeVar("_File", ScenarioFile, FlatFile)
 
 
-class Body(Enum):
+class BodyFormat(Enum):
     """How a body is written."""
 
     YAML = "yaml"
@@ -47,7 +47,7 @@ class Document:
     origin: Origin
 
 
-def read_body(payload: bytes, form: Body, variables: Interpolation) -> Document:
+def read_body(payload: bytes, form: BodyFormat, variables: Interpolation) -> Document:
     """Return a posted document.
 
     Args:
@@ -61,13 +61,13 @@ def read_body(payload: bytes, form: Body, variables: Interpolation) -> Document:
     try:
         text = payload.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        prefix = "invalid JSON body: not UTF-8" if form is Body.JSON else "request body is not valid UTF-8"
+        prefix = "invalid JSON body: not UTF-8" if form is BodyFormat.JSON else "request body is not valid UTF-8"
         raise _told(CompileError(f"{prefix}: {exc.reason} at byte {exc.start}")) from exc
     try:
-        root = _read_json(text, variables) if form is Body.JSON else _read_yaml(text, variables)
+        root = _read_json(text, variables) if form is BodyFormat.JSON else _read_yaml(text, variables)
     except CompileError as exc:
         raise _told(exc) from exc
-    origin = Origin(text, root, variables if form is Body.YAML else None)
+    origin = Origin(text, root, variables if form is BodyFormat.YAML else None)
     if not isinstance(root, Mapping) or not _is_version_2(root.get("version")):
         faults = Faults(origin)
         faults.add(CompileError(V1_HINT, at=("version",), hint=_version_hint(text, root)))

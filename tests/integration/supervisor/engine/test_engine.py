@@ -31,11 +31,11 @@ sink: {type: file, path: PATH}
 """
 
 _SCRIPT = """
-    from supervisor.compiler import Body, Context, compile_scenario, prepare
+    from supervisor.compiler import BodyFormat, Context, compile_scenario, prepare
     from supervisor.engine import Engine
 
     context = Context()
-    plan = prepare(compile_scenario(BODY, Body.YAML, context), context)
+    plan = prepare(compile_scenario(BODY, BodyFormat.YAML, context), context)
     with Engine() as engine:
         (scenario,) = engine.launch(plan)
         engine.wait()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import CompileError
-from supervisor.compiler import Body
+from supervisor.compiler import BodyFormat
 from tests.support.compiling import plan_of
 from tests.unit.supervisor.compiler.documents import COMPLETE, EVERYTHING, VALUES, paths_of, replaced
 
@@ -21,7 +21,7 @@ YAML_LIKE = st.text(
 COMPLETE_DOCUMENT = {"version": 2, "scenario_name": "s", "defaults": {"rate": 1}, "scenarios": [COMPLETE]}
 
 
-def compile_or_refuse(payload: str | bytes, form: Body) -> None:
+def compile_or_refuse(payload: str | bytes, form: BodyFormat) -> None:
     detail, status = "accepted", 422
     try:
         plan_of(payload, form, {"X": "1"})
@@ -31,8 +31,8 @@ def compile_or_refuse(payload: str | bytes, form: Body) -> None:
     assert 0 < len(detail.encode()) < 20_000
 
 
-@given(st.binary(max_size=100), st.sampled_from(Body))
-def test_any_bytes(payload: bytes, form: Body) -> None:
+@given(st.binary(max_size=100), st.sampled_from(BodyFormat))
+def test_any_bytes(payload: bytes, form: BodyFormat) -> None:
     """Bytes are compiled or refused, in both forms."""
     compile_or_refuse(payload, form)
 
@@ -40,15 +40,15 @@ def test_any_bytes(payload: bytes, form: Body) -> None:
 @given(YAML_LIKE)
 def test_any_yaml(text: str) -> None:
     """Texts full of YAML's special characters are compiled or refused, alone and as a value of an entry."""
-    compile_or_refuse(text, Body.YAML)
-    compile_or_refuse(f"version: 2\nname: {text}", Body.YAML)
+    compile_or_refuse(text, BodyFormat.YAML)
+    compile_or_refuse(f"version: 2\nname: {text}", BodyFormat.YAML)
 
 
 @given(VALUES)
 def test_any_json(value: Any) -> None:
     """Any JSON value is compiled or refused, alone and as an entry."""
-    compile_or_refuse(json.dumps(value), Body.JSON)
-    compile_or_refuse(json.dumps({"version": 2, "scenarios": [value]}), Body.JSON)
+    compile_or_refuse(json.dumps(value), BodyFormat.JSON)
+    compile_or_refuse(json.dumps({"version": 2, "scenarios": [value]}), BodyFormat.JSON)
 
 
 @settings(max_examples=300)
@@ -58,10 +58,10 @@ def test_mutated_documents(data: st.DataObject, document: Any) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         document = replaced(document, data.draw(st.sampled_from(paths_of(document))), data.draw(VALUES))
     text = json.dumps(document)
-    compile_or_refuse(text, Body.JSON)
-    compile_or_refuse(text, Body.YAML)
+    compile_or_refuse(text, BodyFormat.JSON)
+    compile_or_refuse(text, BodyFormat.YAML)
 
 
 def test_the_complete_entry_compiles() -> None:
     """What the mutations start from is valid."""
-    assert plan_of(json.dumps(COMPLETE_DOCUMENT), Body.JSON)
+    assert plan_of(json.dumps(COMPLETE_DOCUMENT), BodyFormat.JSON)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from common.errors import BodyFault, CompileError
-from supervisor.compiler import Body, Context, PackSources, compile_scenario, prepare
+from supervisor.compiler import BodyFormat, Context, PackSources, compile_scenario, prepare
 from supervisor.reading.decode import MAX_FAULTS
 from tests.support.compiling import body, entry
 from tests.unit.supervisor.compiler.documents import EVERYTHING
@@ -43,7 +43,7 @@ scenarios:
 """
 
 
-def faults_of(text: str, form: Body = Body.YAML, context: Context | None = None) -> tuple[BodyFault, ...]:
+def faults_of(text: str, form: BodyFormat = BodyFormat.YAML, context: Context | None = None) -> tuple[BodyFault, ...]:
     context = context or Context()
     with pytest.raises(CompileError) as caught:
         prepare(compile_scenario(text.encode(), form, context), context)
@@ -51,7 +51,7 @@ def faults_of(text: str, form: Body = Body.YAML, context: Context | None = None)
     return caught.value.faults
 
 
-def hint_of(text: str, form: Body = Body.YAML, context: Context | None = None) -> str | None:
+def hint_of(text: str, form: BodyFormat = BodyFormat.YAML, context: Context | None = None) -> str | None:
     return faults_of(text, form, context)[0].hint
 
 
@@ -98,7 +98,7 @@ def test_every_mistake_of_every_stage_is_told() -> None:
 def test_json_has_the_same_faults_at_their_places() -> None:
     """The fast parser tells no positions, and still every place is exact."""
     text = json.dumps(yaml.safe_load(WRONG), indent=1)
-    yaml_faults, json_faults = faults_of(WRONG), faults_of(text, Body.JSON)
+    yaml_faults, json_faults = faults_of(WRONG), faults_of(text, BodyFormat.JSON)
     assert [(fault.path, fault.hint) for fault in json_faults] == [(fault.path, fault.hint) for fault in yaml_faults]
     places = {fault.path: at(text, fault) for fault in json_faults}
     assert places["scenarios[2].generator.value"] == '"3"'
@@ -120,40 +120,40 @@ def test_places_are_those_of_the_text_before_references_were_replaced() -> None:
 def test_places_of_a_json_body_with_references() -> None:
     """A key that a reference makes is found too."""
     text = '{"version": 2, "name": "up", "rate": 1, "labels": {"${K:-bad-key}": "x"}, "generator": {"type": "steady"}}'
-    (fault,) = faults_of(text, Body.JSON)
+    (fault,) = faults_of(text, BodyFormat.JSON)
     assert (fault.path, at(text, fault)[:6]) == ("labels.bad-key", '"${K:-')
 
 
 @pytest.mark.parametrize(
     ("text", "form", "hint"),
     [
-        ("", Body.YAML, "the body is empty"),
-        (" \n", Body.JSON, "the body is empty"),
-        ("- a\n", Body.YAML, "the body is a list; a scenario file is a map with `version: 2` at its top"),
+        ("", BodyFormat.YAML, "the body is empty"),
+        (" \n", BodyFormat.JSON, "the body is empty"),
+        ("- a\n", BodyFormat.YAML, "the body is a list; a scenario file is a map with `version: 2` at its top"),
         (
             "file.yaml",
-            Body.YAML,
+            BodyFormat.YAML,
             "the body is a single text; send the content of a file, with curl as --data-binary @FILE",
         ),
-        ("name: up\n", Body.YAML, "write `version: 2` at the top"),
-        ("version: '2'\n", Body.YAML, "write `version: 2` without quotes"),
-        ("version: 2\nscenario: []\n", Body.YAML, "`scenario` is probably meant to be `scenarios`"),
-        ("version: 2\nscenarios:\n\t- a: 1\n", Body.YAML, "a tab; YAML indents with blanks"),
+        ("name: up\n", BodyFormat.YAML, "write `version: 2` at the top"),
+        ("version: '2'\n", BodyFormat.YAML, "write `version: 2` without quotes"),
+        ("version: 2\nscenario: []\n", BodyFormat.YAML, "`scenario` is probably meant to be `scenarios`"),
+        ("version: 2\nscenarios:\n\t- a: 1\n", BodyFormat.YAML, "a tab; YAML indents with blanks"),
         (
             "version: 2name: uprate: 1  generator: {type: steady}",
-            Body.YAML,
+            BodyFormat.YAML,
             "the text has no line breaks; `curl -d` strips them, use --data-binary",
         ),
-        ("version: 2\nname: up\n", Body.JSON, "the body looks like YAML; send it with Content-Type: text/yaml"),
-        ("{'version': 2}", Body.JSON, "JSON takes double quotes"),
-        ('{"version": 2,}', Body.JSON, "JSON takes no comma behind the last member"),
-        ("version: 2\nname: *up\n", Body.YAML, "a text that begins with * is put in quotes"),
-        ("version: 2\nname: ${up}\n", Body.YAML, "did you mean ${UP}?"),
-        ("version: 2\nname: ${UP}\n", Body.YAML, "a default is written ${UP:-value}"),
-        ("version: 2\nkind: runable\n", Body.YAML, "did you mean `runnable`?"),
+        ("version: 2\nname: up\n", BodyFormat.JSON, "the body looks like YAML; send it with Content-Type: text/yaml"),
+        ("{'version': 2}", BodyFormat.JSON, "JSON takes double quotes"),
+        ('{"version": 2,}', BodyFormat.JSON, "JSON takes no comma behind the last member"),
+        ("version: 2\nname: *up\n", BodyFormat.YAML, "a text that begins with * is put in quotes"),
+        ("version: 2\nname: ${up}\n", BodyFormat.YAML, "did you mean ${UP}?"),
+        ("version: 2\nname: ${UP}\n", BodyFormat.YAML, "a default is written ${UP:-value}"),
+        ("version: 2\nkind: runable\n", BodyFormat.YAML, "did you mean `runnable`?"),
     ],
 )
-def test_hints_about_the_body_as_a_whole(text: str, form: Body, hint: str) -> None:
+def test_hints_about_the_body_as_a_whole(text: str, form: BodyFormat, hint: str) -> None:
     """What people do to a body on its way here is guessed."""
     assert hint_of(text, form) == hint
 
@@ -260,8 +260,8 @@ def several_mistakes(source: random.Random) -> str:
     return json.dumps(document, indent=1)
 
 
-@pytest.mark.parametrize("form", list(Body))
-def test_going_on_after_a_fault_never_fails_and_places_are_real(form: Body) -> None:
+@pytest.mark.parametrize("form", list(BodyFormat))
+def test_going_on_after_a_fault_never_fails_and_places_are_real(form: BodyFormat) -> None:
     """Whatever was mended to look further is taken by every later stage; each place is one of the text."""
     context = Context()
     for seed in range(300):

@@ -8,7 +8,7 @@ import pytest
 
 from common.clock import SystemClock
 from common.errors import SondadError, StartupError
-from supervisor.compiler import Body
+from supervisor.compiler import BodyFormat
 from supervisor.engine.control_plane import LaunchError
 from supervisor.intake.autostart import Readiness, Sweep, find_candidates
 from supervisor.intake.intake import Intake
@@ -171,7 +171,7 @@ def test_a_file_that_fails_is_skipped(
     (tmp_path / "f.yaml").write_text(SCENARIO.format(name="gone"))
     settings = settings_for(tmp_path)
     intake = Intake(plane, settings, SystemClock())
-    intake.launch(intake.compile(SCENARIO.format(name="taken").encode(), Body.YAML), "test", None)
+    intake.launch(intake.compile(SCENARIO.format(name="taken").encode(), BodyFormat.YAML), "test", None)
     swept = Swept(tmp_path, plane)
     (tmp_path / "f.yaml").unlink()
     caplog.clear()

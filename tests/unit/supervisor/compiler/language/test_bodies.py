@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.compiler import Body
+from supervisor.compiler import BodyFormat
 from tests.support.compiling import FAILED, body, entry, plan_of, refusal_of
 
 CONSTANT = {"type": "constant", "value": 1}
@@ -271,7 +271,7 @@ def test_defaults_are_inherited_whole_and_labels_merged() -> None:
 def test_json_and_yaml_bodies_are_equal() -> None:
     """The same document gives the same plan in both forms."""
     text = body(entry(labels={"a": "x"}, phase_offset="1s"), scenario_name="s", tags=["t"], expect={"alerts": []})
-    assert plan_of(text, Body.JSON) == plan_of(text, Body.YAML)
+    assert plan_of(text, BodyFormat.JSON) == plan_of(text, BodyFormat.YAML)
 
 
 @pytest.mark.parametrize(

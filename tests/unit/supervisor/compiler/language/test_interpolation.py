@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import DecodeError
-from supervisor.compiler import Body
+from supervisor.compiler import BodyFormat
 from supervisor.compiler.language.interpolate import MAX_INSERTED_CHARS, Interpolation
 from tests.support.compiling import FAILED, plan_of, refusal_of
 
@@ -121,11 +121,11 @@ def test_the_text_is_interpolated_before_it_is_yaml() -> None:
 def test_json_strings_are_interpolated_one_by_one() -> None:
     """In JSON a string with a reference is read like a plain scalar; other strings stay strings."""
     text = '{"version": 2, "name": "${HOST}", "rate": "%s", "generator": {"type": "constant", "value": 1}}'
-    plan = plan_of(text % "${R:-5}", Body.JSON, ENVIRONMENT).entries[0].plan
+    plan = plan_of(text % "${R:-5}", BodyFormat.JSON, ENVIRONMENT).entries[0].plan
     assert (plan.name, plan.rate) == ("db1", 5.0)
-    assert refusal_of(text % "5", Body.JSON, ENVIRONMENT).status == 400
-    assert refusal_of(text % "$$5", Body.JSON, ENVIRONMENT).status == 400
-    assert refusal_of(text % "${R}", Body.JSON, ENVIRONMENT).detail.startswith(
+    assert refusal_of(text % "5", BodyFormat.JSON, ENVIRONMENT).status == 400
+    assert refusal_of(text % "$$5", BodyFormat.JSON, ENVIRONMENT).status == 400
+    assert refusal_of(text % "${R}", BodyFormat.JSON, ENVIRONMENT).detail.startswith(
         f"{FAILED}env interpolation error: environment variable R is not set"
     )
 

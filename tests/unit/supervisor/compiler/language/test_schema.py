@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import CompileError, DecodeError
-from supervisor.compiler import Body
+from supervisor.compiler import BodyFormat
 from supervisor.compiler.faults import Faults
 from supervisor.compiler.language.blocks import ScenarioFile
 from supervisor.compiler.language.document import read_body, read_file
@@ -35,7 +35,7 @@ VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
 def accepted_by_parser(text: str) -> bool:
     """Say whether the parse phase takes a document; what later phases say does not matter."""
     with suppress(CompileError):
-        document = read_body(text.encode(), Body.JSON, Interpolation({}))
+        document = read_body(text.encode(), BodyFormat.JSON, Interpolation({}))
         faults = Faults(document.origin)
         file = read_file(document, faults)
         if isinstance(file, ScenarioFile):

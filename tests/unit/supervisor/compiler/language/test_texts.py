@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.compiler import Body
+from supervisor.compiler import BodyFormat
 from tests.support.compiling import FAILED, TYPED, body, entry, plan_of, refusal_of
 
 HINT = (
@@ -14,7 +14,7 @@ HINT = (
 FLAT = "version: 2\nname: up\nrate: 10\ngenerator: {type: constant, value: 1}\n"
 
 
-def config_of(text: str, form: Body = Body.YAML) -> dict[str, Any]:
+def config_of(text: str, form: BodyFormat = BodyFormat.YAML) -> dict[str, Any]:
     return plan_of(text, form).entries[0].config
 
 
@@ -286,8 +286,8 @@ def test_depth_128_is_legal() -> None:
 def test_json_is_read_with_the_same_meaning() -> None:
     """A JSON body gives the plan of the same YAML; numbers in text positions keep their text."""
     text = '{"version": 2, "name": "up", "rate": 10, "generator": {"type": "constant", "value": 1}%s}'
-    assert config_of(text % "", Body.JSON) == config_of(FLAT)
-    labels = config_of(text % ', "labels": {"a": 1.0, "b": true, "c": null, "d": "x"}', Body.JSON)["labels"]
+    assert config_of(text % "", BodyFormat.JSON) == config_of(FLAT)
+    labels = config_of(text % ', "labels": {"a": 1.0, "b": true, "c": null, "d": "x"}', BodyFormat.JSON)["labels"]
     assert labels == {"a": "1.0", "b": "true", "c": "null", "d": "x"}
 
 
@@ -309,21 +309,22 @@ def test_json_is_read_with_the_same_meaning() -> None:
 )
 def test_json_is_strict(text: str, reason: str) -> None:
     """What is not JSON to the letter is refused with the reason, before anything else."""
-    assert refusal_of(text, Body.JSON) == (400, f"invalid JSON body: {reason}")
+    assert refusal_of(text, BodyFormat.JSON) == (400, f"invalid JSON body: {reason}")
 
 
 @pytest.mark.parametrize(
-    ("form", "prefix"), [(Body.YAML, "request body is not valid UTF-8: "), (Body.JSON, "invalid JSON body: ")]
+    ("form", "prefix"),
+    [(BodyFormat.YAML, "request body is not valid UTF-8: "), (BodyFormat.JSON, "invalid JSON body: ")],
 )
-def test_bodies_must_be_utf8(form: Body, prefix: str) -> None:
+def test_bodies_must_be_utf8(form: BodyFormat, prefix: str) -> None:
     """Bytes that are no UTF-8 are refused in both forms."""
     status, detail = refusal_of(b"version: 2\nname: \xff\n", form)
     assert status == 400
     assert detail.startswith(prefix)
 
 
-@pytest.mark.parametrize("form", list(Body))
-def test_containers_are_counted_while_reading(form: Body) -> None:
+@pytest.mark.parametrize("form", list(BodyFormat))
+def test_containers_are_counted_while_reading(form: BodyFormat) -> None:
     """A megabyte of brackets ends at the bound, not in memory."""
     status, detail = refusal_of(f'{{"x": [{"[],{}," * 100_000}[]]}}', form)
     assert status == 400
@@ -337,11 +338,11 @@ def test_containers_are_counted_while_reading(form: Body) -> None:
 def test_json_has_one_kind_of_number(written: str, value: float) -> None:
     """Of any size and with its sign, in a block and beside it; what is too large for a float is refused."""
     text = '{"version": 2, "name": "up", "rate": 10, "generator": {"type": "constant", "value": %s}}'
-    config = config_of(text % written, Body.JSON)
+    config = config_of(text % written, BodyFormat.JSON)
     assert repr(config["generator"]["value"]) == repr(value)
     listed = body(entry(rate=99999999999999999999))
-    assert config_of(listed, Body.JSON)["rate"] == 1e20
-    assert "expected f64" in refusal_of(text % "1e400", Body.JSON).detail
+    assert config_of(listed, BodyFormat.JSON)["rate"] == 1e20
+    assert "expected f64" in refusal_of(text % "1e400", BodyFormat.JSON).detail
 
 
 def test_big_bodies_are_read() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import CompileError, DecodeError
 from common.specs import Constant, Step
-from supervisor.compiler import Body, Compiled, Context, PackSources, compile_scenario
+from supervisor.compiler import BodyFormat, Compiled, Context, PackSources, compile_scenario
 from supervisor.compiler.language.packfile import PackFile, check_addressable, parse_pack
 from supervisor.compiler.packs.catalog import read_catalog
 from supervisor.compiler.packs.resolver import Resolver, builtin_packs
@@ -40,7 +40,7 @@ def write(directory: Path, stem: str, fields: dict[str, Any]) -> None:
 
 
 def compiled(text: str, sources: PackSources) -> Compiled:
-    return compile_scenario(text.encode(), Body.YAML, Context(packs=sources))
+    return compile_scenario(text.encode(), BodyFormat.YAML, Context(packs=sources))
 
 
 def refused(text: str, sources: PackSources) -> str:
