@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from common.board import Counters
+from common.errors import BodyFault
+from common.plan import Plan
 from common.states import State
 from supervisor.engine.control_plane import Scenario
 
@@ -30,6 +32,26 @@ class LaunchedList(msgspec.Struct, frozen=True):
 
     scenarios: list[Launched]
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class PlannedScenario(msgspec.Struct, frozen=True):
+    """A scenario as it would run; `duration_secs` is null for one that runs until it is stopped."""
+
+    name: str
+    signal_type: str
+    rate: float
+    duration_secs: float | None
+    phase_offset_secs: float
+    config: dict[str, Any]
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """What POST would start, in launch order; a body with faults is refused as without `dry_run`."""
+
+    scenario_name: str | None
+    scenarios: list[PlannedScenario]
+    warnings: list[str]
+    faults: list[BodyFault]
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -151,6 +173,22 @@ def launch_answer(scenarios: list[Scenario], warnings: list[str]) -> Launched | 
     if len(rows) == 1:
         return msgspec.structs.replace(rows[0], warnings=shown)
     return LaunchedList(rows, shown)
+
+
+def dry_run_answer(plan: Plan, warnings: list[str]) -> DryRun:
+    """Return what `plan` would start."""
+    rows = [
+        PlannedScenario(
+            name=entry.plan.name,
+            signal_type=entry.plan.signal_type,
+            rate=entry.plan.rate,
+            duration_secs=None if entry.plan.duration_ns is None else entry.plan.duration_ns / 1e9,
+            phase_offset_secs=entry.plan.phase_offset_ns / 1e9,
+            config=entry.config,
+        )
+        for entry in plan.entries
+    ]
+    return DryRun(plan.scenario_name, rows, warnings, [])
 
 
 def listed(scenario: Scenario, now_ns: int, wall_ns: int) -> Listed:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import falcon
 
 from common.states import State
-from supervisor.http.answers import Deleted, Detail, Launched, LaunchedList, ScenarioList, Sent, Stats
+from supervisor.http.answers import Deleted, Detail, DryRun, Launched, LaunchedList, ScenarioList, Sent, Stats
 from supervisor.http.errors import Capacity, Conflict, Envelope, Refusal, Unresolved
 from supervisor.intake.autostart import Readiness
 
@@ -131,6 +131,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             "postScenarios",
             "Compile a scenario file and start all of its entries, or none of them.",
             {
+                200: Answered("With `dry_run`: what would be started.", DryRun),
                 201: Answered(
                     "All entries were started; one is answered with an object, several with a list.",
                     (Launched, LaunchedList),
@@ -145,6 +146,10 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             },
             request={JSON: _SCENARIO_BODY, YAML: _ANY_TEXT},
             parameters={
+                "dry_run": {
+                    "description": "`true` only tells what would be started; a faulty body is refused all the same.",
+                    "schema": {"enum": ["true", "false"], "default": "false"},
+                },
                 "validate": {
                     "description": "strict also refuses a body with a gate on an entry that is not running.",
                     "schema": {"type": "string"},

@@ -15,8 +15,8 @@ from common.errors import CompileError
 from common.logs import fields
 from supervisor.compiler import BodyFormat, Compiled
 from supervisor.engine.control_plane import ControlPlane
-from supervisor.http.answers import Deleted, ScenarioList, UnresolvedRef, detail, launch_answer, listed
-from supervisor.http.errors import UnknownScenario, UnresolvedReferences
+from supervisor.http.answers import Deleted, ScenarioList, UnresolvedRef, detail, dry_run_answer, launch_answer, listed
+from supervisor.http.errors import BadQuery, UnknownScenario, UnresolvedReferences
 from supervisor.http.routes import Route, Serves
 from supervisor.intake.intake import Intake
 
@@ -58,12 +58,18 @@ class ScenarioCollection:
     on_head = on_get
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Compile the body and launch all of its entries, or none."""
+        """Compile the body and launch all of its entries, or none; with `dry_run` only tell what would be launched."""
+        only_tell = _flag(req, "dry_run")
         # Compiling is bounded by the body's size and cannot be interrupted; what it took is missing for the launch.
         deadline_ns = self._clock.monotonic_ns() + round(self._timeout_secs * 1e9)
         compiled = self._compile(req.bounded_stream.read(), req.content_type)
         if "validate=strict" in req.query_string.split("&"):
             self._check_references(compiled)
+        if only_tell:
+            plan, warnings = self._intake.examine(compiled)
+            resp.content_type = falcon.MEDIA_JSON
+            resp.data = msgspec.json.encode(dry_run_answer(plan, warnings))
+            return
         launched = self._intake.launch(compiled, _ORIGIN, deadline_ns)
         resp.status = falcon.HTTP_CREATED
         resp.content_type = falcon.MEDIA_JSON
@@ -136,6 +142,14 @@ class ScenarioItem:
         )
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(Deleted(scenario_id, result.status, result.total_events))
+
+
+def _flag(req: falcon.Request, name: str) -> bool:
+    """Return whether a parameter is true. What is neither is refused, because a launch cannot be taken back."""
+    value = req.get_param(name)
+    if value not in (None, "true", "false"):
+        raise BadQuery(f"{name}: expected true or false")
+    return value == "true"
 
 
 def _form(content_type: str | None) -> BodyFormat:

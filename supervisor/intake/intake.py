@@ -89,6 +89,22 @@ class Intake:
             logger.warning("%s: sink pre-flight warning", origin, extra=fields(message=warning, origin=origin))
         return Launched(self._start(plan, origin, deadline_ns), warnings)
 
+    def examine(self, compiled: Compiled) -> tuple[Plan, list[str]]:
+        """Return what `launch` would start, and the texts for whoever asks; nothing is started or logged.
+
+        Raises:
+            CompileError: 422, a value that cannot be used.
+        """
+        plan = prepare(compiled, self._context)
+        warnings = preflight_warnings(plan)
+        conflicting = self._control_plane.conflicts(compiled.scenario_name)
+        if compiled.scenario_name is not None and conflicting:
+            warnings.append(
+                f"scenario_name '{compiled.scenario_name}' is in use by {len(conflicting)} active scenario(s); a "
+                "launch is refused with 409 until they are deleted"
+            )
+        return plan, warnings
+
     def _prepare(self, compiled: Compiled, origin: str) -> Plan:
         conflicting = self._control_plane.conflicts(compiled.scenario_name)
         if compiled.scenario_name is not None and conflicting:

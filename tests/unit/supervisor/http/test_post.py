@@ -265,3 +265,30 @@ def test_the_key_cannot_be_read_by_a_scenario(settings: Settings) -> None:
     assert "sesame" not in refused.text
     accepted = client.launch(MINIMAL_YAML.replace("name: up,", "name: up, labels: {k: '${HOST}'},"))
     assert client.get(f"/scenarios/{accepted[0]}").json["config"]["labels"] == {"k": "web"}
+
+
+def test_a_dry_run_tells_what_would_start_and_starts_nothing(client: AppClient) -> None:
+    """The entries as planned, with the warnings of a launch; a name in use is one more."""
+    body = "scenario_name: flap\n" + TWO_YAML.replace("rate: 10", "rate: 10, duration: 90s", 1)
+    answer = client.post_yaml(body, "/scenarios?dry_run=true")
+    assert answer.status_code == 200
+    assert list(answer.json) == ["scenario_name", "scenarios", "warnings", "faults"]
+    assert [row["name"] for row in answer.json["scenarios"]] == ["up", "down"]
+    assert answer.json["scenarios"][0]["config"]["rate"] == 10.0
+    assert (answer.json["warnings"], answer.json["faults"]) == ([], [])
+    assert client.get("/scenarios").json == {"scenarios": []}
+    client.launch("scenario_name: flap\n" + TWO_YAML)
+    (warning,) = client.post_yaml(body, "/scenarios?dry_run=true").json["warnings"]
+    assert "scenario_name 'flap' is in use by 2 active scenario(s)" in warning
+    assert len(client.get("/scenarios").json["scenarios"]) == 2
+
+
+def test_a_dry_run_of_a_faulty_body_is_refused_as_a_launch(client: AppClient) -> None:
+    """The same status and faults; a value of the parameter that is neither true nor false launches nothing."""
+    faulty = TWO_YAML.replace("name: down,", "name: down, rate: 0, jitter: -1,")
+    told, refused = (client.post_yaml(faulty, f"/scenarios{query}") for query in ("?dry_run=true", ""))
+    assert (told.status_code, told.json) == (refused.status_code, refused.json)
+    assert [fault["path"] for fault in told.json["faults"]] == ["scenarios[1].rate", "scenarios[1].jitter"]
+    assert client.post_yaml(MINIMAL_YAML, "/scenarios?dry_run=yes").status_code == 400
+    assert client.get("/scenarios").json == {"scenarios": []}
+    assert client.post_yaml(MINIMAL_YAML, "/scenarios?dry_run=false").status_code == 201
