@@ -88,19 +88,19 @@ class Watch(EntryMessage, frozen=True, kw_only=True):
     """Ring the bell behind this message now, and whenever the comparison of the newest value changes its result.
 
     Attributes:
-        slot: names the bell in `Unwatch`; unique in the daemon.
+        wire_id: number of the wire that the bell belongs to; unique in the daemon.
         op: comparison of the entry's value with `value`.
     """
 
-    slot: int
+    wire_id: int
     op: Literal["<", ">"]
     value: float
 
 
 class Unwatch(EntryMessage, frozen=True, kw_only=True):
-    """Forget the bell of `slot`."""
+    """Forget the bell of the wire `wire_id`."""
 
-    slot: int
+    wire_id: int
 
 
 class Follow(EntryMessage, frozen=True, kw_only=True):

@@ -21,13 +21,13 @@ class Wire:
     """A connection between two workers.
 
     Attributes:
-        slot: names it; never used again.
+        wire_id: its number; never used again.
         upstream: whose value is watched.
         downstream: whose gate it opens.
         gate: the downstream's.
     """
 
-    slot: int
+    wire_id: int
     upstream: LaunchedScenario
     downstream: LaunchedScenario
     gate: GatePlan

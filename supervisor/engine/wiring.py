@@ -48,7 +48,7 @@ class Wiring:
         self._workers.pop(scenario, None)
         severed = self._gates.remove(scenario, time.time_ns())
         if severed.own is not None:
-            self._tell(severed.own.upstream, Unwatch(slot=severed.own.slot))
+            self._tell(severed.own.upstream, Unwatch(wire_id=severed.own.wire_id))
         for wire in severed.lost:
             self._tell(wire.downstream, Lose())
         if any(wire.gate.scenario_name is not None for wire in severed.lost):
@@ -62,7 +62,7 @@ class Wiring:
             except OSError as exc:
                 self._on_broken(self._workers[wire.downstream], f"killed: its gate cannot be wired: {exc}")
                 continue
-            watch = Watch(slot=wire.slot, op=wire.gate.op, value=wire.gate.value)
+            watch = Watch(wire_id=wire.wire_id, op=wire.gate.op, value=wire.gate.value)
             follow = Follow(row=self._workers[wire.upstream].row)
             try:
                 self._tell(wire.upstream, watch, bell)

@@ -28,7 +28,7 @@ def start_wired(workers: list[WorkerProcess], up: EntryPlan, down: EntryPlan) ->
     for worker, plan in zip(workers, (up, down), strict=True):
         worker.prepare(plan)
     bell = os.eventfd(0, os.EFD_NONBLOCK)
-    send_with_descriptor(workers[0].connection, Watch(slot=0, op=GATE.op, value=GATE.value), bell)
+    send_with_descriptor(workers[0].connection, Watch(wire_id=0, op=GATE.op, value=GATE.value), bell)
     send_with_descriptor(workers[1].connection, Follow(row=0), bell)
     os.close(bell)
     start = Start(start_ns=time.monotonic_ns() + NS // 10, wall_ns=time.time_ns() + NS // 10)

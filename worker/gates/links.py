@@ -36,8 +36,8 @@ class Links:
             case Watch():
                 assert bell is not None  # noqa: S101 - one follows this command
                 self.watchers.add(command, bell)
-            case Unwatch(slot=slot):
-                self.watchers.remove(slot)
+            case Unwatch(wire_id=wire_id):
+                self.watchers.remove(wire_id)
             case Follow(row=row):
                 self._hang(bell)
                 self.upstream.follow(row)

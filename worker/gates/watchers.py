@@ -50,20 +50,20 @@ class Watchers:
         newest = self._cell.newest()
         verdict = newest is not None and is_open(command.op, newest, command.value)
         watcher = _Watcher(command.op, command.value, _moved_away(bell), verdict)
-        self._watchers[command.slot] = watcher
+        self._watchers[command.wire_id] = watcher
         if newest is not None:
             os.eventfd_write(watcher.bell, 1)
 
-    def remove(self, slot: int) -> None:
+    def remove(self, wire_id: int) -> None:
         """Forget a bell; nothing happens when there is none, because it could not be handed over."""
-        watcher = self._watchers.pop(slot, None)
+        watcher = self._watchers.pop(wire_id, None)
         if watcher is not None:
             os.close(watcher.bell)
 
     def close(self) -> None:
         """Forget every bell."""
-        for slot in list(self._watchers):
-            self.remove(slot)
+        for wire_id in list(self._watchers):
+            self.remove(wire_id)
 
     def publish(self, value: float, now_ns: int) -> None:
         """Show `value` at `now_ns` (monotonic), and ring the bells of those for whom it makes a difference."""

@@ -115,7 +115,7 @@ def test_a_stop_before_the_start_ends_a_prepared_entry(worker: HostingWorker, tm
     assert worker.finished_of("a").reason == "stopped"
     assert not (tmp_path / "a").exists()
     bell = os.eventfd(0)
-    send_with_descriptor(worker.connection, Watch(slot=0, op=">", value=0.5, scenario_id="a"), bell)
+    send_with_descriptor(worker.connection, Watch(wire_id=0, op=">", value=0.5, scenario_id="a"), bell)
     worker.send(Lose(scenario_id="a"))
     worker.stop_one("a")
     worker.add("b", steps_to(tmp_path / "b", rate=500.0, duration_secs=0.1))
@@ -169,7 +169,7 @@ def test_gates_hold_between_entries_of_one_process(worker: HostingWorker, tmp_pa
     worker.add("up", entry_plan(rate=20.0, generator=Sequence(values=(0.0, 1.0), repeat=True)))
     worker.add("down", msgspec.structs.replace(steps_to(tmp_path / "down", rate=1000.0), gate=gate))
     bell = os.eventfd(0, os.EFD_NONBLOCK)
-    watch = Watch(slot=0, op=gate.op, value=gate.value, scenario_id="up")
+    watch = Watch(wire_id=0, op=gate.op, value=gate.value, scenario_id="up")
     send_with_descriptor(worker.connection, watch, bell)
     send_with_descriptor(worker.connection, Follow(row=worker.rows["up"], scenario_id="down"), bell)
     os.close(bell)

@@ -164,7 +164,7 @@ def test_ticks_that_somebody_waits_for_are_late_by_design_by_little(
     """The slack of a busy machine is shared by all but those whose edges have to take effect in time."""
     stage.board.set_slack_ns(80 * MS)
     if watched:
-        stage.links.watchers.add(Watch(slot=0, op=">", value=0.5), os.eventfd(0))
+        stage.links.watchers.add(Watch(wire_id=0, op=">", value=0.5), os.eventfd(0))
     stage.run(entry_plan(rate=5.0, duration_ns=NS, generator=Step(step_size=1.0)))
     assert stage.values() == [(0, 0), *((200 * k + late_ms, k) for k in range(1, 5))]
 

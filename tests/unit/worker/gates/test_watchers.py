@@ -27,8 +27,8 @@ def bell() -> Iterator[int]:
     os.close(descriptor)
 
 
-def hang(watchers: Watchers, bell: int, slot: int = 0, threshold: float = 0.5) -> None:
-    watchers.add(Watch(slot=slot, op=">", value=threshold), os.dup(bell))
+def hang(watchers: Watchers, bell: int, wire_id: int = 0, threshold: float = 0.5) -> None:
+    watchers.add(Watch(wire_id=wire_id, op=">", value=threshold), os.dup(bell))
 
 
 def rung(bell: int) -> bool:
@@ -107,8 +107,8 @@ def test_watchers_are_independent(cell: GateCell, bell: int) -> None:
     before = set(os.listdir("/proc/self/fd"))
     watchers = Watchers(cell)
     watchers.publish(0.0, 7)
-    hang(watchers, bell, slot=1, threshold=10.0)
-    hang(watchers, other, slot=2)
+    hang(watchers, bell, wire_id=1, threshold=10.0)
+    hang(watchers, other, wire_id=2)
     rung(bell)
     rung(other)
     watchers.publish(5.0, 7)
