@@ -9,7 +9,7 @@ Runs in its own process (`python -m supervisor.relay`), alone or started by the 
     notify, admin ─────────►        │                                         │
                                     │                                         └──► committer thread: the same while the
                                     │                                              disk is slow, and checkpoints
-                                    ├──► request workers: large bodies, admin listings (read only)
+                                    ├──► request threads: large bodies, admin listings (read only)
                                     └──► sender threads: one upstream request each; results come back to the loop
 
 The main thread owns every piece of state; the other threads get values and give results, so nothing is locked.

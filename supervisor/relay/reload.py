@@ -14,7 +14,7 @@ from typing import Final
 from supervisor.host.loop import Loop
 from supervisor.relay.config.reader import ConfigError
 from supervisor.relay.config.records import Config
-from supervisor.relay.workers import Workers
+from supervisor.relay.threads import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Reloader:
         self._read = read
         self._apply = apply
         self._count = count
-        self._thread = Workers(loop, "reload", 1)
+        self._thread = Threads(loop, "reload", 1)
         self._asked: deque[Done] = deque()
         self._is_running = False
         self._is_stopped = False

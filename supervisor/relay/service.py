@@ -18,7 +18,7 @@ from common.errors import StartupError
 from common.logs import LineWriter
 from supervisor.host.loop import Loop
 from supervisor.host.sdnotify import ServiceManager
-from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.admin.endpoint import AdminEndpoint
 from supervisor.relay.admin.exposition import SpoolGauges
 from supervisor.relay.admin.snapshot import Snapshot
@@ -43,9 +43,9 @@ from supervisor.relay.net.listener import Listener
 from supervisor.relay.net.tcpsock import listen_tcp
 from supervisor.relay.net.unixsock import BoundSocket, SocketPathError, listen
 from supervisor.relay.reload import Reloader
+from supervisor.relay.threads import Threads
 from supervisor.relay.upstream.sender import Sender
-from supervisor.relay.upstream.spool import Entry
-from supervisor.relay.workers import Workers
+from supervisor.relay.upstream.spool import SpoolEntry
 
 logger = logging.getLogger(__name__)
 
@@ -74,16 +74,16 @@ class Relay:
         self._store = Store(settings.state_dir)
         self._loop = Loop()
         self._loop.catch_signals(self._on_stop_signal)
-        self._counters = Counters()
+        self._counters = RelayCounters()
         self._reloader = Reloader(self._loop, self._read_config, self._apply, self._count_reload)
         self._loop.catch_signals(self._reloader.request, (signal.SIGHUP,))
         self._audit = Audit(self._loop, writer)
         self._http = Http(self._loop, self._audit, self._counters, settings)
-        self._workers = Workers(self._loop, "request", settings.threads)
+        self._threads = Threads(self._loop, "request", settings.threads)
         self._ledger = Ledger(self._store, self._loop, config)
         self._sender = Sender(config, self._loop, self._ledger, self._counters)
         self._expiry = Expiry(config, self._ledger)
-        self._checks = CheckEndpoint(config, self._http, self._ledger, self._counters, self._workers)
+        self._checks = CheckEndpoint(config, self._http, self._ledger, self._counters, self._threads)
         self._clients = Clients(config, self._http, self._counters, self._checks.serve)
         self._bound: list[BoundSocket] = []
         self._listeners: list[Listener] = []
@@ -166,7 +166,7 @@ class Relay:
             listening=self._listening(),
         )
 
-    def counters(self) -> Counters:
+    def counters(self) -> RelayCounters:
         """Return a copy of the counters."""
         return copy.deepcopy(self._counters)
 
@@ -230,11 +230,11 @@ class Relay:
 
     def _open_admin(self, config: Config) -> None:
         settings = config.relay
-        endpoint = AdminEndpoint(self, self._http, self._workers, read_only=False)
+        endpoint = AdminEndpoint(self, self._http, self._threads, read_only=False)
         bound = self._bind(settings.admin.path, settings.admin.mode)
         self._listen(bound.sock, self._admit_admin, endpoint.serve, _ADMIN_CONNECTIONS)
         if settings.admin_tcp is not None:
-            reader = AdminEndpoint(self, self._http, self._workers, read_only=True)
+            reader = AdminEndpoint(self, self._http, self._threads, read_only=True)
             self._listen(listen_tcp(settings.admin_tcp), _admit_anyone, reader.serve, _ADMIN_CONNECTIONS)
 
     def _open_pure(self, config: Config) -> None:
@@ -266,7 +266,7 @@ class Relay:
         logger.warning("denied a peer on the admin socket (pid %d, uid %d, gid %d)", peer.pid, peer.uid, peer.gid)
         return Caller("", peer, "admin_uid")
 
-    def _committed(self, spooled: list[Entry], updated: list[Key]) -> None:
+    def _committed(self, spooled: list[SpoolEntry], updated: list[Key]) -> None:
         self._expiry.updated(updated)
         if spooled and self._sender.forwarder is not None:
             self._sender.forwarder.track(entry.key for entry in spooled)

@@ -8,7 +8,7 @@ from typing import Final
 FORWARD_BUCKETS_SECS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-class Counters:
+class RelayCounters:
     """Plain counters, changed on the main thread only. Source: docs/relay.md, "Reading the state"."""
 
     def __init__(self) -> None:

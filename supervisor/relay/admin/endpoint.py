@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.admin.exposition import CONTENT_TYPE, SpoolGauges, render
 from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.state import Key, utc_text
@@ -22,7 +22,7 @@ from supervisor.relay.net.answer import ACCEPTED, Answer, RefusedError, json_ans
 from supervisor.relay.net.exchange import Exchange
 from supervisor.relay.net.http import Http
 from supervisor.relay.net.request import Request
-from supervisor.relay.workers import Workers
+from supervisor.relay.threads import Threads
 
 _DEFAULT_LIMIT: Final = 1000
 _MAX_LIMIT: Final = 10_000
@@ -49,7 +49,7 @@ class Administered(Protocol):
         """Return a copy of all check states."""
         ...
 
-    def counters(self) -> Counters:
+    def counters(self) -> RelayCounters:
         """Return a copy of the counters."""
         ...
 
@@ -81,10 +81,10 @@ class Administered(Protocol):
 class AdminEndpoint:
     """Serves one listener. Without credentials (`read_only`, the TCP listener) nothing can be changed."""
 
-    def __init__(self, relay: Administered, http: Http, workers: Workers, *, read_only: bool) -> None:
+    def __init__(self, relay: Administered, http: Http, threads: Threads, *, read_only: bool) -> None:
         self._relay = relay
         self._http = http
-        self._workers = workers
+        self._threads = threads
         self._read_only = read_only
 
     def serve(self, exchange: Exchange) -> None:
@@ -102,7 +102,7 @@ class AdminEndpoint:
             if isinstance(work, Answer):
                 exchange.reply(work)
             elif work is not None:
-                self._workers.submit(work, lambda result: _finish(exchange, result))
+                self._threads.submit(work, lambda result: _finish(exchange, result))
 
     def _route(self, exchange: Exchange, request: Request) -> Answer | Callable[[], Answer] | None:
         """Return the answer, or what renders it on a thread, or None when it comes later."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from supervisor.relay.admin.counters import FORWARD_BUCKETS_SECS, Counters
+from supervisor.relay.admin.counters import FORWARD_BUCKETS_SECS, RelayCounters
 from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.registry import ttl_secs_of
 from supervisor.relay.checks.report import STATUSES
@@ -35,7 +35,7 @@ class SpoolGauges(msgspec.Struct, frozen=True):
     upstream_up: bool | None
 
 
-def render(snapshot: Snapshot, counters: Counters, spool: SpoolGauges) -> str:
+def render(snapshot: Snapshot, counters: RelayCounters, spool: SpoolGauges) -> str:
     """Return the whole exposition."""
     lines = list(snapshot.select(None, None, None))
     return "".join((*_check_families(lines, snapshot), *_own_families(snapshot, counters, spool)))
@@ -89,7 +89,7 @@ def _check_families(lines: list[Shown], snapshot: Snapshot) -> Iterator[str]:
     )
 
 
-def _own_families(snapshot: Snapshot, counters: Counters, spool: SpoolGauges) -> Iterator[str]:
+def _own_families(snapshot: Snapshot, counters: RelayCounters, spool: SpoolGauges) -> Iterator[str]:
     yield _family(
         "requests_total",
         "counter",
@@ -141,7 +141,7 @@ def _own_families(snapshot: Snapshot, counters: Counters, spool: SpoolGauges) ->
     yield _family("reloads_total", "counter", "Reloads of the configuration, by result.", _by_result(counters.reloads))
 
 
-def _forward_histogram(counters: Counters) -> str:
+def _forward_histogram(counters: RelayCounters) -> str:
     name = "sondad_relay_forward_seconds"
     lines = [f"# HELP {name} Duration of upstream requests.\n# TYPE {name} histogram\n"]
     seen = 0

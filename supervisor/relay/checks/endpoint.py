@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.checks.report import Report, read_report
 from supervisor.relay.checks.state import Key
 from supervisor.relay.clients.ratelimit import RateLimit
@@ -27,7 +27,7 @@ from supervisor.relay.net.answer import ACCEPTED, RefusedError, malformed, quote
 from supervisor.relay.net.exchange import Exchange
 from supervisor.relay.net.http import Http
 from supervisor.relay.net.request import Request
-from supervisor.relay.workers import Workers
+from supervisor.relay.threads import Threads
 
 # Larger bodies are decoded by a worker thread, so that they do not hold up the loop.
 _INLINE_BODY_BYTES: Final = 16 << 10
@@ -49,11 +49,11 @@ class _Origin(msgspec.Struct, frozen=True):
 class CheckEndpoint:
     """Serves check updates; one for all client sockets and the pure socket, main thread only."""
 
-    def __init__(self, config: Config, http: Http, ledger: Ledger, counters: Counters, workers: Workers) -> None:
+    def __init__(self, config: Config, http: Http, ledger: Ledger, counters: RelayCounters, threads: Threads) -> None:
         self._http = http
         self._ledger = ledger
         self._counters = counters
-        self._workers = workers
+        self._threads = threads
         self._dynamic: dict[str, set[Key]] = {}
         self._limits: dict[str, RateLimit] = {}
         self.use(config)
@@ -90,7 +90,7 @@ class CheckEndpoint:
         except RefusedError as refused:
             exchange.reply(refused.answer())
             return
-        self._workers.submit(
+        self._threads.submit(
             lambda: read_report(request, origin.query), lambda result: self._continue(exchange, origin, result)
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from supervisor.host.loop import Loop
-from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.config.records import LocalSocket
 from supervisor.relay.net.identity import peer_of
 from supervisor.relay.net.unixsock import BoundSocket
@@ -42,7 +42,7 @@ class NotifySocket:
         bound: BoundSocket,
         settings: LocalSocket,
         loop: Loop,
-        counters: Counters,
+        counters: RelayCounters,
         command: Callable[[str, str], str],
     ) -> None:
         self._bound = bound

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
 from supervisor.host.loop import Timer
-from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.config.records import Client, Config
 from supervisor.relay.net.exchange import Caller, Exchange
 from supervisor.relay.net.http import Http
@@ -51,7 +51,7 @@ def access(client: Client) -> tuple[int, int, int]:
 class ClientSocket:
     """The socket of one client. All methods are for the main thread, so starts and stops never cross."""
 
-    def __init__(self, client: Client, http: Http, counters: Counters, serve: Callable[[Exchange], None]) -> None:
+    def __init__(self, client: Client, http: Http, counters: RelayCounters, serve: Callable[[Exchange], None]) -> None:
         self.client = client
         self.state: State = "stopped"
         self.fault: str | None = None
@@ -190,7 +190,7 @@ def _give_up(bound: BoundSocket | None, listener: Listener | None) -> None:
 class Clients:
     """All client sockets by name."""
 
-    def __init__(self, config: Config, http: Http, counters: Counters, serve: Callable[[Exchange], None]) -> None:
+    def __init__(self, config: Config, http: Http, counters: RelayCounters, serve: Callable[[Exchange], None]) -> None:
         self.sockets: dict[str, ClientSocket] = {}
         self._leaving: set[ClientSocket] = set()
         self._config = config

@@ -14,7 +14,7 @@ from supervisor.relay.config.records import Config
 from supervisor.relay.ledger.changes import Changes, Payload, SpoolRow
 from supervisor.relay.ledger.jobs import Acknowledged, Done, Forgotten, Job, Marked, Outcome, Settled, Update
 from supervisor.relay.ledger.store import Store
-from supervisor.relay.upstream.spool import Entry, Spool
+from supervisor.relay.upstream.spool import Spool, SpoolEntry
 
 
 class Group:
@@ -157,7 +157,7 @@ class Group:
             self._remove(entry.seq)
             self.dropped.append(reason)
         seq = self._spool.next_seq()
-        self._spool.append(Entry(seq, update.key, report.status, octets, self._now_ms, durable=False))
+        self._spool.append(SpoolEntry(seq, update.key, report.status, octets, self._now_ms, durable=False))
         self.changes.spooled[seq] = SpoolRow(seq, update.key, report.status, self._now_ms, octets, record)
         return True
 

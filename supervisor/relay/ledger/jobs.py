@@ -13,7 +13,7 @@ from supervisor.relay.checks.report import Report
 from supervisor.relay.checks.state import Key
 from supervisor.relay.ledger.changes import DeadLetter
 from supervisor.relay.net.identity import Peer
-from supervisor.relay.upstream.spool import Entry
+from supervisor.relay.upstream.spool import SpoolEntry
 
 # What an entry may be given up for.
 DROP_REASONS: Final = ("coalesced", "overflow", "expired", "damaged")
@@ -46,7 +46,7 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a spool entry: acknowledged, refused for good (with a dead letter), or given up for a reason."""
 
-    entry: Entry
+    entry: SpoolEntry
     acked_ms: int | None = None
     dead: DeadLetter | None = None
     dropped: Literal["expired", "damaged"] | None = None

@@ -34,8 +34,8 @@ from supervisor.relay.ledger.files import StoreError
 from supervisor.relay.ledger.group import Group
 from supervisor.relay.ledger.jobs import Done, Job, Marked, Outcome, Settled, Update
 from supervisor.relay.ledger.store import Store
-from supervisor.relay.upstream.spool import Entry, Spool
-from supervisor.relay.workers import Workers
+from supervisor.relay.threads import Threads
+from supervisor.relay.upstream.spool import Spool, SpoolEntry
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +67,12 @@ class Ledger:
         self.dead_count = store.dead_count
         self.unread_dead = store.unread_dead
         self.fault: str | None = None
-        self.on_committed: Callable[[list[Entry], list[Key]], None] = lambda _spooled, _updated: None
+        self.on_committed: Callable[[list[SpoolEntry], list[Key]], None] = lambda _spooled, _updated: None
         self._states = store.states
         self._acked = store.acked
         self._store = store
         self._loop = loop
-        self._committer = Workers(loop, "committer", 1)
+        self._committer = Threads(loop, "committer", 1)
         self._waiting: list[tuple[Job, Done]] = []
         self._owed: dict[int, Settled] = {}
         self._owed_at_once = _MAX_GROUP
@@ -82,7 +82,7 @@ class Ledger:
         self._scheduled = False
         self._commit_secs = 0.0
         for seq, key, status, octets, at_ms in store.spooled():
-            self.spool.append(Entry(seq, key, status, octets, at_ms, durable=True))
+            self.spool.append(SpoolEntry(seq, key, status, octets, at_ms, durable=True))
         self.spool.keep()
 
     @property
@@ -102,7 +102,7 @@ class Ledger:
         """Return whether nothing waits to become durable."""
         return not (self._busy or self._waiting)
 
-    def payload(self, entry: Entry) -> Payload | None:
+    def payload(self, entry: SpoolEntry) -> Payload | None:
         """Return what is to be sent for `entry`; None when that is missing or damaged in the store.
 
         Raises:

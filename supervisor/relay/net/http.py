@@ -8,7 +8,7 @@ import time
 from typing import Final, Protocol
 
 from supervisor.host.loop import Loop
-from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.config.records import Settings
 from supervisor.relay.net.answer import Answer, Envelope
 from supervisor.relay.net.audit import MAX_PATH_CHARS, Audit, AuditLine
@@ -44,7 +44,7 @@ class Swept(Protocol):
 class Http:
     """Limits, envelope and records, shared by all listeners; `use` swaps the settings at a reload."""
 
-    def __init__(self, loop: Loop, audit: Audit, counters: Counters, settings: Settings) -> None:
+    def __init__(self, loop: Loop, audit: Audit, counters: RelayCounters, settings: Settings) -> None:
         self.loop = loop
         self.listeners: set[Swept] = set()
         self.open_connections = 0

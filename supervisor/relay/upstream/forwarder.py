@@ -21,7 +21,7 @@ from typing import Final
 
 from supervisor.relay.checks.state import Key
 from supervisor.relay.config.records import Upstream
-from supervisor.relay.upstream.spool import Entry, Spool
+from supervisor.relay.upstream.spool import Spool, SpoolEntry
 
 MAX_RETRY_AFTER_SECS: Final = 300.0
 _RETRIED: Final = frozenset({408, 425, 429})
@@ -110,7 +110,7 @@ class Forwarder:
         """Return how long the whole upstream is paused."""
         return max(0.0, self._paused_until - now)
 
-    def next_entry(self, now: float) -> Entry | None:
+    def next_entry(self, now: float) -> SpoolEntry | None:
         """Return the entry to send now, marked busy; None when nothing may be sent."""
         if self._paused_until > now or self.in_flight >= self._upstream.concurrency:
             return None
@@ -139,7 +139,7 @@ class Forwarder:
             due = [now]
         return max(self._paused_until, due[0]) if due else None
 
-    def finished(self, entry: Entry, result: Result, now: float, wait_secs: float = 0.0) -> None:
+    def finished(self, entry: SpoolEntry, result: Result, now: float, wait_secs: float = 0.0) -> None:
         """Take the result of an attempt; after OK and REJECTED the caller settles the entry, then calls `settled`."""
         self.in_flight -= 1
         if result is Result.UNREACHABLE:
@@ -168,12 +168,12 @@ class Forwarder:
             # Behind the others: an entry that makes the upstream fall silent is not the only one that is probed.
             self._ready.append(entry.key)
 
-    def skip(self, entry: Entry) -> None:
+    def skip(self, entry: SpoolEntry) -> None:
         """Take back an entry that will not be sent; the caller settles it, then calls `settled`."""
         self.in_flight -= 1
         self._attempts.pop(entry.key, None)
 
-    def settled(self, entry: Entry) -> None:
+    def settled(self, entry: SpoolEntry) -> None:
         """The end of `entry` is durable: its key goes on."""
         self._in_flight_keys.discard(entry.key)
         self._tracked.discard(entry.key)

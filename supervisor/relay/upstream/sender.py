@@ -14,7 +14,7 @@ from common.units import clip
 from common.units import quote as quote_text
 from supervisor.host.loop import Loop, Timer
 from supervisor.host.roundtrip import Response, RoundtripError, roundtrip
-from supervisor.relay.admin.counters import Counters
+from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.checks.state import utc_text
 from supervisor.relay.config.names import LOOP_REFUSAL
 from supervisor.relay.config.records import Config, Upstream
@@ -22,9 +22,9 @@ from supervisor.relay.ledger.changes import DeadLetter, Payload
 from supervisor.relay.ledger.files import StoreError
 from supervisor.relay.ledger.jobs import Settled
 from supervisor.relay.ledger.ledger import Ledger
+from supervisor.relay.threads import Threads
 from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
-from supervisor.relay.upstream.spool import Entry
-from supervisor.relay.workers import Workers
+from supervisor.relay.upstream.spool import SpoolEntry
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _OLD_ENTRY_SECS: Final = 300.0
 class Sender:
     """The way to one upstream. Without one configured nothing is sent, and what is spooled waits."""
 
-    def __init__(self, config: Config, loop: Loop, ledger: Ledger, counters: Counters) -> None:
+    def __init__(self, config: Config, loop: Loop, ledger: Ledger, counters: RelayCounters) -> None:
         self.last_ok_ms: int | None = None
         self.last_error: str | None = None
         self.last_refusal: str | None = None
@@ -45,7 +45,7 @@ class Sender:
         self._loop = loop
         self._ledger = ledger
         self._counters = counters
-        self._threads = Workers(loop, "sender", MAX_CONCURRENCY)
+        self._threads = Threads(loop, "sender", MAX_CONCURRENCY)
         self._config = config
         self._tls: ssl.SSLContext | None = None
         self._timer: Timer | None = None
@@ -154,7 +154,7 @@ class Sender:
         self._due = self._timer = None
         self.pump()
 
-    def _begin(self, entry: Entry, forwarder: Forwarder, upstream: Upstream) -> None:
+    def _begin(self, entry: SpoolEntry, forwarder: Forwarder, upstream: Upstream) -> None:
         age_secs = time.time() - entry.at_ms / 1000
         if age_secs > self._config.spool.max_age_secs:
             forwarder.skip(entry)
@@ -189,7 +189,7 @@ class Sender:
         )
 
     def _finish(
-        self, entry: Entry, payload: Payload, response: Response | BaseException | None, elapsed_secs: float
+        self, entry: SpoolEntry, payload: Payload, response: Response | BaseException | None, elapsed_secs: float
     ) -> None:
         forwarder = self.forwarder
         if forwarder is None:
@@ -223,7 +223,7 @@ class Sender:
             self._counters.forwarded["retry"] += 1
         self.pump()
 
-    def _note_refusal(self, entry: Entry, response: Response) -> None:
+    def _note_refusal(self, entry: SpoolEntry, response: Response) -> None:
         answer = response.body.decode("utf-8", "replace")
         hint = ""
         if LOOP_REFUSAL in answer:
@@ -240,13 +240,13 @@ class Sender:
     def _settle(self, settled: Settled) -> None:
         self._ledger.submit(settled, lambda _: self._settled(settled.entry))
 
-    def _settled(self, entry: Entry) -> None:
+    def _settled(self, entry: SpoolEntry) -> None:
         if self.forwarder is not None:
             self.forwarder.settled(entry)
             self.pump()
 
 
-def _headers(entry: Entry, payload: Payload, upstream: Upstream, relay_id: str, version: str) -> dict[str, str]:
+def _headers(entry: SpoolEntry, payload: Payload, upstream: Upstream, relay_id: str, version: str) -> dict[str, str]:
     headers = {
         "Content-Type": "application/json",
         "X-Api-Version": version,
@@ -260,7 +260,7 @@ def _headers(entry: Entry, payload: Payload, upstream: Upstream, relay_id: str, 
     return headers
 
 
-def _dead_letter(entry: Entry, payload: Payload, response: Response) -> DeadLetter:
+def _dead_letter(entry: SpoolEntry, payload: Payload, response: Response) -> DeadLetter:
     return DeadLetter(
         client=entry.key[0],
         check=entry.key[1],

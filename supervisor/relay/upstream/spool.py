@@ -24,7 +24,7 @@ from supervisor.relay.config.records import SpoolLimits
 _HEAP_SLACK: Final = 64
 
 
-class Entry:
+class SpoolEntry:
     """A spooled update. `at_ms` is the acceptance time; `busy` while a request is in flight or its result unsaved."""
 
     __slots__ = ("after", "at_ms", "before", "busy", "durable", "key", "octets", "seq", "status")
@@ -37,8 +37,8 @@ class Entry:
         self.at_ms = at_ms
         self.busy = False
         self.durable = durable
-        self.before: Entry | None = None
-        self.after: Entry | None = None
+        self.before: SpoolEntry | None = None
+        self.after: SpoolEntry | None = None
 
     def is_superseded(self) -> bool:
         """Return whether nothing is lost for transitions when this entry goes."""
@@ -52,24 +52,24 @@ class Spool:
     def __init__(self) -> None:
         self.octets = 0
         self._last_seq = 0
-        self._order: OrderedDict[int, Entry] = OrderedDict()
-        self._ends: dict[Key, tuple[Entry, Entry]] = {}
+        self._order: OrderedDict[int, SpoolEntry] = OrderedDict()
+        self._ends: dict[Key, tuple[SpoolEntry, SpoolEntry]] = {}
         self._counts: dict[Key, int] = {}
         self._superseded: set[int] = set()
         self._heap: list[int] = []
-        self._journal: list[tuple[bool, Entry]] = []
+        self._journal: list[tuple[bool, SpoolEntry]] = []
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[SpoolEntry]:
         return iter(self._order.values())
 
     def keys(self) -> list[Key]:
         """Return the keys that have entries."""
         return list(self._ends)
 
-    def get(self, seq: int) -> Entry | None:
+    def get(self, seq: int) -> SpoolEntry | None:
         """Return the entry numbered `seq`, if it is still there."""
         return self._order.get(seq)
 
@@ -81,16 +81,16 @@ class Spool:
         """Return a copy of the number of entries by key."""
         return dict(self._counts)
 
-    def oldest(self, key: Key) -> Entry | None:
+    def oldest(self, key: Key) -> SpoolEntry | None:
         """Return the entry of `key` to forward next."""
         ends = self._ends.get(key)
         return ends[0] if ends else None
 
-    def oldest_of_all(self) -> Entry | None:
+    def oldest_of_all(self) -> SpoolEntry | None:
         """Return the entry with the lowest number."""
         return next(iter(self), None)
 
-    def newest(self, key: Key) -> Entry | None:
+    def newest(self, key: Key) -> SpoolEntry | None:
         """Return the entry of `key` spooled last."""
         ends = self._ends.get(key)
         return ends[1] if ends else None
@@ -121,7 +121,7 @@ class Spool:
         if any(not added for added, _ in journal):
             self._order = OrderedDict(sorted(self._order.items()))
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: SpoolEntry) -> None:
         """Add the newest entry of its key; its number is above all present ones."""
         ends = self._ends.get(entry.key)
         entry.before = ends[1] if ends else None
@@ -132,12 +132,12 @@ class Spool:
         self._reconsider(entry.before)
         self._journal.append((True, entry))
 
-    def drop(self, entry: Entry) -> None:
+    def drop(self, entry: SpoolEntry) -> None:
         """Remove an entry from wherever it stands in its key."""
         self._unlink(entry)
         self._journal.append((False, entry))
 
-    def make_room(self, limits: SpoolLimits, key: Key, status: str, octets: int) -> list[tuple[Entry, str]] | None:
+    def make_room(self, limits: SpoolLimits, key: Key, status: str, octets: int) -> list[tuple[SpoolEntry, str]] | None:
         """Drop what must go before an entry of `key` is appended; None (nothing changed) when it does not fit.
 
         Returns:
@@ -145,7 +145,7 @@ class Spool:
         """
         if self._fits(limits, octets):
             return []
-        dropped: list[tuple[Entry, str]] = []
+        dropped: list[tuple[SpoolEntry, str]] = []
         while not self._fits(limits, octets) and (entry := self._oldest_superseded(key, status)):
             self.drop(entry)
             dropped.append((entry, "coalesced"))
@@ -168,7 +168,7 @@ class Spool:
     def _fits(self, limits: SpoolLimits, octets: int) -> bool:
         return len(self) < limits.max_entries and self.octets + octets <= limits.max_bytes
 
-    def _oldest_superseded(self, key: Key, status: str) -> Entry | None:
+    def _oldest_superseded(self, key: Key, status: str) -> SpoolEntry | None:
         """Return the oldest entry that may be coalesced when an entry of `key` with `status` is about to come."""
         newest = self.newest(key)
         before = newest.before if newest is not None else None
@@ -199,7 +199,7 @@ class Spool:
             if len(self._heap) > 2 * len(self._superseded) + _HEAP_SLACK:
                 self._heap = sorted(self._superseded)
 
-    def _reconsider(self, entry: Entry | None) -> None:
+    def _reconsider(self, entry: SpoolEntry | None) -> None:
         if entry is None:
             return
         if entry.is_superseded():
@@ -207,13 +207,13 @@ class Spool:
         else:
             self._superseded.discard(entry.seq)
 
-    def _enter(self, entry: Entry) -> None:
+    def _enter(self, entry: SpoolEntry) -> None:
         self._order[entry.seq] = entry
         self._last_seq = max(self._last_seq, entry.seq)
         self.octets += entry.octets
         self._counts[entry.key] = self._counts.get(entry.key, 0) + 1
 
-    def _unlink(self, entry: Entry) -> None:
+    def _unlink(self, entry: SpoolEntry) -> None:
         before, after = entry.before, entry.after
         first, last = self._ends[entry.key]
         if before is not None:
@@ -235,7 +235,7 @@ class Spool:
         self._reconsider(before)
         self._reconsider(after)
 
-    def _relink(self, entry: Entry) -> None:
+    def _relink(self, entry: SpoolEntry) -> None:
         """Put an entry back between the neighbours it had: the reverse of `_unlink`, in reverse order."""
         before, after = entry.before, entry.after
         if before is not None:

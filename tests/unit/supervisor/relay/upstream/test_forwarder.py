@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from supervisor.host.roundtrip import unix_target
 from supervisor.relay.config.records import Upstream
 from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
-from supervisor.relay.upstream.spool import Entry, Spool
+from supervisor.relay.upstream.spool import Spool, SpoolEntry
 
 A, B, C = ("a", "1"), ("b", "1"), ("a", "2")
 
@@ -32,7 +32,7 @@ def upstream(concurrency: int = 4, jitter: float = 0.0) -> Upstream:
 def spooled(*keys: tuple[str, str]) -> Spool:
     spool = Spool()
     for key in keys:
-        spool.append(Entry(spool.next_seq(), key, "ok", 1, 0, durable=True))
+        spool.append(SpoolEntry(spool.next_seq(), key, "ok", 1, 0, durable=True))
     return spool
 
 
@@ -40,7 +40,7 @@ def make(spool: Spool, concurrency: int = 4, jitter: float = 0.0) -> Forwarder:
     return Forwarder(spool, upstream(concurrency, jitter), random.Random(1))
 
 
-def take(forwarder: Forwarder, now: float) -> Entry:
+def take(forwarder: Forwarder, now: float) -> SpoolEntry:
     entry = forwarder.next_entry(now)
     assert entry is not None
     return entry
@@ -71,7 +71,7 @@ def test_the_next_entry_of_a_key_waits_for_the_durable_end_of_the_first() -> Non
 def test_uncommitted_entries_are_not_sent() -> None:
     """What may still be undone stays here until it is tracked after its commit."""
     spool = spooled()
-    entry = Entry(1, A, "ok", 1, 0, durable=False)
+    entry = SpoolEntry(1, A, "ok", 1, 0, durable=False)
     spool.append(entry)
     forwarder = make(spool)
     assert forwarder.next_entry(0.0) is None

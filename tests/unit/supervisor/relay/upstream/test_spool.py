@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.relay.config.records import SpoolLimits
-from supervisor.relay.upstream.spool import Entry, Spool
+from supervisor.relay.upstream.spool import Spool, SpoolEntry
 
 KEYS = [("a", "x"), ("a", "y"), ("b", "x")]
 
@@ -19,7 +19,7 @@ def limits(max_entries: int = 6, max_bytes: int = 100, on_full: str = "drop_olde
     )
 
 
-def is_superseded(entries: list[Entry], entry: Entry, newcomer: tuple[tuple[str, str], str]) -> bool:
+def is_superseded(entries: list[SpoolEntry], entry: SpoolEntry, newcomer: tuple[tuple[str, str], str]) -> bool:
     """What a victim is: pending, not in flight, same status as both neighbours, the new one counted."""
     statuses = [(one, one.status) for one in entries if one.key == entry.key]
     if newcomer[0] == entry.key:
@@ -28,7 +28,9 @@ def is_superseded(entries: list[Entry], entry: Entry, newcomer: tuple[tuple[str,
     return not entry.busy and 0 < at < len(statuses) - 1 and statuses[at - 1][1] == entry.status == statuses[at + 1][1]
 
 
-def model_room(entries: list[Entry], bound: SpoolLimits, newcomer: tuple[tuple[str, str], str], octets: int) -> object:
+def model_room(
+    entries: list[SpoolEntry], bound: SpoolLimits, newcomer: tuple[tuple[str, str], str], octets: int
+) -> object:
     """Return [(seq, reason)] of what has to go, or None."""
     left, dropped = list(entries), []
 
@@ -75,7 +77,7 @@ def test_it_behaves_like_a_plain_list(script: list[tuple[tuple[str, str], str, i
             if dropped is not None:
                 gone = {one.seq for one, _ in dropped}
                 entries = [one for one in entries if one.seq not in gone]
-                entry = Entry(spool.next_seq(), key, status, octets, 0, durable=False)
+                entry = SpoolEntry(spool.next_seq(), key, status, octets, 0, durable=False)
                 spool.append(entry)
                 entries.append(entry)
         elif entries and action == "busy":
@@ -102,7 +104,7 @@ def test_it_behaves_like_a_plain_list(script: list[tuple[tuple[str, str], str, i
 def test_numbers_are_never_used_again() -> None:
     """A dropped entry's number does not come back, so a late answer cannot meet another entry."""
     spool = Spool()
-    spool.append(Entry(spool.next_seq(), KEYS[0], "ok", 1, 0, durable=True))
+    spool.append(SpoolEntry(spool.next_seq(), KEYS[0], "ok", 1, 0, durable=True))
     entry = spool.oldest(KEYS[0])
     assert entry is not None
     spool.drop(entry)

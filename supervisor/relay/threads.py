@@ -10,7 +10,7 @@ from supervisor.host.loop import Loop
 T = TypeVar("T")
 
 
-class Workers:
+class Threads:
     """Up to `limit` daemon threads, started when needed: a call that never returns cannot hold up the exit."""
 
     def __init__(self, loop: Loop, name: str, limit: int) -> None:
