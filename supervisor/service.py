@@ -6,6 +6,7 @@ Source: docs/operating.md, "Start".
 import errno
 import logging
 import os
+import signal
 import socket
 import time
 from dataclasses import replace
@@ -26,7 +27,7 @@ from supervisor.host.loop import Loop
 from supervisor.host.sdnotify import ServiceManager
 from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
-from supervisor.intake.autostart import NOT_CONFIGURED, Sweep, find_candidates
+from supervisor.intake.autostart import NOT_CONFIGURED, Sweep, find_candidates, reread
 from supervisor.intake.intake import Intake
 from supervisor.relay_link.attached import AttachedRelay
 from supervisor.relay_link.child import RelayChild
@@ -69,6 +70,7 @@ class Service:
         self._loop = Loop()
         # Signals wait in the loop until it runs, so from here on every one of them is a clean exit.
         self._loop.catch_signals(self._on_signal)
+        self._loop.catch_signals(self._on_hangup, (signal.SIGHUP,))
         raise_descriptor_limit()
         inherited = inherited_listener(os.environ)
         if inherited is not None:
@@ -160,6 +162,15 @@ class Service:
             self._loop.after(_BOUNDARY_SECS, self._stop_workers)
         else:
             self._stop_workers()
+
+    def _on_hangup(self) -> None:
+        """Reload for a service manager, which asks so; otherwise the terminal is gone, and that may come twice."""
+        if self._manager.is_there:
+            self._manager.reloading(time.monotonic_ns())
+            reread(self._settings.catalog)
+            self._manager.ready()
+        elif self._stop_asked_at is None:
+            self._on_signal()
 
     def _sweep_has_ended(self) -> None:
         self._is_sweeping = False

@@ -30,6 +30,17 @@ from worker.serve import Seat, deliver, serve
 
 _MAX_TITLE_NAME_CHARS: Final = 64
 
+_IGNORED_SIGNALS: Final = (
+    # Ctrl-C and the end of a terminal reach the whole process group: they are the supervisor's affair.
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGPIPE,
+    # They mean nothing to us, and by default they end a process.
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+)
+
 
 def run(connection: Connection, board_descriptor: int, row_index: int) -> None:
     """Serve one scenario, and single events before it, and return; called in a new process, on its main thread.
@@ -42,8 +53,8 @@ def run(connection: Connection, board_descriptor: int, row_index: int) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 - this is a child process
     control = Control(connection, parent.sentinel, SystemClock())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for number in _IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: control.terminate())
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     wake_exactly()

@@ -47,7 +47,14 @@ _NUMPY_SETTINGS: Final = {
 }
 """What numpy reads when the template imports it; names that a processor or version does not know are skipped."""
 
-_UNTIL_HANDLED: Final = {signal.SIGINT, signal.SIGTERM}
+_UNTIL_HANDLED: Final = {
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+}
 _EXIT_CODE_LOST: Final = 255
 _PIPE_PATIENCE: Final = struct.pack("ll", 2, 0)
 """A struct timeval: how long the loop may be held up by one worker that stopped in the middle of a message."""
@@ -201,7 +208,8 @@ class Door:
             os.environ.pop(name, None)
         os.environ.update(_NUMPY_SETTINGS)
         # Starting the tracker unblocks SIGINT and SIGTERM, which would undo what `_children_as_we_want_them` does.
-        resource_tracker.ensure_running()
+        with _children_as_we_want_them():
+            resource_tracker.ensure_running()
         with _children_as_we_want_them():
             _ensure_template()
 
@@ -259,7 +267,8 @@ def _ensure_template() -> None:
 def _children_as_we_want_them() -> Iterator[None]:
     """Make what is started meanwhile import nothing of our main script, and keep signals until it handles them.
 
-    The template lends its signal mask to every worker; a worker unblocks once its handlers are in place.
+    So what reaches the whole process group ends neither the tracker nor the template. The template lends its signal
+    mask to every worker; a worker unblocks once its handlers are in place.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -33,6 +33,7 @@ Callback = Callable[[], object]
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 SHUTDOWN_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_WITHOUT_MEANING: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 _POSTED: Final = b"\0"
 _WAKE_BYTES: Final = 4096
 # What is ready together shares a turn, and so a commit of the relay; timers and posts must not wait for all of a flood.
@@ -78,12 +79,17 @@ class Loop:
         self.watch(self._wake_reader, self._drain_wakes)
 
     def catch_signals(self, on_signal: Callback, numbers: Collection[int] = SHUTDOWN_SIGNALS) -> None:
-        """Call back on the loop for each of these signals from now on; must be called on the main thread."""
+        """Call back on the loop for each of these signals from now on; must be called on the main thread.
+
+        Signals that mean nothing to us are ignored from now on, for by default they end a process.
+        """
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         for number in numbers:
             # A handler that only queues: anything more could run in the middle of anything.
             signal.signal(number, lambda *_: self._posted.append(on_signal))
         self._caught.update(numbers)
+        for number in _WITHOUT_MEANING:
+            signal.signal(number, signal.SIG_IGN)
 
     def watch(self, descriptor: int, callback: Callback, events: int = READ) -> None:
         """Call back whenever `descriptor` is ready for `events` or at its end; replaces an earlier watch of it."""

@@ -54,6 +54,10 @@ class ServiceManager:
         """Feed the watchdog."""
         self._send("WATCHDOG=1")
 
+    def reloading(self, now_ns: int) -> None:
+        """Say that the daemon has begun to reload, at an instant of the monotonic clock; `ready` ends it."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now_ns // 1000}")
+
     def stopping(self) -> None:
         """Say that the daemon is stopping."""
         self._send("STOPPING=1")

@@ -66,6 +66,20 @@ def find_candidates(settings: Settings) -> list[Path] | None:
     return [entry.path for entry in catalog.entries if entry.header.kind == "runnable"]
 
 
+def reread(directory: Path | None) -> None:
+    """Say what the catalog holds by now, and which of its files cannot be used; every POST reads it anew."""
+    if directory is None:
+        logger.info("reload: there is no catalog, nothing has changed")
+        return
+    try:
+        catalog = read_catalog(directory)
+    except SondadError as exc:
+        logger.warning("reload: the catalog could not be read", extra=fields(catalog=directory, reason=exc))
+        return
+    warn_of_broken(catalog)
+    logger.info("reload: the catalog was read", extra=fields(catalog=directory, entries=len(catalog.entries)))
+
+
 class Sweep:
     """Starts files until all were tried or it is cancelled.
 

@@ -4,6 +4,7 @@ The first signal ends every entry, which flush what they have; the second one le
 output any more, the run ends like any program in front of `head`. Source: docs/command-line.md, "Signals".
 """
 
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -117,6 +118,7 @@ class Session:
             CommandError: nothing was launched.
         """
         self._loop.catch_signals(self._signalled)
+        self._loop.catch_signals(self._hung_up, (signal.SIGHUP,))
         count = len(self._plan.entries)
         with Engine(loop=self._loop, rows=count + 2, spares=0) as engine:
             self._engine = engine
@@ -153,6 +155,11 @@ class Session:
             return
         self.interrupted = True
         self.stop()
+
+    def _hung_up(self) -> None:
+        """Stop as for any signal; a terminal that closes may say so twice."""
+        if not self.interrupted:
+            self._signalled()
 
     def _tick(self, began_ns: int) -> None:
         now_ns = time.monotonic_ns()
