@@ -1,17 +1,20 @@
 """A real Prometheus scrapes a running scenario and gives back what was emitted."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import StartServer
 from tests.support.backends.prometheus import Prometheus
 from tests.support.live_server import LiveServer
 from tests.support.polling import wait_until
 
+FIRST_STEPS = Path(__file__).parents[2] / "docs" / "first-steps.md"
 RATE = 20
 KEY = "scrape-me"
 
@@ -72,3 +75,31 @@ def test_prometheus_has_every_sample(scraped: Prometheus) -> None:
     assert series["metric"]["job"] == "sondad"
     (health,) = scraped.query("up")
     assert health["value"][1] == "1"
+
+
+def test_the_documented_job_gets_every_scenario_and_leaves_finished_ones_out(
+    server: LiveServer, tmp_path: Path
+) -> None:
+    """The job of the first steps, as it stands and with the parameter beside it."""
+    job, parameter = re.findall(r"^```yaml\n(.*?)^```$", FIRST_STEPS.read_text(), re.DOTALL | re.MULTILINE)
+    entry = {"signal_type": "metrics", "rate": 10, "generator": {"type": "constant", "value": 1}}
+    server.launch({"version": 2, "scenarios": [{**entry, "name": "going", "sink": {"type": "memory"}}]})
+    (ended,) = server.launch(
+        {"version": 2, "scenarios": [{**entry, "name": "ended", "duration": "300ms", "sink": {"type": "memory"}}]}
+    )
+    wait_until(lambda: server.stats(ended["id"])["state"] == "finished", "the second has finished")
+    jobs = []
+    for name, text in (("all", job), ("active", job + parameter)):
+        (scrape,) = yaml.safe_load(text)["scrape_configs"]
+        targets = [{"targets": [f"127.0.0.1:{server.port}"]}]
+        jobs.append(scrape | {"job_name": name, "scrape_interval": "1s", "static_configs": targets})
+    prometheus = Prometheus(tmp_path, *jobs)
+    try:
+        wait_until(lambda: len(prometheus.query('{__name__=~"going|ended"}')) == 3, "both jobs have scraped", 30)
+        assert {(series["metric"]["job"], series["value"][1]) for series in prometheus.query("up")} == {
+            ("all", "1"),
+            ("active", "1"),
+        }
+        assert [series["metric"]["job"] for series in prometheus.query("ended")] == ["all"]
+    finally:
+        prometheus.stop()
