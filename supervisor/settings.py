@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from supervisor.engine.wakeups import DEFAULT_WAKEUPS_PER_CORE
+from supervisor.host.environment import ALWAYS_READABLE, readable
 from supervisor.host.limits import usable_cores
 
 API_KEY_VARIABLE: Final = "SONDA_API_KEY"
 CATALOG_VARIABLE: Final = "SONDA_CATALOG"
 AUTOSTART_VARIABLE: Final = "SONDA_AUTOSTART"
+COMPATIBLE_PROGRAM: Final = "sonda-server"
 _MAX_DEFAULT_WORKERS: Final = 16
 _MAX_INTEGER: Final = 2**63 - 1
 _OFF: Final = frozenset({"", "0", "n", "no", "f", "false", "off"})
@@ -33,7 +36,8 @@ class Settings:
         port: TCP port; 0 lets the operating system pick.
         api_key: the bearer token that clients must send; None leaves everything public.
         api_key_is_empty: whether an empty key was given.
-        environment: what `${VAR}` in scenarios may name.
+        environment: what `${VAR}` in the catalog's scenarios may name.
+        posted_environment: what it may name in posted bodies.
         allowed_paths: roots of the files that scenarios may name.
         catalog: directory of packs, and of the scenarios that are started first.
         builtin_packs: whether the built-in packs can be named without a catalog too.
@@ -54,6 +58,7 @@ class Settings:
     api_key: str | None = field(repr=False)
     api_key_is_empty: bool
     environment: Mapping[str, str] = field(repr=False)
+    posted_environment: Mapping[str, str] = field(repr=False)
     allowed_paths: tuple[Path, ...]
     catalog: Path | None
     builtin_packs: bool
@@ -98,13 +103,16 @@ def parse_settings(
     catalog = given.catalog if given.catalog is not None else environment.get(CATALOG_VARIABLE)
     if catalog == "":
         parser.error(f"argument --catalog ({CATALOG_VARIABLE}): expected a directory, found an empty text")
+    inherited = {name: value for name, value in environment.items() if name != API_KEY_VARIABLE}
     key = given.api_key if given.api_key is not None else environment.get(API_KEY_VARIABLE)
     return Settings(
         host=given.bind if given.bind is not None else "0.0.0.0" if key else "127.0.0.1",  # noqa: S104
         port=given.port,
         api_key=key or None,
         api_key_is_empty=key == "",
-        environment={name: value for name, value in environment.items() if name != API_KEY_VARIABLE},
+        environment=inherited,
+        # Files of those who use the compatible program count on its whole environment.
+        posted_environment=readable(inherited, given.allow_env, all_but_secrets=program == COMPATIBLE_PROGRAM),
         allowed_paths=tuple(given.allow_path or _default_paths(environment)),
         catalog=None if catalog is None else Path(catalog),
         builtin_packs=given.builtin_packs,
@@ -148,6 +156,19 @@ def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
         type=_directory,
         metavar="DIR",
         help="directory scenarios may read and write; repeatable (default: the state and runtime directories and /tmp)",
+    )
+    add(
+        "--allow-env",
+        action="append",
+        type=_variable,
+        default=[],
+        metavar="NAME",
+        help="variable, or a pattern such as APP_*, that posted scenarios may read; repeatable "
+        + (
+            "(default: all that do not look like secrets)"
+            if program == COMPATIBLE_PROGRAM
+            else f"({ALWAYS_READABLE} is always allowed)"
+        ),
     )
     add(
         "--allow-host",
@@ -268,6 +289,12 @@ def _directory(text: str) -> Path:
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"expected a directory that exists, found {text!r}")
     return path
+
+
+def _variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_*?\[\]-]+", text):
+        raise argparse.ArgumentTypeError(f"expected the name of a variable, or a pattern such as APP_*, found {text!r}")
+    return text
 
 
 def _default_paths(environment: Mapping[str, str]) -> list[Path]:

@@ -152,7 +152,7 @@ class Sweep:
 
     def _launches(self, path: Path) -> bool:
         try:
-            compiled = self._intake.compile(read_text(path).encode(), BodyFormat.YAML)
+            compiled = self._intake.compile(read_text(path).encode(), BodyFormat.YAML, is_posted=False)
         except DecodeError as exc:
             logger.warning("%s: unreadable, skipping catalog entry", path, extra=fields(origin=path, reason=exc))
             return False

@@ -7,7 +7,7 @@ Runs in the thread that brings the body. Source: docs/http.md, "Start"; docs/ope
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.clock import Clock
 from common.errors import CompileError
@@ -53,20 +53,30 @@ class Intake:
 
     def __init__(self, control_plane: ControlPlane, settings: Settings, clock: Clock) -> None:
         self._control_plane = control_plane
-        self._context = Context(
+        self._catalog_context = Context(
             environment=settings.environment,
             allowed_paths=settings.allowed_paths,
             packs=PackSources(catalog=settings.catalog, builtin=settings.builtin_packs),
         )
+        self._context = replace(
+            self._catalog_context,
+            environment=settings.posted_environment,
+            environment_rule="a posted body reads what --allow-env names; ",
+        )
         self._clock = clock
 
-    def compile(self, payload: bytes, form: BodyFormat) -> Compiled:
+    def compile(self, payload: bytes, form: BodyFormat, *, is_posted: bool = True) -> Compiled:
         """Return the entries of a body.
+
+        Args:
+            payload: the body.
+            form: how it is written.
+            is_posted: whether it came over the network, so that it may read only a part of the environment.
 
         Raises:
             CompileError: it does not compile; nothing is logged.
         """
-        return compile_scenario(payload, form, self._context)
+        return compile_scenario(payload, form, self._context if is_posted else self._catalog_context)
 
     def launch(self, compiled: Compiled, origin: str, deadline_ns: int | None) -> Launched:
         """Launch all entries of a body, or none; every refusal is logged here.

@@ -40,10 +40,10 @@ def receivers() -> Iterator[dict[str, str]]:
         thread = threading.Thread(target=drain)
         thread.start()
         yield {
-            "SONDAD_EXAMPLE_TCP": f"127.0.0.1:{tcp.getsockname()[1]}",
-            "SONDAD_EXAMPLE_UDP": f"127.0.0.1:{udp.getsockname()[1]}",
-            "SONDAD_EXAMPLE_PUSH": http.url,
-            "SONDAD_EXAMPLE_LOKI": http.url,
+            "SONDA_VAR_EXAMPLE_TCP": f"127.0.0.1:{tcp.getsockname()[1]}",
+            "SONDA_VAR_EXAMPLE_UDP": f"127.0.0.1:{udp.getsockname()[1]}",
+            "SONDA_VAR_EXAMPLE_PUSH": http.url,
+            "SONDA_VAR_EXAMPLE_LOKI": http.url,
         }
         tcp.shutdown(socket.SHUT_RDWR)
         thread.join(10)
@@ -54,7 +54,7 @@ def test_every_example_runs(start_server: StartServer, tmp_path: Path, receivers
     server = start_server(
         "--builtin-packs",
         *("--allow-path", str(tmp_path), "--allow-path", str(EXAMPLES)),
-        environment={"SONDAD_EXAMPLE_DIR": str(tmp_path), "SONDAD_EXAMPLES": str(EXAMPLES), **receivers},
+        environment={"SONDA_VAR_EXAMPLE_DIR": str(tmp_path), "SONDA_VAR_EXAMPLES": str(EXAMPLES), **receivers},
     )
     assert len(SCENARIO_FILES) > 30
     launched = {path: server.launch(path.read_text()) for path in SCENARIO_FILES}

@@ -257,7 +257,7 @@ def test_a_refused_body_is_one_warning_in_the_log(
 
 def test_the_key_cannot_be_read_by_a_scenario(settings: Settings) -> None:
     """A body that names the key's variable is refused like any unset variable."""
-    settings = dataclasses.replace(settings, environment={"SONDA_API_KEY": "sesame", "HOST": "web"})
+    settings = dataclasses.replace(settings, posted_environment={"SONDA_API_KEY": "sesame", "HOST": "web"})
     client = AppClient(MemoryControlPlane(), settings)
     refused = client.post_yaml(MINIMAL_YAML.replace("name: up,", "name: up, labels: {k: '${SONDA_API_KEY}'},"))
     assert refused.status_code == 400
