@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ AUTOSTART_VARIABLE: Final = "SONDA_AUTOSTART"
 COMPATIBLE_PROGRAM: Final = "sonda-server"
 _MAX_DEFAULT_WORKERS: Final = 16
 _MAX_INTEGER: Final = 2**63 - 1
+# sun_path of Linux holds 108 bytes with its terminating zero.
+_MAX_SOCKET_PATH_BYTES: Final = 107
 _OFF: Final = frozenset({"", "0", "n", "no", "f", "false", "off"})
 
 # systemd names the directories it made; the defaults are what the service unit gets.
@@ -49,6 +52,7 @@ class Settings:
         max_body_bytes: how large a request body may be.
         wakeups_per_core: wake-ups per second of all workers together, per usable core.
         relay_config: configuration file of the relay to run as well; None runs none.
+        relay_admin: admin socket of a relay that runs already and is to be shown; None for none.
         allowed_hosts: names that clients on loopback may call the daemon by, besides IP addresses and localhost.
         allowed_origins: origins whose web pages may ask, and read the answers.
     """
@@ -70,6 +74,7 @@ class Settings:
     max_body_bytes: int
     wakeups_per_core: int
     relay_config: str | None
+    relay_admin: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
 
@@ -124,6 +129,7 @@ def parse_settings(
         max_body_bytes=given.max_body_bytes,
         wakeups_per_core=given.wakeups,
         relay_config=given.relay if with_relay else None,
+        relay_admin=given.relay_admin if with_relay else None,
         allowed_hosts=tuple(given.allow_host),
         allowed_origins=tuple(given.allow_origin),
     )
@@ -235,9 +241,24 @@ def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
         help="wake-up budget per second and core; above it ticks are coalesced (default %(default)s)",
     )
     if with_relay:
-        add("--relay", metavar="FILE", help="also run the relay with this configuration (default none)")
+        relay = parser.add_mutually_exclusive_group()
+        relay.add_argument("--relay", metavar="FILE", help="also run the relay with this configuration (default none)")
+        relay.add_argument(
+            "--relay-admin",
+            type=_socket_path,
+            metavar="SOCKET",
+            help="show the relay that runs already, by its admin socket, e.g. /run/sondad/relay/admin.sock",
+        )
     add("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
     return parser
+
+
+def _socket_path(text: str) -> str:
+    if not text.startswith("/") or len(os.fsencode(text)) > _MAX_SOCKET_PATH_BYTES:
+        raise argparse.ArgumentTypeError(
+            f"expected an absolute path of at most {_MAX_SOCKET_PATH_BYTES} bytes, found {text!r}"
+        )
+    return text
 
 
 class _Switch(argparse.Action):

@@ -51,7 +51,9 @@ def _run(settings: Settings, logs: LineWriter) -> int:
     from supervisor.service import Service
 
     try:
-        admin_path = None if settings.relay_config is None else load(settings.relay_config).relay.admin.path
+        admin_path = settings.relay_admin
+        if settings.relay_config is not None:
+            admin_path = load(settings.relay_config).relay.admin.path
     except ConfigError as exc:
         logs.put("".join(f"{fault}\n" for fault in exc.faults).encode(errors="replace"))
         logs.close(_LAST_LINES_SECS)

@@ -9,6 +9,7 @@ Source: examples/relay.yaml.
 import hashlib
 import ipaddress
 import os
+import pwd
 import socket
 import ssl
 from pathlib import Path
@@ -37,7 +38,6 @@ from supervisor.relay.config.records import (
     Upstream,
 )
 from supervisor.relay.config.section import (
-    MAX_ID,
     Faults,
     Parser,
     Section,
@@ -46,6 +46,7 @@ from supervisor.relay.config.section import (
     compose,
     duration,
     file_mode,
+    id_or_name,
     integer,
     list_of,
     matching,
@@ -61,7 +62,6 @@ _MAX_FILE_BYTES: Final = 64 << 20
 _DAY_SECS: Final = 86400.0
 # Settings that name what is opened or started once.
 _RESTART_KEYS: Final = ("run_dir", "state_dir", "mode", "threads", "notify", "admin", "admin_tcp")
-_UID: Final = integer(0, MAX_ID)
 
 
 class ConfigError(SondadError):
@@ -199,12 +199,23 @@ def _local_socket(section: Section, default_path: str) -> LocalSocket:
     settings = LocalSocket(
         path=section.take("path", abs_path, default_path),
         mode=section.take("mode", file_mode, 0o600),
-        allow_uids=frozenset(section.take("allow_uids", list_of(_UID)) or (0, os.geteuid())),
+        allow_uids=frozenset(section.take("allow_uids", list_of(_user)) or (0, os.geteuid())),
     )
     if len(os.fsencode(settings.path)) > MAX_PATH_BYTES:
         section.fault("path", f"socket path longer than {MAX_PATH_BYTES} bytes: {settings.path}")
     section.close()
     return settings
+
+
+def _user(node: Node) -> int:
+    """Return the uid that a number or the name of a user stands for."""
+    value = id_or_name(node)
+    if isinstance(value, int):
+        return value
+    try:
+        return pwd.getpwnam(value).pw_uid
+    except KeyError as exc:
+        raise ValueError(f"no such user: {value}") from exc
 
 
 def _pure(section: Section) -> Pure:

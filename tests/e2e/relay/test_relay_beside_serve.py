@@ -1,8 +1,10 @@
 """`sondad serve --relay FILE`: two processes, one command, neither of which needs the other to live."""
 
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -181,3 +183,57 @@ def test_whether_the_relay_answers_is_a_metric(server: LiveServer) -> None:
     assert up() == 0
     process.resume()
     wait_until(lambda: up() == 1, "it answers again")
+
+
+def test_a_relay_that_runs_already_is_shown(start_server: StartServer, relay: LiveRelay) -> None:
+    """`--relay-admin` attaches to a relay of another service: neither starts nor stops the other."""
+    relay.start()
+    try:
+        server = start_server("--relay-admin", relay.admin_path, command=(SONDAD, "serve"))
+        assert relay.post("agent", "123").status == 202
+        assert [row["check"] for row in server.get("/relay/checks?status=ok").json()["checks"]] == ["123"]
+        assert not [child for child in server.descendants() if "supervisor.relay" in child.cmdline()]
+        relay.kill()
+        down = server.get("/relay/health")
+        assert (down.status_code, down.json()["error"]) == (503, "relay_unavailable")
+        relay.start()
+        assert server.get("/relay/health").status_code == 200
+        assert server.stop() == 0
+        assert relay.post("agent", "123").status == 202
+    finally:
+        relay.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a control plane of another user")
+def test_the_user_of_the_control_plane_is_let_in_by_name(tmp_path: Path) -> None:
+    """As both units are installed: the relay of root, the control plane of its own user."""
+    root = Path(tempfile.mkdtemp(prefix="relay-"))
+    root.chmod(0o755)
+    config = clients_config(own(), relay='admin: {mode: "0666", allow_uids: [root, daemon]}')
+    relay = LiveRelay(root, config).start()
+    try:
+        ask = [
+            "curl",
+            "-s",
+            "-m",
+            "10",
+            "--unix-socket",
+            relay.admin_path,
+            "http://localhost/health",
+            "-w",
+            "%{http_code}",
+        ]
+        for user, status in (("daemon", "200"), ("nobody", "403")):
+            asked = subprocess.run(ask, user=user, group=user if user == "daemon" else "nogroup", capture_output=True)
+            assert asked.stdout.decode().endswith(status), asked
+    finally:
+        relay.kill()
+        shutil.rmtree(root)
+
+
+def test_one_relay_at_a_time(relay: LiveRelay) -> None:
+    """Either one that the daemon runs, or one that runs already; and its path is absolute."""
+    for arguments in (["--relay", "a", "--relay-admin", "/b"], ["--relay-admin", "b"]):
+        ended = subprocess.run([SONDAD, "serve", *arguments], capture_output=True, timeout=60)
+        assert ended.returncode == 2
+        assert b"--relay-admin" in ended.stderr

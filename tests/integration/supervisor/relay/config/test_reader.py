@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,14 @@ def test_yaml_is_read_as_version_1_2(tmp_path: Path) -> None:
     assert (config.relay.notify.mode, config.relay.threads) == (0o600, 8)
     assert (config.clients["a"].identity.uid, config.clients["a"].mode) == (16, 0o660)
     assert list(config.clients["a"].checks) == ["31", "15", "017"]
+
+
+def test_users_of_the_admin_socket_may_be_named(tmp_path: Path) -> None:
+    """So that the control plane's user can be let in whatever its number is."""
+    config = read(tmp_path, "version: 1\nrelay: {admin: {allow_uids: [root, daemon, 2105]}}\n")
+    assert config.relay.admin.allow_uids == {0, pwd.getpwnam("daemon").pw_uid, 2105}
+    (fault,) = faults(tmp_path, "version: 1\nrelay: {admin: {allow_uids: [no-such-user]}}\n")
+    assert fault == "2: relay.admin.allow_uids: no such user: no-such-user"
 
 
 def test_certificates_are_tried_when_the_file_is_read(tmp_path: Path) -> None:
