@@ -7,8 +7,10 @@
 A full queue drops the newest line and counts it; a stderr that nobody reads blocks the writing thread alone, a closed
 one drops and counts. Workers do not write to stderr, their lines travel to the supervisor as messages.
 
-A line is ``<timestamp> <LEVEL> <target> <message> key=value …``; the target is the role's name and the module below
-its package, as in ``sonda_server::http::scenarios``. Source: docs/operating.md, "Start" and "Log".
+A line is ``<timestamp> <LEVEL> <target> <message> key=value …``; the target is the role's name and the module below its
+package, as in ``sonda_server::http::scenarios``. In the journal its priority is in place of the timestamp.
+
+Source: docs/operating.md, "Start" and "Log".
 """
 
 import errno
@@ -37,6 +39,7 @@ _LEVELS: Final = {
     "debug": logging.DEBUG,
     "trace": 1,
 }
+_PRIORITIES: Final = {"ERROR": 3, "WARN": 4, "INFO": 6, "DEBUG": 7, "TRACE": 7}
 _OWN_PACKAGES: Final = ("common", "worker", "supervisor")
 _PLAIN: Final = re.compile(r"[^\s\"=\x00-\x1f\x7f]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -98,10 +101,12 @@ class LineWriter:
         descriptor: where lines go.
         target: under which the writer reports dropped lines.
         capacity: how many lines may wait.
+        to_journal: whether the descriptor is a stream of the systemd journal.
     """
 
-    def __init__(self, descriptor: int, target: str, capacity: int = QUEUE_LINES) -> None:
+    def __init__(self, descriptor: int, target: str, capacity: int = QUEUE_LINES, *, to_journal: bool = False) -> None:
         self.dropped_total = 0
+        self._to_journal = to_journal
         self._descriptor = descriptor
         self._target = target
         self._capacity = capacity
@@ -111,6 +116,10 @@ class LineWriter:
         self._reported = 0
         self._thread = threading.Thread(target=self._write_lines, name="log-writer", daemon=True)
         self._thread.start()
+
+    def line(self, level: int, target: str, message: str, shown: Mapping[str, Any]) -> bytes:
+        """Return the line of what happens now, in the form that its destination wants."""
+        return line_of(None if self._to_journal else time.time_ns(), level, target, message, shown)
 
     def put(self, line: bytes) -> None:
         """Queue one line, or drop it when the queue is full; never waits for the destination."""
@@ -143,7 +152,7 @@ class LineWriter:
             return self._lines.popleft() if self._lines else None
 
     def _report(self, dropped: int) -> bool:
-        return self._write(line_of(time.time_ns(), logging.WARNING, self._target, f"{dropped} log lines dropped", {}))
+        return self._write(self.line(logging.WARNING, self._target, f"{dropped} log lines dropped", {}))
 
     def _write(self, line: bytes) -> bool:
         rest = memoryview(line)
@@ -184,7 +193,7 @@ class QueueHandler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             shown["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
             shown["traceback"] = logging.Formatter().formatException(record.exc_info)
-        self.writer.put(line_of(time.time_ns(), record.levelno, target, record.getMessage(), shown))
+        self.writer.put(self.writer.line(record.levelno, target, record.getMessage(), shown))
 
 
 def target_of(logger_name: str, role: str) -> str:
@@ -193,19 +202,24 @@ def target_of(logger_name: str, role: str) -> str:
     return "::".join([role if package in _OWN_PACKAGES or package == "__main__" else package, *modules])
 
 
-def line_of(wall_ns: int, level: int, target: str, message: str, shown: Mapping[str, Any]) -> bytes:
+def line_of(wall_ns: int | None, level: int, target: str, message: str, shown: Mapping[str, Any]) -> bytes:
     """Return one line of at most LINE_BYTES, ending in its only line feed.
 
     Args:
-        wall_ns: ns since the Unix epoch.
+        wall_ns: ns since the Unix epoch; None for the journal, which stamps lines itself and takes their priority from
+            a prefix. Source: sd-daemon(3) of systemd.
         level: a level of the logging module.
         target: see the module's picture.
         message: control characters are escaped.
         shown: the fields; of a traceback the end is kept.
     """
-    seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    parts = [f"{stamp}.{rest_ns // 1000:06d}Z {_level_name(level):>5} {target} {_escape(message)}"]
+    name = _level_name(level)
+    if wall_ns is None:
+        head = f"<{_PRIORITIES[name]}>{name}"
+    else:
+        seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
+        head = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest_ns // 1000:06d}Z {name:>5}"
+    parts = [f"{head} {target} {_escape(message)}"]
     for key, value in shown.items():
         text = str(value)[-_TRACEBACK_CHARS:] if key == "traceback" else str(value)
         parts.append(f"{key}={text if _PLAIN.fullmatch(text) else _escape(quote(text))}")
@@ -223,6 +237,18 @@ def _escape(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def is_journal(descriptor: int, environment: Mapping[str, str]) -> bool:
+    """Return whether `descriptor` is the stream that the service manager connected to the journal.
+
+    Source: $JOURNAL_STREAM in systemd.exec(5): device and inode number of the stream.
+    """
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
 def setup_logging(role: str, filter_text: str | None = None) -> LineWriter:
     """Send all log records of this process to stderr; the first call of a process that logs.
 
@@ -234,7 +260,8 @@ def setup_logging(role: str, filter_text: str | None = None) -> LineWriter:
         The writer, to be closed as the last thing before the process ends.
     """
     levels = LevelFilter(os.environ.get("RUST_LOG", "info") if filter_text is None else filter_text)
-    writer = LineWriter(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2, f"{role}::logs")
+    descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
+    writer = LineWriter(descriptor, f"{role}::logs", to_journal=is_journal(descriptor, os.environ))
     root = logging.getLogger()
     root.handlers[:] = [QueueHandler(role, levels, writer)]
     root.setLevel(levels.lowest())

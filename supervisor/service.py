@@ -79,7 +79,7 @@ class Service:
         _log_access(settings)
         candidates = find_candidates(settings)
         if not settings.max_scenarios:
-            logger.warning("--max-scenarios 0 — scenario row cap disabled (unlimited)")
+            logger.info("--max-scenarios 0 — scenario row cap disabled (unlimited)")
         self._listener = inherited or _listen(settings.host, settings.port)
         self._address = _address_text(self._listener)
         # Hides an API key that was given as an argument.

@@ -132,12 +132,11 @@ def test_sums_grow_over_the_lives_of_scenarios(server: LiveServer) -> None:
             {"version": 2, "defaults": {"rate": 100, "sink": {"type": "memory"}}, "scenarios": [constant("up")]}
         )
         server.wait_for_events(row["id"], 20)
-        for _ in range(2):
-            now = own(server)
-            assert all(now[name] >= before[name] + 10 for name in names), (before, now)
-            server.delete(f"/scenarios/{row['id']}")
+        lived = own(server)
+        assert all(lived[name] > before[name] for name in names), (before, lived)
+        server.delete(f"/scenarios/{row['id']}")
         before = {name: own(server)[name] for name in names}
-    assert all(value >= 60 for value in before.values())
+        assert all(before[name] >= lived[name] for name in names), (lived, before)
 
 
 def test_workers_rows_and_lateness_are_shown(server: LiveServer) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.logs import LINE_BYTES, LevelFilter, LineWriter, QueueHandler, fields, line_of, target_of
+from common.logs import LINE_BYTES, LevelFilter, LineWriter, QueueHandler, fields, is_journal, line_of, target_of
 
 
 @pytest.mark.parametrize(
@@ -216,3 +216,27 @@ def test_handler_shows_the_exception_in_the_same_line() -> None:
     text = pipe.read_all().decode()
     assert text.count("\n") == 1
     assert 'it failed error="ValueError: broken" traceback="Traceback (most recent call last):\\n' in text
+
+
+@pytest.mark.parametrize(
+    ("level", "head"),
+    [(logging.CRITICAL, b"<3>ERROR"), (logging.WARNING, b"<4>WARN"), (logging.INFO, b"<6>INFO"), (1, b"<7>TRACE")],
+)
+def test_lines_for_the_journal(level: int, head: bytes) -> None:
+    """The priority is a prefix that the journal takes off; the time is the journal's own."""
+    assert line_of(None, level, "t", "m", {"a": 1}) == head + b" t m a=1\n"
+
+
+def test_the_journal_is_known_by_its_stream() -> None:
+    """Stderr may have been redirected since the variable was set: device and inode number decide."""
+    pipe = _Pipe()
+    status = os.fstat(pipe.writer)
+    stream = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+    assert is_journal(pipe.writer, stream)
+    assert not is_journal(pipe.writer, {})
+    assert not is_journal(0, stream)
+    assert not is_journal(999_999, stream)
+    writer = LineWriter(pipe.writer, "t", to_journal=True)
+    writer.put(writer.line(logging.WARNING, "t", "m", {}))
+    writer.close(10)
+    assert pipe.read_all() == b"<4>WARN t m\n"

@@ -1,0 +1,81 @@
+"""The relay's unit on a real systemd: as root with few privileges it serves clients of other users."""
+
+import pytest
+
+from tests.support.polling import wait_until
+from tests.support.systemd.machine import Machine
+
+CONFIG = """
+version: 1
+relay: {id: rack4}
+clients:
+  agent:
+    uid: 2
+    checks: {"urn:fs:usage": {}}
+"""
+SOCKET = "/run/sondad/relay/clients/agent.sock"
+REPORT = """
+import http.client, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(sys.argv[1])
+client = Unix("localhost")
+client.request("POST", "/checks/urn:fs:usage", b'{"status":"ok","metrics":[]}', {"Content-Type": "application/json"})
+print(client.getresponse().status)
+"""
+
+
+@pytest.fixture
+def relay(machine: Machine) -> Machine:
+    machine.write("/etc/sondad/relay.yaml", CONFIG)
+    machine.run("systemctl", "start", "sondad-relay")
+    assert machine.show("sondad-relay", "ActiveState") == "active"
+    return machine
+
+
+def report(machine: Machine) -> str:
+    """Report a status as user bin; returns the status of the answer."""
+    return machine.run("setpriv", "--reuid=2", "--clear-groups", "python3", "-c", REPORT, SOCKET).stdout.strip()
+
+
+def test_a_client_of_another_user_is_served(relay: Machine) -> None:
+    """Its socket belongs to it; after a restart of the service its state is there again."""
+    assert relay.shell(f"stat -c %u {SOCKET}").strip() == "2"
+    assert report(relay) == "202"
+    relay.run("systemctl", "restart", "sondad-relay")
+    assert report(relay) == "202"
+    relay.run("systemctl", "stop", "sondad-relay")
+    assert relay.show("sondad-relay", "ExecMainStatus") == "0"
+
+
+def test_a_reload_changes_nothing_when_it_is_faulty(relay: Machine) -> None:
+    """The configuration that runs stays, the journal says why; a good one is taken."""
+    relay.write("/etc/sondad/relay.yaml", CONFIG + "bogus: 1\n")
+    relay.run("systemctl", "reload", "sondad-relay", check=False)
+    relay.wait_for_journal("sondad-relay", "configuration rejected")
+    assert report(relay) == "202"
+    relay.write("/etc/sondad/relay.yaml", CONFIG.replace("agent:", "other:"))
+    relay.run("systemctl", "reload", "sondad-relay")
+    other = SOCKET.replace("agent", "other")
+    wait_until(lambda: relay.run("test", "-S", other, check=False).returncode == 0, "the new client has a socket", 30)
+
+
+def test_a_wrong_configuration_is_not_tried_again(machine: Machine) -> None:
+    """Every fault is in the journal, and the unit has failed for good."""
+    machine.write("/etc/sondad/relay.yaml", CONFIG + "bogus: 1\n")
+    assert machine.run("systemctl", "start", "sondad-relay", check=False).returncode != 0
+    assert machine.show("sondad-relay", "NRestarts") == "0"
+    machine.wait_for_journal("sondad-relay", "bogus")
+
+
+def test_both_services_beside_each_other(relay: Machine) -> None:
+    """Starting and stopping one leaves the directories and the processes of the other alone."""
+    relay.run("systemctl", "start", "sondad")
+    assert report(relay) == "202"
+    relay.run("systemctl", "stop", "sondad")
+    assert report(relay) == "202"
+    relay.run("systemctl", "start", "sondad")
+    relay.run("systemctl", "stop", "sondad-relay")
+    assert relay.show("sondad", "ActiveState") == "active"

@@ -1,0 +1,165 @@
+"""The daemon's unit on a real systemd: it starts, tells, survives, stops and may not do what it need not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.polling import wait_until
+from tests.support.systemd.machine import Machine
+
+CLIENT = """
+import sys, urllib.request
+method, path, body = sys.argv[1:]
+url, headers = "http://127.0.0.1:8080" + path, {"Content-Type": "text/yaml"}
+try:
+    request = urllib.request.Request(url, body.encode() or None, headers, method=method)
+    print(urllib.request.urlopen(request, timeout=20).read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit(f"{error.code} {error.read().decode()}")
+"""
+FILE = """
+version: 2
+defaults: {rate: 500, sink: {type: file, path: %s}}
+scenarios: [{signal_type: metrics, name: up, generator: {type: constant, value: 1}}]
+"""
+STDOUT = """
+version: 2
+defaults: {rate: 10000, duration: 3s, sink: {type: stdout}}
+scenarios: [{signal_type: metrics, name: flood, generator: {type: constant, value: 1}}]
+"""
+
+
+def ask(machine: Machine, method: str, path: str, body: str = "", *, check: bool = True) -> Any:
+    """Send one request to the daemon, from inside; returns the answer's JSON, or the error's text."""
+    done = machine.run("python3", "-c", CLIENT, method, path, body, check=check)
+    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+
+def start(machine: Machine) -> int:
+    """Start the service, which must be ready; returns the main process."""
+    machine.run("systemctl", "start", "sondad")
+    assert machine.show("sondad", "ActiveState") == "active"
+    return int(machine.show("sondad", "MainPID"))
+
+
+def test_ready_status_and_a_clean_stop(machine: Machine) -> None:
+    """Started means that it answers; the status says what it does; stopped means that all was written."""
+    start(machine)
+    assert ask(machine, "GET", "/health")["status"] == "ok"
+    path = "/var/lib/sondad/serve/up.prom"
+    started = ask(machine, "POST", "/scenarios", FILE % path)
+    status = lambda: machine.show("sondad", "StatusText")  # noqa: E731
+    wait_until(lambda: status() == "listening on 127.0.0.1:8080; scenarios running: 1", "the status counts it", 30)
+    wait_until(lambda: ask(machine, "GET", f"/scenarios/{started['id']}/stats")["total_events"] > 500, "events", 30)
+    machine.run("systemctl", "stop", "sondad")
+    assert (machine.show("sondad", "Result"), machine.show("sondad", "ExecMainStatus")) == ("success", "0")
+    joined = machine.wait_for_journal("sondad", "scenario task joined")
+    lines = int(machine.shell(f"wc -l <{path}"))
+    assert f"total_events={lines}" in joined
+    assert machine.shell(f"stat -c %U {path}") == "sondad\n"
+
+
+def test_the_journal_keeps_every_line(machine: Machine) -> None:
+    """Ten thousand events a second through the stdout sink, and the daemon's own log beside them."""
+    start(machine)
+    started = ask(machine, "POST", "/scenarios", STDOUT)
+    stats = lambda: ask(machine, "GET", f"/scenarios/{started['id']}/stats")  # noqa: E731
+    wait_until(lambda: stats()["state"] == "finished", "it is over", 60)
+    assert stats()["total_events"] == 30_000
+    machine.run("systemctl", "stop", "sondad")
+    lines = machine.journal("sondad")
+    assert sum(line.startswith("flood ") for line in lines) == 30_000
+    assert any("shut down cleanly" in line for line in lines)
+
+
+def test_the_journal_knows_how_bad_it_is(machine: Machine) -> None:
+    """Lines have their priority, and no second time stamp in front of the journal's."""
+    machine.write("/etc/systemd/system/sondad.service.d/open.conf", "[Service]\nEnvironment=SONDA_API_KEY=\n")
+    machine.run("systemctl", "daemon-reload")
+    start(machine)
+    warning = machine.wait_for_journal("sondad", "authentication disabled")
+    assert not warning[:1].isdigit()
+    machine.run("systemctl", "stop", "sondad")
+    ours = machine.journal("sondad", "_TRANSPORT=stdout")
+    warnings = [line for line in ours if line.startswith("WARN ")]
+    assert warnings
+    assert machine.journal("sondad", "_TRANSPORT=stdout", "--priority=warning") == warnings
+
+
+def test_a_killed_daemon_comes_back(machine: Machine) -> None:
+    """Its workers are gone, and systemd starts it again."""
+    first = start(machine)
+    ask(machine, "POST", "/scenarios", FILE % "/var/lib/sondad/serve/killed.prom")
+    machine.run("kill", "-KILL", str(first))
+    wait_until(lambda: machine.show("sondad", "NRestarts") == "1", "systemd starts it again", 60)
+    wait_until(lambda: machine.show("sondad", "ActiveState") == "active", "it is ready", 60)
+    assert ask(machine, "GET", "/scenarios") == {"scenarios": []}
+
+
+def test_a_daemon_that_hangs_is_replaced(machine: Machine) -> None:
+    """The watchdog notices a loop that does not turn, and kills every process of the service."""
+    machine.write("/etc/systemd/system/sondad.service.d/watchdog.conf", "[Service]\nWatchdogSec=3s\n")
+    machine.run("systemctl", "daemon-reload")
+    first = start(machine)
+    machine.run("kill", "-STOP", str(first))
+    wait_until(lambda: machine.show("sondad", "NRestarts") == "1", "systemd starts it again", 60)
+    wait_until(lambda: machine.show("sondad", "ActiveState") == "active", "it is ready", 60)
+    assert int(machine.show("sondad", "MainPID")) != first
+
+
+def test_a_wrong_argument_is_not_tried_again(machine: Machine) -> None:
+    """Exit code 2 is final, and the journal has the reason."""
+    machine.write(
+        "/etc/systemd/system/sondad.service.d/wrong.conf",
+        "[Service]\nExecStart=\nExecStart=/opt/sondad/.venv/bin/sondad serve --bind localhost\n",
+    )
+    machine.run("systemctl", "daemon-reload")
+    assert machine.run("systemctl", "start", "sondad", check=False).returncode != 0
+    assert (machine.show("sondad", "ExecMainStatus"), machine.show("sondad", "NRestarts")) == ("2", "0")
+    assert machine.show("sondad", "ActiveState") == "failed"
+    machine.wait_for_journal("sondad", "argument --bind: expected an IP address")
+
+
+def test_a_further_directory_needs_both_lines(machine: Machine) -> None:
+    """The drop-in of docs/operating.md, word for word but the address: the daemon may write where it says."""
+    machine.shell("mkdir -p /srv/telemetry && chown sondad /srv/telemetry")
+    machine.write(
+        "/etc/systemd/system/sondad.service.d/override.conf",
+        "[Service]\nExecStart=\nExecStart=/opt/sondad/.venv/bin/sondad serve --allow-path /srv/telemetry\n"
+        "ReadWritePaths=/srv/telemetry\n",
+    )
+    machine.run("systemctl", "daemon-reload")
+    start(machine)
+    started = ask(machine, "POST", "/scenarios", FILE % "/srv/telemetry/up.prom")
+    wait_until(lambda: ask(machine, "GET", f"/scenarios/{started['id']}/stats")["total_events"] > 0, "events", 30)
+
+
+def test_a_restart_refuses_no_connection(machine: Machine) -> None:
+    """With the socket unit, requests that come while the daemon restarts wait for it."""
+    machine.run("systemctl", "start", "sondad.socket")
+    start(machine)
+    machine.run("systemctl", "restart", "--no-block", "sondad")
+    for _ in range(20):
+        assert ask(machine, "GET", "/health")["status"] == "ok"
+    machine.run("systemctl", "is-active", "sondad.socket")
+
+
+@pytest.mark.parametrize(("unit", "most"), [("sondad", 1.5), ("sondad-relay", 2.5)])
+def test_little_is_exposed(machine: Machine, unit: str, most: float) -> None:
+    """What systemd itself finds when it looks at the unit."""
+    report = machine.run("systemd-analyze", "security", "--no-pager", f"{unit}.service").stdout
+    (overall,) = [line for line in report.splitlines() if "Overall exposure level" in line]
+    assert float(overall.split(":")[1].split()[0]) <= most, report
+
+
+def test_installing_again_and_removing(machine: Machine) -> None:
+    """A second installation is as good as one; after removal only settings and state are left."""
+    machine.shell("make -s -C /opt/sondad install-service PYTHON=/usr/bin/python3")
+    start(machine)
+    machine.shell("make -s -C /opt/sondad uninstall-service")
+    assert machine.show("sondad", "LoadState") == "not-found"
+    assert machine.shell("ls /usr/local/bin") == ""
+    machine.shell("test -d /etc/sondad -a -d /var/lib/sondad/serve")
+    machine.shell("make -s -C /opt/sondad install-service PYTHON=/usr/bin/python3")
+    assert machine.shell("sondad --version").startswith("sondad ")

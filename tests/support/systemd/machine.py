@@ -1,0 +1,190 @@
+"""A Debian with a real systemd as its first process, in a container that systemd-nspawn boots.
+
+::
+
+    cached image (read only) ──┐
+    tmpfs (what this run writes) ─┴─ overlay ── systemd-nspawn --boot ── nsenter: commands of the test
+
+Source: systemd-nspawn(1), nsenter(1).
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from tests.support.polling import wait_until
+
+ROOT: Final = Path(__file__).parents[3]
+IMAGE: Final = Path(__file__).with_name("image")
+IMAGE_SECS: Final = 600
+BOOT_SECS: Final = 120
+COMMAND_SECS: Final = 120
+NEEDED: Final = ("systemd-nspawn", "debootstrap", "nsenter", "mount")
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class CannotBootError(Exception):
+    """This machine cannot boot a container; says why."""
+
+
+class Machine:
+    """One booted container with the project's files under /opt/sondad, not yet installed.
+
+    Raises:
+        CannotBootError: this machine has not what it takes.
+    """
+
+    def __init__(self) -> None:
+        if os.geteuid() != 0:
+            raise CannotBootError("only root can")
+        if missing := [name for name in NEEDED if shutil.which(name, path=PATH) is None]:
+            raise CannotBootError(f"{', '.join(missing)} is not installed")
+        image = subprocess.run([IMAGE], capture_output=True, text=True, timeout=IMAGE_SECS, check=False)
+        if image.returncode != 0:
+            raise CannotBootError(f"no image could be made: {image.stderr}")
+        self._directory = Path(tempfile.mkdtemp(prefix="sondad-machine-"))
+        self._ram, self.root = self._directory / "ram", self._directory / "root"
+        for directory in (self._ram, self.root):
+            directory.mkdir()
+        try:
+            _run("mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(self._ram))
+            upper, work = self._ram / "upper", self._ram / "work"
+            upper.mkdir()
+            work.mkdir()
+            layers = f"lowerdir={image.stdout.strip()},upperdir={upper},workdir={work}"
+            _run("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+        except subprocess.CalledProcessError as error:
+            self._unmount()
+            raise CannotBootError(f"mount: {error.stderr}") from error
+        self._cursor: list[str] = []
+        self._copy_project()
+        self._boot_log = (self._directory / "boot.log").open("wb")
+        self._container = subprocess.Popen(
+            [
+                *(
+                    "systemd-nspawn",
+                    "--quiet",
+                    "--register=no",
+                    "--keep-unit",
+                    "--private-network",
+                    "--link-journal=no",
+                ),
+                *("--console=pipe", f"--directory={self.root}", f"--machine={self._directory.name}", "--boot"),
+                "systemd.unit=multi-user.target",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=self._boot_log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_until(self._has_booted, "systemd is up", BOOT_SECS)
+        except AssertionError as error:
+            said = (self._directory / "boot.log").read_text(errors="replace")
+            self.close()
+            raise CannotBootError(f"{error}: {said}") from error
+
+    def run(self, *command: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command as root inside, and return what it printed.
+
+        Raises:
+            AssertionError: its exit code is not 0, unless `check` is off.
+        """
+        done = subprocess.run(
+            ["nsenter", "--target", str(self._first_process()), "--all", "env", "-i", f"PATH={PATH}", *command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_SECS,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        return done
+
+    def shell(self, script: str, *, check: bool = True) -> str:
+        """Run a script of sh inside, and return its standard output."""
+        return self.run("/bin/sh", "-euc", script, check=check).stdout
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit."""
+        return self.run("systemctl", "show", "--property", name, "--value", unit).stdout.strip()
+
+    def journal(self, unit: str, *arguments: str) -> list[str]:
+        """The lines of a unit in the journal since `forget_journal`, without stamps."""
+        self.run("journalctl", "--sync")
+        which = ("--output=cat", f"--unit={unit}", *(f"--after-cursor={cursor}" for cursor in self._cursor))
+        return self.run("journalctl", "--quiet", *which, *arguments).stdout.splitlines()
+
+    def forget_journal(self) -> None:
+        """What is in the journal now is not shown any more."""
+        shown = self.run("journalctl", "--lines=0", "--show-cursor").stdout
+        self._cursor = [
+            line.removeprefix("-- cursor: ") for line in shown.splitlines() if line.startswith("-- cursor: ")
+        ]
+
+    def wait_for_journal(self, unit: str, text: str) -> str:
+        """The first line of a unit that contains `text`, once there is one."""
+        found = lambda: [line for line in self.journal(unit) if text in line]  # noqa: E731
+        return wait_until(found, f"the journal of {unit} says {text!r}", 30)[0]
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file inside."""
+        target = self.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def close(self) -> None:
+        """Power off, and remove whatever was written."""
+        if self._container.poll() is None:
+            self._container.send_signal(signal.SIGTERM)
+            try:
+                self._container.wait(30)
+            except subprocess.TimeoutExpired:
+                self._container.kill()
+                self._container.wait(30)
+        self._boot_log.close()
+        self._unmount()
+
+    def _copy_project(self) -> None:
+        """Copy what git would commit, as it is now."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            source, target = ROOT / name, self.root / "opt/sondad" / name
+            if source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
+
+    def _first_process(self) -> int:
+        children = psutil.Process(self._container.pid).children()
+        assert children, "the container has ended"
+        return children[0].pid
+
+    def _has_booted(self) -> bool:
+        if self._container.poll() is not None:
+            raise AssertionError(f"systemd-nspawn ended with {self._container.returncode}")
+        if not psutil.Process(self._container.pid).children():
+            return False
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded")
+
+    def _unmount(self) -> None:
+        for directory in (self.root, self._ram):
+            subprocess.run(["umount", "--lazy", str(directory)], capture_output=True, check=False)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, capture_output=True, text=True, check=True)
