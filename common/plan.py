@@ -156,6 +156,11 @@ class GatePlan(PlanRecord, frozen=True, kw_only=True):
     if_unresolved: Literal["open", "closed", "pending"] = "pending"
 
 
+WAKE_SPACING_NS = 1_000_000
+"""Up to 1 000 ticks per second each has its own wake-up. At 10 000 per second the median is half a millisecond late, at
+a third of the processor time that a wake-up every 250 µs takes."""
+
+
 class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     """One entry, ready to run.
 
@@ -169,6 +174,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
         generator: of the kind that `signal_type` needs.
         labels: static labels in ascending key order.
         gate: when to emit, or None for always.
+        wake_spacing_ns: ticks closer together than this share a wake-up.
     """
 
     id: str | None
@@ -192,6 +198,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     sink: SinkSpec
     on_sink_error: OnSinkError = "warn"
     gate: GatePlan | None = None
+    wake_spacing_ns: int = WAKE_SPACING_NS
 
 
 def without_recording(plan: EntryPlan) -> EntryPlan:

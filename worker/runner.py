@@ -34,9 +34,6 @@ from worker.ticks.schedule import NEVER_NS, Schedule
 
 Reason = Literal["duration", "stopped", "upstream"]
 
-_WAKE_SPACING_NS: Final = 250_000
-"""Ticks closer together than this share a wake-up; up to 4 000 per second every tick has its own."""
-
 _ON_TIME_NS: Final = 100_000_000
 """How late a wake-up may be on a busy machine before its ticks count as overdue."""
 
@@ -148,7 +145,7 @@ class Runner:
         """
         waiter, clock, board, gate = self._waiter, self._clock, self._board, self._gate
         end_ns = NEVER_NS if self._plan.duration_ns is None else start_ns + self._plan.duration_ns
-        grace_ns = _ON_TIME_NS
+        grace_ns, spacing_ns = _ON_TIME_NS, self._plan.wake_spacing_ns
         wake_ns = look_ns = 0
         while not waiter.stopping:
             now_ns = clock.monotonic_ns()
@@ -179,7 +176,7 @@ class Runner:
             slack_ns = min(board.slack_ns(), _WATCHED_SLACK_NS) if self._links.watchers else board.slack_ns()
             grace_ns = _ON_TIME_NS + slack_ns
             production.look_ahead()
-            wake_ns = min(max(start_ns + production.deadline_ns, wake_ns + _WAKE_SPACING_NS) + slack_ns, end_ns)
+            wake_ns = min(max(start_ns + production.deadline_ns, wake_ns + spacing_ns) + slack_ns, end_ns)
             waiter.wait_until(wake_ns)
             look_ns = wake_ns + _LOOK_INTERVAL_NS
         return "stopped"

@@ -1,7 +1,7 @@
 """The wake-up budget: how late ticks may be fired together with others, so that many workers do not use up the machine.
 
-Wake-ups, not events, are what many processes cost. A scenario of rate r wakes at most min(r, 4000) times per second; a
-slack of s seconds makes that 1 / (1 / min(r, 4000) + s). The slack is just large enough for the sum to fit the budget,
+Wake-ups, not events, are what many processes cost. A scenario of rate r wakes at most min(r, 1000) times per second; a
+slack of s seconds makes that 1 / (1 / min(r, 1000) + s). The slack is just large enough for the sum to fit the budget,
 and at most 100 ms. Stamps stay the scheduled instants.
 """
 
@@ -10,7 +10,9 @@ from typing import Final
 
 import numpy as np
 
-MAX_WAKEUPS_PER_SEC: Final = 4000.0
+from common.plan import WAKE_SPACING_NS
+
+MAX_WAKEUPS_PER_SEC: Final = 1e9 / WAKE_SPACING_NS
 """Above this rate a worker fires all ticks due per wake-up anyway."""
 
 DEFAULT_WAKEUPS_PER_CORE: Final = 2000
