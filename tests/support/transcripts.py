@@ -8,7 +8,8 @@
     > a line of stdout
     ! a line of stderr
 
-`[..]` in a line stands for any text. Without `?` the exit code is 0; without `>` or `!` the stream is empty.
+`[..]` in a line stands for any text. Lines of progress come when they come: they are compared by themselves, sorted.
+Without `?` the exit code is 0; without `>` or `!` the stream is empty.
 """
 
 import os
@@ -78,5 +79,10 @@ def differences(expected: Transcript, cwd: Path) -> str:
 
 
 def _matches(got: str, wanted: list[str]) -> bool:
-    pattern = "".join(f"{re.escape(line)}\n".replace(re.escape(ANYTHING), "[^\n]*") for line in wanted)
-    return re.fullmatch(pattern, got) is not None
+    pattern = "".join(f"{re.escape(line)}\n".replace(re.escape(ANYTHING), "[^\n]*") for line in _settled(wanted))
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _settled(got.split("\n")[:-1]))) is not None
+
+
+def _settled(lines: list[str]) -> list[str]:
+    progress = sorted(line for line in lines if line.startswith("[progress] "))
+    return [line for line in lines if not line.startswith("[progress] ")] + progress

@@ -205,7 +205,8 @@ def derived_rate(kind: str, entry: CompiledEntry, timestamps: Timestamps, timesc
 def _check_samples(entry: CompiledEntry, spec: CsvReplay, samples: list[_Samples], rate: float) -> None:
     silent = SilentRows(plan_gap_windows(entry.gap_windows), rate)
     duration_ns = plan_duration(entry.duration)
-    held_ticks = None if duration_ns is None else math.ceil(Fraction(duration_ns, 1_000_000_000) * Fraction(rate))
+    # Ticks stand at whole nanoseconds, rounded half up; one that falls on the end is not fired.
+    held_ticks = None if duration_ns is None else math.ceil(Fraction(2 * duration_ns - 1, 2 * 10**9) * Fraction(rate))
     for sample in samples:
         if sample.fault is not None:
             raise DecodeError(sample.fault)
