@@ -28,6 +28,7 @@
     │   the other processes and commands
     ├── CommandError            a command line that failed (supervisor.cli.failures)
     ├── FetchError              no answer to a request of a command (supervisor.cli.fetch)
+    ├── QueryError              no usable answer of a Prometheus or Alertmanager (supervisor.cli.queries)
     ├── RoundtripError          no answer of a server on this machine (supervisor.host.roundtrip)
     ├── RelayUnavailableError   the relay does not answer (supervisor.relay_link.client)
     ├── RefusedError            a request that the relay answers with an error (supervisor.relay.net.answer)
