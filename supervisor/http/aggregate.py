@@ -11,11 +11,11 @@ from urllib.parse import unquote_to_bytes
 
 import falcon
 
+from common.families import CONTENT_TYPE
 from common.states import State
 from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.http import scrape
 from supervisor.http.errors import BadQuery
-from supervisor.http.observe import EXPOSITION
 from supervisor.http.routes import Route, Serves
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class AggregateMetrics:
         for name in sorted(contradictory - self._contradictory):
             logger.warning("scenarios of different metric types share the name %s, shown as untyped", name)
         self._contradictory = contradictory
-        resp.content_type = EXPOSITION
+        resp.content_type = CONTENT_TYPE
         resp.data = body
 
     on_head = on_get

@@ -10,13 +10,12 @@ import falcon
 import msgspec
 
 from common.clock import Clock
+from common.families import CONTENT_TYPE
 from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.http import scrape
 from supervisor.http.answers import stats
 from supervisor.http.errors import BadQuery, UnknownScenario
 from supervisor.http.routes import Route, Serves
-
-EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 _DEFAULT_LIMIT: Final = 100
 _MAX_LIMIT: Final = 1000
@@ -79,7 +78,7 @@ class ScenarioMetrics:
         if body is None:
             resp.status = falcon.HTTP_NO_CONTENT
         else:
-            resp.content_type = EXPOSITION
+            resp.content_type = CONTENT_TYPE
             resp.data = body
 
 

@@ -11,15 +11,14 @@ import falcon
 import numpy as np
 
 from common.clock import Clock
+from common.families import CONTENT_TYPE, Family, header, histogram_lines, single
 from common.lateness import BUCKETS, quantile_secs
 from common.specs import kind_of
 from common.states import State
 from supervisor.engine.control_plane import ControlPlane
 from supervisor.engine.figures import Figures
 from supervisor.host import build
-from supervisor.http.families import Family, header, histogram_lines, single
-from supervisor.http.observe import EXPOSITION
-from supervisor.http.request_counts import RequestCounts
+from supervisor.http.request_counts import BUCKETS_SECS, RequestCounts
 from supervisor.http.routes import Route, Serves
 from supervisor.intake.autostart import Readiness
 from supervisor.relay_link.client import RelayClient
@@ -78,7 +77,7 @@ class ServerMetrics:
         text = "".join(self._default())
         if "own=1" in req.query_string.split("&"):
             text += "".join(family.text() for family in self._own())
-        resp.content_type = EXPOSITION
+        resp.content_type = CONTENT_TYPE
         resp.data = text.encode()
 
     on_head = on_get
@@ -133,7 +132,8 @@ class ServerMetrics:
         ).text()
         yield header(_DURATIONS, "histogram", "Time from the start of a request's handling to its answer.")
         for (route, method), durations in self._counts.durations():
-            yield from histogram_lines(_DURATIONS, (("route", route), ("method", method)), durations)
+            labels = (("route", route), ("method", method))
+            yield from histogram_lines(_DURATIONS, labels, BUCKETS_SECS, durations.counts, durations.sum_secs)
 
     def _process_families(self) -> Iterator[Family]:
         yield Family(

@@ -12,7 +12,8 @@ import numpy as np
 
 from common.board import Recent
 from common.current import SeriesKey, SeriesValue
-from common.exposition import exposition, metadata_text, series_text
+from common.exposition import exposition
+from common.families import metadata_text, series_text
 from common.plan import EntryPlan, LabelSpike, PlannedEntry, RotatingLabel
 from common.series import series_of
 from common.specs import Step

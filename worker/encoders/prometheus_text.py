@@ -3,7 +3,7 @@
 Source: docs/formats.md, "Prometheus text".
 """
 
-from common.exposition import escape_label_value
+from common.families import escape_label_value
 from common.numbers import text_format
 from common.plan import EntryPlan
 from common.series import Series, series_of

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
+from common.families import CONTENT_TYPE
 from supervisor.relay.admin.counters import RelayCounters
-from supervisor.relay.admin.exposition import CONTENT_TYPE, SpoolGauges, render
+from supervisor.relay.admin.exposition import SpoolGauges, render
 from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.state import Key, utc_text
 from supervisor.relay.config.reader import LOG_LEVELS

@@ -84,7 +84,7 @@ def test_series(relay: LiveRelay) -> None:
     assert text.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     prefix = 'sondad_relay_check_metric{client="agent",check="c",name='
     lines = [line.removeprefix(prefix) for line in text.body.decode().splitlines() if line.startswith(prefix)]
-    assert lines == ['"urn:c:i",type="Integer"} 3', '"urn:c:f",type="Float"} 1.0', '"urn:c:b",type="Boolean"} 1']
+    assert lines == ['"urn:c:i",type="Integer"} 3', '"urn:c:f",type="Float"} 1', '"urn:c:b",type="Boolean"} 1']
     assert relay.metric('sondad_relay_check_status{client="agent",check="c"}') == "2"
     assert relay.metric('sondad_relay_check_stale{client="agent",check="c"}') == "0"
     assert relay.metric('sondad_relay_check_stale{client="agent",check="a"}') is None

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.exposition import exposition, metadata_text, series_text
+from common.exposition import exposition
+from common.families import metadata_text, series_text
 from common.labels import LabelSpace, label_space
 from common.plan import LabelSpike, RotatingLabel
 from tests.support.entries import CYCLE, label_spikes, rotating_labels, static_labels, texts
