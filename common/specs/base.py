@@ -26,7 +26,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     Attributes:
         secrets: names of the fields that are never shown.
-        secret_entries: names of the fields whose entries are not shown when their key sounds like a secret.
+        secret_entries: names of the fields whose entries are header fields, not all of which are shown.
     """
 
     secrets: ClassVar[frozenset[str]] = frozenset()

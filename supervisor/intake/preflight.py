@@ -7,7 +7,7 @@ import math
 
 from common.plan import EntryPlan, Plan
 from common.specs import Loki, SinkSpec, kind_of
-from common.urls import mask_userinfo
+from common.urls import shown_url
 
 _MAX_COUNTED_STREAMS = 1_000_000
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -28,7 +28,7 @@ def warnings(plan: Plan) -> list[str]:
 def loopback_warnings(entry_name: str, sink: SinkSpec) -> list[str]:
     """Return one text for every destination of the sink that is the daemon's own loopback."""
     return [
-        f"scenario entry '{entry_name}' sink `{kind_of(sink)}` targets `{mask_userinfo(target)}` — {_ADVICE}"
+        f"scenario entry '{entry_name}' sink `{kind_of(sink)}` targets `{shown_url(target)}` — {_ADVICE}"
         for target in sink.addresses
         if host_of(target).lower() in _LOOPBACK
     ]

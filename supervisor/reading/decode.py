@@ -23,8 +23,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 import msgspec
 
 from common.errors import DecodeError
-from common.units import clip
-from supervisor.reading.messages import Place, Unknown, did_you_mean, duplicate, fault, unknown_variant, wrong
+from supervisor.reading.messages import Place, Unknown, duplicate, fault, meant, short_form, unknown_variant, wrong
 from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
 from supervisor.reading.scalars import (
     MAX_UNSIGNED,
@@ -165,6 +164,19 @@ def _lenient(inner: Decoder) -> Decoder:
     return decode_lenient
 
 
+def _hiding(inner: Decoder) -> Decoder:
+    def decode_hidden(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
+        hidden = Reading(reading.unknown)
+        value = None
+        with suppress(DecodeError, _Enough):
+            value = inner(hidden, node, place, regime)
+        if value is None or hidden.faults:
+            raise fault(place, node, "invalid value, which is not shown: texts are expected")
+        return value
+
+    return decode_hidden
+
+
 def _bounded(inner: Decoder, limit: int) -> Decoder:
     def decode_bounded(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
         if not isinstance(node, Scalar) and len(node.items) > limit:
@@ -198,7 +210,7 @@ def _tagged(members: tuple[Any, ...], name: str, later: tuple[str, ...], hints: 
 
     def decode_variant(reading: Reading, node: Node, place: Place | None, _regime: Regime) -> Any:
         if not isinstance(node, Mapping):
-            raise wrong(place, node, f"internally tagged enum {name}", _short_form(place, node, variants))
+            raise wrong(place, node, f"internally tagged enum {name}", short_form(place, node, variants))
         tag = node.get("type")
         if tag is None:
             raise fault(place, node, "missing field `type`", hint=f"`type` is one of {', '.join(variants)}")
@@ -267,7 +279,11 @@ def _mapping(value: Any) -> Decoder:
 
 def _struct(structure: type[msgspec.Struct]) -> Decoder:
     fields = {info.encode_name: info for info in msgspec.structs.fields(structure)}
-    decoders = {name: decoder(info.type) for name, info in fields.items()}
+    secrets = getattr(structure, "secrets", frozenset()) | getattr(structure, "secret_entries", frozenset())
+    decoders = {
+        name: _hiding(decoder(info.type)) if info.name in secrets else decoder(info.type)
+        for name, info in fields.items()
+    }
     nullable = {name for name, info in fields.items() if not info.required and may_be_null(info.type)}
     tag = structure.__struct_config__.tag_field
     check: Callable[[Any], None] | None = getattr(structure, "check", None)
@@ -299,7 +315,7 @@ def _struct(structure: type[msgspec.Struct]) -> Decoder:
                     spoiled.add(fields[key.text].name)
         for name, info in fields.items():
             if info.required and name not in seen:
-                reading.record(fault(place, node, f"missing field `{name}`", hint=_meant(name, node, fields)))
+                reading.record(fault(place, node, f"missing field `{name}`", hint=meant(name, node, fields)))
                 spoiled.add(info.name)
         if spoiled or len(reading.faults) > known:
             if mend is None:
@@ -375,18 +391,3 @@ def _bool(_reading: Reading, node: Node, place: Place | None, _regime: Regime) -
 
 
 _LEAVES: Final[dict[Any, Decoder]] = {str: _text, float: _float, bool: _bool}
-
-
-def _short_form(place: Place | None, node: Node, variants: dict[str, Decoder]) -> str | None:
-    """Return how a block is written of which only the type was given."""
-    field_name = place.step if place is not None else None
-    if isinstance(node, Scalar) and isinstance(field_name, str) and node.text in variants:
-        return f"`{field_name}: {node.text}` is written `{field_name}: {{type: {node.text}}}`"
-    return None
-
-
-def _meant(missing: str, node: Mapping, fields: dict[str, Any]) -> str | None:
-    """Return a hint at the key that was probably meant to be `missing`."""
-    written = [key.text for key, _ in node.items if isinstance(key, Scalar) and key.text not in fields]
-    near = [text for text in written if (hint := did_you_mean(text, fields)) is not None and f"`{missing}`" in hint]
-    return f"`{clip(near[0])}` is probably meant to be `{missing}`" if near else None

@@ -1,7 +1,7 @@
 """How the decoder words what it finds: the path, the fault, the position, and a hint where one can be guessed."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from common.errors import DecodeError
@@ -135,6 +135,21 @@ def unknown_variant(
     """Return the error for a word that is none of `known`."""
     problem = f"unknown variant `{clip(text)}`, expected {one_of(known)}"
     return fault(place, node, problem, hint=hint or did_you_mean(text, known))
+
+
+def short_form(place: Place | None, node: Node, variants: Collection[str]) -> str | None:
+    """Return how a block is written of which only the type was given."""
+    field_name = place.step if place is not None else None
+    if isinstance(node, Scalar) and isinstance(field_name, str) and node.text in variants:
+        return f"`{field_name}: {node.text}` is written `{field_name}: {{type: {node.text}}}`"
+    return None
+
+
+def meant(missing: str, node: Mapping, fields: Collection[str]) -> str | None:
+    """Return a hint at the key that was probably meant to be `missing`."""
+    written = [key.text for key, _ in node.items if isinstance(key, Scalar) and key.text not in fields]
+    near = [text for text in written if (hint := did_you_mean(text, fields)) is not None and f"`{missing}`" in hint]
+    return f"`{clip(near[0])}` is probably meant to be `{missing}`" if near else None
 
 
 def one_of(names: tuple[str, ...]) -> str:

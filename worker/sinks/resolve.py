@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
+from common.urls import split_address
 from worker.control.waiting import Waiter
 
 CONNECT_SECS: Final = 10.0
@@ -21,14 +22,14 @@ def resolve(address: str, kind: socket.SocketKind, waiter: Waiter) -> _Addresses
     Raises:
         OSError: the text is no address, the name is not known, or the name server did not answer in time.
     """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:
-        raise OSError(errno.EINVAL, "invalid socket address")
-    host = host.removeprefix("[").removesuffix("]")
     try:
-        return socket.getaddrinfo(host, int(port), type=kind, flags=socket.AI_NUMERICHOST)
+        host, port = split_address(address)
+    except ValueError as exc:
+        raise OSError(errno.EINVAL, "invalid socket address") from exc
+    try:
+        return socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
-        return _look_up(host, int(port), kind, waiter)
+        return _look_up(host, port, kind, waiter)
 
 
 def reason(error: OSError) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 from common.errors import SinkError, SinkOpenError
 from common.specs import Tcp
+from common.urls import shown_url
 from worker.control.waiting import Waiter
 from worker.sinks.connect import connect
 from worker.sinks.context import SinkContext
@@ -30,6 +31,7 @@ class TcpSink:
 
     def __init__(self, address: str, *, reconnects: bool, waiter: Waiter) -> None:
         self._address = address
+        self._shown = shown_url(address)
         self._reconnects = reconnects
         self._waiter = waiter
         self._socket: socket.socket | None = None
@@ -45,7 +47,7 @@ class TcpSink:
         try:
             self._connect()
         except OSError as exc:
-            raise SinkOpenError(f"TCP connect to {self._address}: {reason(exc)}") from exc
+            raise SinkOpenError(f"TCP connect to {self._shown}: {reason(exc)}") from exc
 
     def write(self, encoded: Encoded) -> None:
         """Send the events, waiting for a slow peer.
@@ -107,7 +109,7 @@ class TcpSink:
 
     def _break(self, cause: str) -> None:
         self.close()
-        self._broken = f"TCP write to {self._address}: {cause}"
+        self._broken = f"TCP write to {self._shown}: {cause}"
 
     def _reconnect(self) -> None:
         if not self._reconnects:
@@ -115,7 +117,7 @@ class TcpSink:
         try:
             self._connect()
         except OSError as exc:
-            raise SinkError(f"TCP reconnect to {self._address}: {reason(exc)}", retriable=True) from exc
+            raise SinkError(f"TCP reconnect to {self._shown}: {reason(exc)}", retriable=True) from exc
 
 
 def build(spec: Tcp, context: SinkContext) -> TcpSink:

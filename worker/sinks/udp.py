@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from common.errors import SinkError, SinkOpenError, os_error_text
 from common.specs import Udp
+from common.urls import shown_url
 from worker.control.waiting import Waiter
 from worker.sinks.context import SinkContext
 from worker.sinks.resolve import reason, resolve
@@ -22,6 +23,7 @@ class UdpSink:
 
     def __init__(self, address: str, waiter: Waiter) -> None:
         self._address = address
+        self._shown = shown_url(address)
         self._waiter = waiter
         self._socket: socket.socket | None = None
         self._target: Any = None
@@ -36,9 +38,9 @@ class UdpSink:
         try:
             addresses = resolve(self._address, socket.SOCK_DGRAM, self._waiter)
         except OSError as exc:
-            raise SinkOpenError(f"UDP address resolution error for {self._address}: {reason(exc)}") from exc
+            raise SinkOpenError(f"UDP address resolution error for {self._shown}: {reason(exc)}") from exc
         if not addresses:
-            raise SinkOpenError(f"UDP address {self._address} resolved to no addresses")
+            raise SinkOpenError(f"UDP address {self._shown} resolved to no addresses")
         family, kind, protocol, _, self._target = addresses[0]
         host, port = self._target[:2]
         self._target_text = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
@@ -46,7 +48,7 @@ class UdpSink:
         try:
             self._socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))  # noqa: S104 - to send from
         except OSError as exc:
-            raise SinkOpenError(f"UDP bind for {self._address}: {os_error_text(exc)}") from exc
+            raise SinkOpenError(f"UDP bind for {self._shown}: {os_error_text(exc)}") from exc
 
     def write(self, encoded: Encoded) -> None:
         """Send one datagram a record; an event of several records is lost as a whole.

@@ -30,7 +30,7 @@ from common.specs import (
     kind_of,
 )
 from common.units import duration_or_zero_us, number_text
-from common.urls import mask_userinfo
+from common.urls import shown_url
 from supervisor.compiler import Compiled, CompiledEntry
 from supervisor.compiler.language.blocks import After
 from supervisor.compiler.language.kinds import (
@@ -80,12 +80,14 @@ def elapsed_text(seconds: float) -> str:
 def sink_text(sink: SinkSpec) -> str:
     """Return a sink with its destination."""
     match sink:
-        case File(path=place) | Tcp(address=place) | Udp(address=place) | OtlpGrpc(endpoint=place):
-            return f"{kind_of(sink)} ({mask_userinfo(place)})"
+        case File(path=place):
+            return f"file ({place})"
+        case Tcp(address=place) | Udp(address=place) | OtlpGrpc(endpoint=place):
+            return f"{kind_of(sink)} ({shown_url(place)})"
         case HttpPush(url=place) | Loki(url=place) | RemoteWriteSink(url=place):
-            return f"{kind_of(sink)} ({mask_userinfo(place)})"
+            return f"{kind_of(sink)} ({shown_url(place)})"
         case Kafka():
-            return f"kafka ({sink.brokers} / {sink.topic})"
+            return f"kafka ({shown_url(sink.brokers)} / {sink.topic})"
         case Memory(capture=True):
             return f"memory (capture, max_events={sink.max_events})"
     return kind_of(sink)

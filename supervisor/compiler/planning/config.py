@@ -8,12 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from common.specs import Spec
-from common.urls import MASK, mask_userinfo
+from common.urls import MASK, shown_headers, shown_url
 from supervisor.compiler.compiled import CompiledEntry
 
 _SHOWN_WITHOUT_VALUE: Final = frozenset({"duration"})
-_SECRET_KEYS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
-_SECRET_WORDS: Final = ("token", "secret", "password", "api-key")
+_ADDRESS_FIELDS: Final = frozenset({"url", "address", "endpoint", "brokers"})
 
 
 def client_config(entry: CompiledEntry, scenario_name: str | None) -> dict[str, Any]:
@@ -38,12 +37,8 @@ def _shown(spec: Spec, name: str, value: Any) -> Any:
     if name in spec.secrets:
         return MASK
     if name in spec.secret_entries:
-        return {key: MASK if _is_secret(key.lower()) else entry for key, entry in value.items()}
+        return shown_headers(value)
     if isinstance(value, str):
-        return mask_userinfo(value)
+        return shown_url(value) if name in _ADDRESS_FIELDS else value
     inner = getattr(spec, name, None)
     return _masked(inner, value) if isinstance(inner, Spec) else value
-
-
-def _is_secret(key: str) -> bool:
-    return key in _SECRET_KEYS or any(word in key for word in _SECRET_WORDS)

@@ -150,8 +150,7 @@ def _plan_entry(
     dynamic_labels = tuple(
         check(("dynamic_labels", place), _rotating, label) for place, label in enumerate(entry.dynamic_labels or ())
     )
-    if entry.signal_type != "logs":
-        check(("name",), check_metric_name, entry.name)
+    check(("name",), _check_log_name if entry.signal_type == "logs" else check_metric_name, entry.name)
     observations = check((), _observations, entry)
     jitter = check(("jitter",), _jitter, entry.jitter)
     check(("encoder",), check_precision, entry.encoder)
@@ -274,6 +273,11 @@ def _jitter(amplitude: float | None) -> float:
     if amplitude < 0:
         raise DecodeError("jitter must be non-negative")
     return amplitude
+
+
+def _check_log_name(name: str) -> None:
+    if "\0" in name:
+        raise DecodeError(f"invalid name {quote(clip(name))}: it holds a NUL character")
 
 
 def check_metric_name(name: str) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from common.errors import DecodeError, DurationError
-from common.specs import File, Kafka, Retry, SinkSpec
+from common.specs import AddressSink, File, Kafka, Retry, SinkSpec, kind_of
 from common.units import clip, duration_or_zero_us, duration_us
+from common.urls import shown_url, split_address, split_url
 from supervisor.compiler.paths import check_path
 from supervisor.reading.messages import did_you_mean
 
@@ -31,15 +32,30 @@ def check_sink_settings(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None
 def _check_destination(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
     if sink.url_noun:
         for url in sink.addresses:
-            if not url.startswith(("http://", "https://")):
-                hint = None if "://" in url else f"did you mean `http://{clip(url)}`?"
-                raise DecodeError(
-                    f"invalid {sink.url_noun} URL '{clip(url)}': must start with http:// or https://",
-                    at=("url",),
-                    hint=hint,
-                )
+            try:
+                split_url(url)
+            except ValueError as exc:
+                shown = clip(shown_url(url))
+                hint = None if "://" in url else f"did you mean `http://{shown}`?"
+                raise DecodeError(f"invalid {sink.url_noun} URL '{shown}': {exc}", at=("url",), hint=hint) from exc
+    if isinstance(sink, AddressSink):
+        try:
+            split_address(sink.address)
+        except ValueError as exc:
+            shown = clip(shown_url(sink.address))
+            raise DecodeError(
+                f"invalid {kind_of(sink)} address '{shown}': {exc}", at=("address",), hint=_address_hint(sink.address)
+            ) from exc
     if isinstance(sink, Kafka) and not sink.addresses:
-        raise DecodeError(f"kafka sink: no valid broker addresses in '{clip(sink.brokers)}'", at=("brokers",))
+        shown = clip(shown_url(sink.brokers))
+        raise DecodeError(f"kafka sink: no valid broker addresses in '{shown}'", at=("brokers",))
+
+
+def _address_hint(address: str) -> str | None:
+    scheme, separator, rest = address.partition("://")
+    if separator and scheme.isalpha():
+        return f"an address has no scheme: did you mean `{clip(shown_url(rest))}`?"
+    return None
 
 
 def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:

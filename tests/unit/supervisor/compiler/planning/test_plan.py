@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from common.errors import CompileError
 from common.plan import Burst, Cycle, EntryPlan, LabelSpike, RotatingLabel, Silence
 from common.units import LONGEST_NS
 from supervisor.intake.preflight import host_of, warnings
-from tests.support.compiling import body, entry, plan_of
+from tests.support.compiling import body, entry, plan_of, refusal_of
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
@@ -222,12 +223,50 @@ def test_clients_see_the_entry_as_written() -> None:
     assert named.entries[0].config["scenario_name"] == "core"
 
 
-def test_secrets_in_addresses_are_masked() -> None:
-    """A password in an address is shown neither to clients nor in warnings."""
-    plan = plan_of(body(entry(sink={"type": "tcp", "address": "tcp://u:p@ss@localhost:1"})))
-    assert plan.entries[0].config["sink"]["address"] == "tcp://u:***@localhost:1"
-    assert "p@ss" not in warnings(plan)[0]
-    assert plan.entries[0].plan.sink.address == "tcp://u:p@ss@localhost:1"
+def test_secrets_are_masked() -> None:
+    """What an address, a header or a login holds is shown neither to clients nor in warnings."""
+    url = "http://u:p4ss@localhost:1/x?token=s3cret"
+    sink = {"type": "http_push", "url": url, "headers": {"apikey": "s3cret", "Content-Type": "text/plain"}}
+    plan = plan_of(body(entry(sink=sink)))
+    shown = plan.entries[0].config["sink"]
+    assert shown["url"] == "http://***@localhost:1/x?token=***"
+    assert shown["headers"] == {"apikey": "***", "Content-Type": "text/plain"}
+    (warning,) = warnings(plan)
+    assert "p4ss" not in warning
+    assert "s3cret" not in warning
+    assert plan.entries[0].plan.sink.addresses == (url,)
+
+
+@pytest.mark.parametrize(
+    ("sink", "path", "told"),
+    [
+        ({"type": "tcp", "address": "h"}, "address", "invalid tcp address 'h': it has no port; expected host:port"),
+        ({"type": "tcp", "address": "h:99999"}, "address", "its port is not a number from 1 to 65535"),
+        ({"type": "udp", "address": ":9"}, "address", "invalid udp address ':9': it has no host"),
+        ({"type": "tcp", "address": f"{'a' * 300}:1"}, "address", "its host is no host name"),
+        ({"type": "tcp", "address": "tcp://u:p4ss@h:1"}, "address", "invalid tcp address 'tcp://***@h:1'"),
+        ({"type": "http_push", "url": "http://h:99999/"}, "url", "invalid HTTP push URL 'http://h:99999/': its port"),
+        ({"type": "loki", "url": "http://"}, "url", "invalid Loki URL 'http://': it has no host"),
+        ({"type": "http_push", "url": "ftp://u:p4ss@h?k=s3cret"}, "url", "'ftp://***@h?k=***': must start with http"),
+    ],
+)
+def test_addresses_that_can_never_be_reached_are_refused(sink: dict[str, Any], path: str, told: str) -> None:
+    """At the POST, with a reason, and without telling a secret."""
+    with pytest.raises(CompileError) as caught:
+        plan_of(body(entry(sink=sink)))
+    (fault,) = caught.value.faults
+    assert caught.value.status == 422
+    assert fault.path == f"scenarios[0].sink.{path}"
+    assert told in fault.message
+    assert "p4ss" not in f"{caught.value.faults}{caught.value}"
+    assert "s3cret" not in f"{caught.value.faults}{caught.value}"
+
+
+def test_names_of_logs_hold_no_nul() -> None:
+    """Titles of processes end there."""
+    logs = {"signal_type": "logs", "generator": None, "log_generator": {"type": "template", "templates": []}}
+    refusal = refusal_of(body(entry(name="a\0b", **logs)))
+    assert refusal == (422, 'configuration error: scenario[0]: invalid name "a\0b": it holds a NUL character')
 
 
 @pytest.mark.parametrize(
@@ -307,3 +346,15 @@ def test_entries_of_the_peer_compile() -> None:
             assert plan.labels == golden.get("labels", {})
             compiled += 1
     assert compiled > 50
+
+
+def test_secrets_of_the_wrong_type_are_not_quoted() -> None:
+    """A password or a header that is no text is refused without being told."""
+    sasl = {"mechanism": "PLAIN", "username": "u", "password": 31337}
+    kafka = {"type": "kafka", "brokers": "h:1", "topic": "t", "sasl": sasl}
+    push = {"type": "http_push", "url": "http://h", "headers": {"apikey": 31337, "x": [31337]}}
+    for sink, path in ((kafka, "sasl.password"), (push, "headers")):
+        with pytest.raises(CompileError) as caught:
+            plan_of(body(entry(sink=sink)))
+        assert caught.value.faults[0].path == f"scenarios[0].sink.{path}"
+        assert "31337" not in f"{caught.value.faults}{caught.value}"
