@@ -4,7 +4,7 @@
 #   make install-service, uninstall-service    as root: install, then the systemd units; or remove these
 #   make test      what the tests need, then the whole check: format, lint, types, imports, tests
 #   make bench     measure this machine; asserts nothing                     (PEER_SERVER=… adds a yardstick)
-#   make lock      write the locks anew with the newest versions, then the whole check on them
+#   make lock      renew the locks with the newest versions, then the whole check on them
 #   make clean     remove the virtual environment and every cache
 
 PYTHON ?= python3
