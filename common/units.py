@@ -145,11 +145,10 @@ def duration_or_zero_us(text: str, *, unit_optional: bool = False) -> int:
     try:
         return duration_us(text)
     except DurationError:
-        number = text.strip()
-        unit = next((suffix for suffix in _UNITS_MS if number.endswith(suffix)), None)
+        unit = next((suffix for suffix in _UNITS_MS if text.endswith(suffix)), None)
         if unit is None and not unit_optional:
             raise
-        number = number.removesuffix(unit or "").strip()
+        number = text.removesuffix(unit or "")
         if not number.startswith("-") and _NUMBER.fullmatch(number) and float(number) == 0.0:
             return 0
         raise

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from common.clock import Clock
 from common.errors import CompileError
 from common.logs import fields
-from common.plan import Plan
+from common.plan import EntryPlan, Plan
+from common.specs import File
 from common.states import State
 from supervisor.compiler import BodyFormat, Compiled, Context, PackSources, compile_scenario, prepare
 from supervisor.engine.control_plane import (
@@ -94,7 +95,7 @@ class Intake:
             CallTimeoutError: the deadline has passed.
         """
         plan = self._prepare(compiled, origin)
-        warnings = preflight_warnings(plan)
+        warnings = self._warnings(plan)
         for warning in warnings:
             logger.warning("%s: sink pre-flight warning", origin, extra=fields(message=warning, origin=origin))
         return Launched(self._start(plan, origin, deadline_ns), warnings)
@@ -106,7 +107,7 @@ class Intake:
             CompileError: 422, a value that cannot be used.
         """
         plan = prepare(compiled, self._context)
-        warnings = preflight_warnings(plan)
+        warnings = self._warnings(plan)
         conflicting = self._control_plane.conflicts(compiled.scenario_name)
         if compiled.scenario_name is not None and conflicting:
             warnings.append(
@@ -114,6 +115,16 @@ class Intake:
                 "launch is refused with 409 until they are deleted"
             )
         return plan, warnings
+
+    def _warnings(self, plan: Plan) -> list[str]:
+        writing: list[EntryPlan] = []
+        if any(isinstance(entry.plan.sink, File) for entry in plan.entries):
+            writing = [
+                scenario.entry.plan
+                for scenario in self._control_plane.scenarios()
+                if scenario.counters().state != State.FINISHED
+            ]
+        return preflight_warnings(plan, writing)
 
     def _prepare(self, compiled: Compiled, origin: str) -> Plan:
         conflicting = self._control_plane.conflicts(compiled.scenario_name)

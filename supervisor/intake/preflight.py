@@ -4,9 +4,12 @@ Source: docs/http.md, "Start".
 """
 
 import math
+import os
+from collections.abc import Iterable
 
 from common.plan import EntryPlan, Plan
-from common.specs import Loki, SinkSpec, kind_of
+from common.specs import File, Loki, SinkSpec, kind_of
+from common.units import clip, quote
 from common.urls import shown_url
 
 _MAX_COUNTED_STREAMS = 1_000_000
@@ -18,11 +21,17 @@ _ADVICE = (
 )
 
 
-def warnings(plan: Plan) -> list[str]:
-    """Return the loopback warnings in entry order, then those about the number of Loki streams."""
+def warnings(plan: Plan, writing: Iterable[EntryPlan] = ()) -> list[str]:
+    """Return the loopback warnings in entry order, then those about numbers of Loki streams, then about shared files.
+
+    Args:
+        plan: of the body.
+        writing: what is active already.
+    """
     entries = [entry.plan for entry in plan.entries]
     loopbacks = [text for entry in entries for text in loopback_warnings(entry.name, entry.sink)]
-    return loopbacks + [text for entry in entries if (text := _stream_warning(entry)) is not None]
+    streams = [text for entry in entries if (text := _stream_warning(entry)) is not None]
+    return loopbacks + streams + _shared_files(entries, writing)
 
 
 def loopback_warnings(entry_name: str, sink: SinkSpec) -> list[str]:
@@ -46,6 +55,22 @@ def host_of(target: str) -> str:
         host, bracket, _ = text[1:].partition("]")
         return host if bracket else ""
     return text.rpartition(":")[0] if ":" in text else text
+
+
+def _shared_files(entries: list[EntryPlan], writing: Iterable[EntryPlan]) -> list[str]:
+    """Return a text for every entry that writes to the file of another one."""
+    owners = {os.path.realpath(entry.sink.path): entry.name for entry in writing if isinstance(entry.sink, File)}
+    texts = []
+    for entry in entries:
+        if isinstance(entry.sink, File):
+            file = os.path.realpath(entry.sink.path)
+            if file in owners:
+                texts.append(
+                    f"scenario entries '{owners[file]}' and '{entry.name}' write to the same file "
+                    f"{quote(clip(entry.sink.path))}; each of them truncates it when it starts"
+                )
+            owners[file] = entry.name
+    return texts
 
 
 def _stream_warning(entry: EntryPlan) -> str | None:

@@ -89,7 +89,7 @@ class _Bases:
     def judge(self, text: str) -> tuple[str | None, str | None]:
         """Return the base of a pack, and why the pack cannot be referenced."""
         try:
-            pack = parse_pack(text)
+            pack, _unknown = parse_pack(text)
         except DecodeError as exc:
             return None, str(exc)
         return pack.extends, self._error(pack)
@@ -116,7 +116,7 @@ class _Bases:
                 return f"extends '{base}', which is not in this catalog"
             seen.append(base)
             try:
-                following = parse_pack(self._texts[base]).extends
+                following = parse_pack(self._texts[base])[0].extends
             except DecodeError as exc:
                 return f"extends '{base}': {exc}"
             if following is None:

@@ -15,7 +15,7 @@ from common.units import clip
 from supervisor.compiler.language.blocks import MAX_ENTRIES, MAX_TAGS, Labels
 from supervisor.compiler.language.kinds import GeneratorConfig
 from supervisor.reading.decode import decode
-from supervisor.reading.messages import unknown_text
+from supervisor.reading.messages import Unknown, unknown_text
 from supervisor.reading.nodes import Mapping
 from supervisor.reading.yaml_text import read_yaml
 
@@ -88,8 +88,10 @@ class PackFile(Spec, frozen=True, kw_only=True):
     scenario_name: str | None = None
 
 
-def parse_pack(text: str) -> PackFile:
-    """Return the pack that a YAML text defines; references to the environment are not read.
+def parse_pack(text: str) -> tuple[PackFile, list[Unknown]]:
+    """Return the pack that a YAML text defines, and the keys in it that nobody knows.
+
+    References to the environment are not read.
 
     Raises:
         DecodeError: the text is no pack.
@@ -97,7 +99,7 @@ def parse_pack(text: str) -> PackFile:
     root = read_yaml(text)
     if not isinstance(root, Mapping):
         raise DecodeError("a pack is a mapping")
-    return decode_pack(root)
+    return decode(root, PackFile)
 
 
 def decode_pack(root: Mapping) -> PackFile:

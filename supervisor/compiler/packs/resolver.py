@@ -1,15 +1,19 @@
 """Pack references to packs, the chain of their bases folded in. Source: docs/scenarios.md, "Packs"."""
 
+import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from common.errors import DecodeError
+from common.logs import fields
 from common.units import clip, quote
 from supervisor.compiler.language.packfile import PackFile, check_addressable, fold, parse_pack
 from supervisor.compiler.packs.catalog import Catalog, CatalogEntry, read_catalog, read_text, warn_of_broken
-from supervisor.reading.messages import did_you_mean
+from supervisor.reading.messages import MAX_UNKNOWN_LISTED, did_you_mean
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,22 +88,25 @@ class Resolver:
 
     def _load(self, reference: str) -> PackFile:
         if reference not in self._packs:
-            text = self._file(reference) if is_path(reference) else self._named(reference)
+            path, text = self._file(reference) if is_path(reference) else self._named(reference)
             try:
-                self._packs[reference] = parse_pack(text)
+                self._packs[reference], unknown = parse_pack(text)
             except DecodeError as exc:
                 raise DecodeError(f"cannot parse pack definition for {quote(clip(reference))}: {exc}") from exc
+            for key in unknown[:MAX_UNKNOWN_LISTED]:
+                # Files of a catalog may have been written for other versions.
+                logger.warning("pack %s: ignoring %s", path, key.fault, extra=fields(path=path))
         return self._packs[reference]
 
-    def _file(self, reference: str) -> str:
+    def _file(self, reference: str) -> tuple[str, str]:
         if not self._sources.files:
             raise DecodeError(f"pack reference '{clip(reference)}' not found in resolver")
         try:
-            return read_text(Path(reference))
+            return reference, read_text(Path(reference))
         except (DecodeError, ValueError) as exc:
             raise DecodeError(f"cannot read pack file {quote(clip(reference))}: {exc}") from exc
 
-    def _named(self, reference: str) -> str:
+    def _named(self, reference: str) -> tuple[str, str]:
         directory = self._sources.catalog
         if directory is None and not self._sources.builtin:
             raise DecodeError(
@@ -111,11 +118,11 @@ class Resolver:
         if directory is not None:
             names = {entry.name: entry for entry in self._entries(directory) if entry.header.kind == "composable"}
             if reference in names:
-                return names[reference].text
+                return str(names[reference].path), names[reference].text
             listed.append(f"catalog {directory}: {', '.join(names) or '<none>'}")
         builtin = builtin_packs()
         if reference in builtin:
-            return builtin[reference]
+            return f"@{reference}", builtin[reference]
         listed.append(f"builtin: {', '.join(builtin)}")
         advice = "" if directory else "; pass --catalog <dir> to resolve packs of your own"
         raise DecodeError(

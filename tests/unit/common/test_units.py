@@ -74,9 +74,9 @@ def test_what_is_no_duration_says_why(text: str, reason: str) -> None:
     assert str(caught.value) == reason
 
 
-@pytest.mark.parametrize("text", ["0s", "0ms", "0.0m", "0e5h", " 0s ", "0 s"])
+@pytest.mark.parametrize("text", ["0s", "0ms", "0.0m", "0e5h"])
 def test_zero_is_a_duration_where_none_is_needed(text: str) -> None:
-    """Zero with a unit is accepted where a duration may be zero, blanks around it or not."""
+    """Zero with a unit is accepted where a duration may be zero, with nothing around it."""
     assert duration_or_zero_us(text) == 0
 
 

@@ -57,6 +57,23 @@ def packed(name: str = "link", **fields: Any) -> dict[str, Any]:
     return entry(**{"id": "p", "name": None, "generator": None, "pack": name} | fields)
 
 
+def test_keys_that_nobody_knows_are_warned_about_in_a_catalog(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The file may have been written for another version: each key is named with the file, and the pack is used."""
+    metric = {"name": "rtt_ms", "generator": {"type": "constant", "value": 1.5, "amplitude": 1}, "jitter": 0.3}
+    write(tmp_path, "ping", {"name": "ping", "metrics": [metric], "owner": "net"})
+    sources = PackSources(catalog=tmp_path)
+    assert [one.name for one in compiled(body(packed("ping")), sources).entries] == ["rtt_ms"]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 3
+    assert all(text.startswith(f"pack {tmp_path}/ping.yaml: ignoring ") for text in warned)
+    told = "\n".join(warned)
+    for place in ("unknown field `owner`", "metrics[0]: unknown field `jitter`", "metrics[0].generator: unknown field"):
+        assert place in told
+    posted = json.dumps(HEAD | {"version": 2, "kind": "composable", "name": "ping", "metrics": [metric]})
+    with pytest.raises(CompileError, match="jitter"):
+        compiled(posted, sources)
+
+
 def test_a_pack_entry_becomes_an_entry_a_metric(directory: Path) -> None:
     """Sub-signals stand in the pack's order between their neighbours, with ids made of the entry's and the selector."""
     text = body(entry(), packed(rate=3, phase_offset="1s", help="h"), entry(id="z"))
@@ -235,7 +252,7 @@ def test_ids_collide_after_expansion(directory: Path) -> None:
 
 
 def pack(**fields: Any) -> PackFile:
-    return parse_pack(json.dumps(HEAD | {"name": "n"} | fields))
+    return parse_pack(json.dumps(HEAD | {"name": "n"} | fields))[0]
 
 
 @pytest.mark.parametrize(

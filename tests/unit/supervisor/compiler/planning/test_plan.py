@@ -291,6 +291,36 @@ def test_hosts_of_targets(target: str, host: str) -> None:
     assert host_of(target) == host
 
 
+def test_entries_that_write_to_one_file_are_warned_about(tmp_path: Path) -> None:
+    """Within a body and with what is active already, whatever path leads there."""
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    def to(path: str, name: str) -> dict[str, Any]:
+        return entry(id=name, name=name, sink={"type": "file", "path": f"{tmp_path}/{path}"})
+
+    plan = plan_of(body(to("a", "first"), to("link/a", "second"), to("b", "third")))
+    (text,) = warnings(plan)
+    assert text == (
+        f"scenario entries 'first' and 'second' write to the same file \"{tmp_path}/link/a\"; each of them "
+        "truncates it when it starts"
+    )
+    later = plan_of(body(to("b", "fourth")))
+    (text,) = warnings(later, [one.plan for one in plan.entries])
+    assert "'third' and 'fourth'" in text
+
+
+@pytest.mark.parametrize("text", ["0 s", " 0s", "0s ", "1 s", " 1s"])
+def test_durations_hold_no_blanks_in_any_field(text: str) -> None:
+    """Zero is written like any other number of seconds."""
+    waits = entry(id="b", name="b", duration="1s", while_={"ref": "up", "op": ">", "value": 1})
+    for fields in ({"delay": {"open": text}}, {"delay": {"close": text}}, {"delay": {"close": {"duration": text}}}):
+        assert refusal_of(body(entry(), waits | fields)).status == 400
+    assert refusal_of(body(entry(gap_windows=[{"at": text, "for": "1s"}]))).status == 422
+    assert refusal_of(body(entry(phase_offset=text))).status == 400
+    push = {"type": "http_push", "url": "http://h", "max_buffer_age": text}
+    assert refusal_of(body(entry(sink=push))).status == 422
+
+
 def test_loopback_destinations_are_warned_about() -> None:
     """A destination on the daemon's own loopback gives a warning, word for word, in entry order."""
     sinks = [
