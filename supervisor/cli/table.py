@@ -34,6 +34,7 @@ OPERATIONS: Final = (
     Listed("top", "show all scenarios on a live screen", "top"),
     Listed("logs", "show the last errors of a scenario", "logs"),
     Listed("stop", "stop scenarios", "stop"),
+    Listed("check", "report a check to the relay", "check"),
     Listed("validate", "print every fault of scenario files, with its place", "validate"),
 )
 

@@ -1,0 +1,4 @@
+"""`sondad check`: one report to the relay, from a shell, a cron job or a monitoring plugin.
+
+Read first: `sending.py`, then `plugin.py` and `metrics.py` (pure).
+"""
