@@ -15,7 +15,7 @@ def _logs(_chosen: Globals, /, scenario: str, url: str | None, *, as_json: bool)
 
 COMMAND = Verb(
     "logs",
-    "Show the last errors of the scenarios of a name or id: why they ended, and what their sinks met.",
+    "Show the last errors of the scenarios of a name or id: why they ended, and what their sinks reported.",
     [click.Argument(["scenario"], metavar="NAME|ID"), *daemon_options()],
     _logs,
 )

@@ -41,28 +41,37 @@ def _new(
 
 COMMAND = Verb(
     "new",
-    "Write a scenario file: a template, the shapes of a CSV file's columns, a range of a Prometheus, or, without any "
-    "of these, what questions on the terminal are answered with.",
+    "Write a scenario file: from a template, from the shapes of a CSV file's columns, or from a range query of a "
+    "Prometheus. Without any of these, ask on the terminal.",
     [
         Switch("--template", help="the smallest file that runs", excludes=_SOURCE),
-        Once("--from", "csv", metavar="CSV", help="an entry for each column, of its shape", excludes=_SOURCE),
+        Once(
+            "--from", "csv", metavar="CSV", help="one entry per column, with a generator of its shape", excludes=_SOURCE
+        ),
         Once("-o", "--output", metavar="OUTPUT", help="write to this file instead of standard output"),
-        Once("--query", metavar="PROMQL", help="what to capture", requires=_SOURCE),
-        Once("--step", metavar="DURATION", help="distance of the points", requires=_SOURCE),
-        Once("--out", metavar="PATH", help="the CSV file of the capture", requires=_SOURCE),
+        Once("--query", metavar="PROMQL", help="the query to capture", requires=_SOURCE),
+        Once("--step", metavar="DURATION", help="resolution of the query", requires=_SOURCE),
+        Once("--out", metavar="PATH", help="write the captured samples to this CSV file", requires=_SOURCE),
         Once(
             "--from-prometheus",
             "url",
             metavar="URL",
-            help="capture a range query of this server: a CSV file and the scenario that replays it",
+            help="run a range query on this server, and write a CSV file and a scenario that replays it",
             requires=("--query", "--step", "--out"),
         ),
-        Once("--range", "range_", metavar="DURATION", help="window of the capture, up to now", requires=_SOURCE),
-        Once("--start", metavar="INSTANT", help="its start, unix seconds or RFC 3339", requires=_SOURCE),
-        Once("--end", metavar="INSTANT", help="its end", requires=_SOURCE),
-        Once("--timescale", metavar="FACTOR", help="replay so many times as fast", read=number, requires=_SOURCE),
-        Many("--header", "headers", metavar="HEADER", help="'Name: value', repeatable", read=_header, requires=_SOURCE),
-        Once("--metric-name", metavar="NAME", help="name of series that have none", requires=_SOURCE),
+        Once("--range", "range_", metavar="DURATION", help="range of the query, up to now", requires=_SOURCE),
+        Once("--start", metavar="INSTANT", help="start of the range, unix seconds or RFC 3339", requires=_SOURCE),
+        Once("--end", metavar="INSTANT", help="end of the range", requires=_SOURCE),
+        Once("--timescale", metavar="FACTOR", help="replay FACTOR times as fast", read=number, requires=_SOURCE),
+        Many(
+            "--header",
+            "headers",
+            metavar="HEADER",
+            help="header of the request, 'Name: value'; repeatable",
+            read=_header,
+            requires=_SOURCE,
+        ),
+        Once("--metric-name", metavar="NAME", help="name for series without one", requires=_SOURCE),
     ],
     _new,
 )

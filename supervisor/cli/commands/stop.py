@@ -17,7 +17,7 @@ def _stop(_chosen: Globals, /, scenario: str | None, url: str | None, *, every: 
 
 COMMAND = Verb(
     "stop",
-    "Stop the scenarios of a name or id, wait until their workers have gone, and remove them.",
+    "Stop the scenarios of a name or id, wait until their workers have exited, and remove them.",
     [
         click.Argument(["scenario"], required=False, metavar="[NAME|ID]"),
         Switch("--all", "every", help="stop every scenario"),
