@@ -23,7 +23,7 @@ from common.states import State, check_transition
 from worker.control.waiting import Waiter
 from worker.delivery import Delivery
 from worker.encoders import Encoder
-from worker.gates.closing import ClosingSamples
+from worker.gates.closing import STALE_MARKER, ClosingSamples
 from worker.gates.gate import Gate
 from worker.gates.links import Links
 from worker.generators import OBSERVERS, Generator, most_ticks
@@ -85,6 +85,7 @@ class Runner:
         self._rate = RateWindow()
         self._gate = None if plan.gate is None else Gate(plan.gate)
         self._closing = _closing_samples(plan)
+        self._holds = self._closing is not None and plan.gate is not None and plan.gate.snap_to is not None
         self._is_watchable = plan.signal_type == "metrics"
 
     def run(self, start: Start) -> Reason:
@@ -231,7 +232,7 @@ class Runner:
             self._rate.events_per_sec = self._counters.current_rate = 0.0
             if not gate.emits_in(state):
                 self._close_series()
-            if state is State.PAUSED and self._closing is not None and self._counters.total_events:
+            if state is State.PAUSED and self._holds and self._counters.total_events:
                 state = State.HELD
         if state is not State.FINISHED:
             self._enter(state)
@@ -267,6 +268,11 @@ class Runner:
 
 
 def _closing_samples(plan: EntryPlan) -> ClosingSamples | None:
-    if plan.gate is None or plan.gate.snap_to is None or plan.signal_type != "metrics":
+    """Return what keeps track of the series to close; None when nothing is written at a close."""
+    gate = plan.gate
+    if gate is None or plan.signal_type != "metrics":
         return None
-    return ClosingSamples(plan, plan.gate.snap_to)
+    if gate.snap_to is not None:
+        return ClosingSamples(plan, gate.snap_to)
+    marks = plan.sink.closes_series and gate.stale_marker is not False
+    return ClosingSamples(plan, STALE_MARKER) if marks else None

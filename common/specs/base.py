@@ -5,6 +5,9 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
+RecordShape = Literal["line", "TimeSeries", "Metric", "LogRecord"]
+"""What an encoder writes at a time: a line of text, or a message of protobuf behind its length."""
+
 SignalType = Literal["metrics", "logs", "histogram", "summary"]
 OnSinkError = Literal["warn", "fail"]
 SpikeStrategy = Literal["counter", "random"]
@@ -31,6 +34,18 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     secrets: ClassVar[frozenset[str]] = frozenset()
     secret_entries: ClassVar[frozenset[str]] = frozenset()
+
+
+class Extra(msgspec.Struct, frozen=True):
+    """What must be installed for a kind beyond the program itself.
+
+    Attributes:
+        name: in `sondad[name]`.
+        module: what the kind imports of it.
+    """
+
+    name: str
+    module: str
 
 
 def kind_of(spec: Spec) -> str:

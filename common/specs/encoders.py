@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final
 
-from common.specs.base import Precision, SignalType, Spec
+from common.specs.base import Precision, RecordShape, SignalType, Spec
 
 METRIC_SIGNALS: Final[frozenset[SignalType]] = frozenset({"metrics", "histogram", "summary"})
 """Signals whose events are numbers."""
@@ -16,6 +16,10 @@ class EncoderBlock(Spec, frozen=True, kw_only=True):
     """
 
     signals: ClassVar[frozenset[SignalType]]
+
+    def record(self, _signal: SignalType) -> RecordShape:
+        """Return what it writes at a time for events of a signal."""
+        return "line"
 
     @property
     def precision(self) -> int | None:
@@ -57,6 +61,10 @@ class RemoteWriteEncoder(EncoderBlock, frozen=True, kw_only=True, tag_field="typ
     """Prometheus remote-write time series."""
 
     signals = METRIC_SIGNALS
+
+    def record(self, _signal: SignalType) -> RecordShape:
+        """Return the message of a series with one sample."""
+        return "TimeSeries"
 
 
 class OtlpEncoder(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp"):

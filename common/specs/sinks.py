@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from common.specs.base import U32, U64, Duration, DurationOrZero, Spec
+from common.specs.base import U32, U64, Duration, DurationOrZero, Extra, RecordShape, Spec
 
 
 class Retry(Spec, frozen=True, kw_only=True):
@@ -19,10 +19,19 @@ class SinkBlock(Spec, frozen=True, kw_only=True):
     """Base of the kinds of sinks: what others must know of one.
 
     Attributes:
+        closes_series: whether its receivers know a mark for the end of a series.
+        extra: what must be installed for it.
         url_noun: what its URL is, in messages; empty for a sink that has none.
     """
 
+    closes_series: ClassVar[bool] = False
+    extra: ClassVar[Extra | None] = None
     url_noun: ClassVar[str] = ""
+
+    @property
+    def record(self) -> RecordShape | None:
+        """The only records that it takes; None for a sink that takes any."""
+        return None
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -104,10 +113,17 @@ class HttpPush(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="http_p
 class RemoteWriteSink(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
     """Prometheus remote write, `batch_size` time series per request."""
 
+    closes_series = True
+    extra = Extra("remote-write", "cramjam")
     url_noun = "remote write"
     batch_size: U64 = 5
     max_buffer_age: DurationOrZero = "5s"
     retry: Retry | None = None
+
+    @property
+    def record(self) -> RecordShape:
+        """The message of a series."""
+        return "TimeSeries"
 
 
 class KafkaTls(Spec, frozen=True, kw_only=True):

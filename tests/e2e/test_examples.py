@@ -44,6 +44,7 @@ def receivers() -> Iterator[dict[str, str]]:
             "SONDA_VAR_EXAMPLE_UDP": f"127.0.0.1:{udp.getsockname()[1]}",
             "SONDA_VAR_EXAMPLE_PUSH": http.url,
             "SONDA_VAR_EXAMPLE_LOKI": http.url,
+            "SONDA_VAR_EXAMPLE_REMOTE_WRITE": http.url,
         }
         tcp.shutdown(socket.SHUT_RDWR)
         thread.join(10)

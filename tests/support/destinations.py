@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.specs import File, HttpPush, Loki, Memory, SinkSpec, Spec, Stdout, Tcp, Udp
+import cramjam
+
+from common.specs import File, HttpPush, Loki, Memory, RemoteWriteSink, SinkSpec, Spec, Stdout, Tcp, Udp
 from tests.support.receiver import ABORT, Answer, Receiver
 
 
@@ -136,6 +138,18 @@ def loki(folder: Path) -> Iterator[Destination]:
         )
 
 
+@contextmanager
+def remote_write(folder: Path) -> Iterator[Destination]:
+    """What has arrived is shown uncompressed."""
+    with Receiver() as receiver, Receiver(lambda _: Answer(503)) as broken:
+
+        def arrived() -> bytes:
+            return b"".join(bytes(cramjam.snappy.decompress_raw(body)) for body in receiver.kept)
+
+        spec = RemoteWriteSink(url=receiver.url, batch_size=2)
+        yield Destination(spec, arrived, RemoteWriteSink(url=broken.url, batch_size=1), (receiver.port,))
+
+
 DESTINATIONS: dict[type[Spec], Callable[[Path], AbstractContextManager[Destination]]] = {
     File: file,
     Stdout: stdout,
@@ -144,4 +158,5 @@ DESTINATIONS: dict[type[Spec], Callable[[Path], AbstractContextManager[Destinati
     Memory: memory,
     HttpPush: http_push,
     Loki: loki,
+    RemoteWriteSink: remote_write,
 }

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.plan import SEVERITIES, EntryPlan, Histogram, LabelSpike, ReplayRows, RotatingLabel, Summary
-from common.specs import EncoderSpec, InfluxLp, JsonLines, LogTemplate, PrometheusText, Syslog
+from common.specs import EncoderSpec, InfluxLp, JsonLines, LogTemplate, PrometheusText, RemoteWriteEncoder, Syslog
+from tests.support.protobuf_classes import PROMETHEUS
 
 _MASK = 2**64 - 1
 
@@ -130,6 +131,11 @@ def encode_event(plan: EntryPlan, tick: int, row: NDArray[Any], stamp_ns: int, s
     cells = np.atleast_1d(row).tolist()
     if plan.signal_type == "logs":
         return [_log_line(plan, tick, cells, stamp_ns, labels_of(plan, tick, spike_mask)).encode()]
+    if isinstance(plan.encoder, RemoteWriteEncoder):
+        return [
+            _time_series(name, value, stamp_ns, labels_of(plan, tick, spike_mask, own_label))
+            for (name, own_label), value in zip(series_of(plan), cells, strict=True)
+        ]
     return [
         _metric_line(plan.encoder, name, value, stamp_ns, labels_of(plan, tick, spike_mask, own_label)).encode()
         for (name, own_label), value in zip(series_of(plan), cells, strict=True)
@@ -155,6 +161,15 @@ def _log_line(plan: EntryPlan, tick: int, choices: list[int], stamp_ns: int, lab
             data = f"[sonda{pairs}]" if pairs else "-"
             return f"<{priority}>1 {_instant(stamp_ns)} {hostname} {app_name} - - {data} {message}\n"
     raise AssertionError(plan.encoder)
+
+
+def _time_series(name: str, value: float, stamp_ns: int, labels: dict[str, str]) -> bytes:
+    pairs = sorted([("__name__", name), *labels.items()], key=lambda pair: pair[0].encode())
+    series = PROMETHEUS["TimeSeries"](labels=[{"name": key, "value": text} for key, text in pairs])
+    # Whatever the runtime does with -0.0, it is a default and is left out.
+    series.samples.add(timestamp=stamp_ns // 1_000_000, **({"value": value} if value != 0 else {}))
+    message = series.SerializeToString()
+    return len(message).to_bytes(4, "little") + message
 
 
 def _metric_line(encoder: EncoderSpec, name: str, value: float, stamp_ns: int, labels: dict[str, str]) -> str:

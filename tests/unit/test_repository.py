@@ -4,7 +4,6 @@ import functools
 import importlib
 import pkgutil
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +112,7 @@ def test_the_packages_are_ours(package: Any) -> None:
 @every_runnable_kind
 def test_a_kind_is_a_struct_and_a_module(family: str, spec: type[Spec], builder: Builder) -> None:
     """Each has a documented frozen Struct beside the others, and a documented module of its own that builds it."""
-    module = sys.modules[builder.__module__]
+    module = importlib.import_module(builder.__module__)
     assert spec.__module__.rpartition(".")[0] == "common.specs" or spec.__module__ == "common.plan"
     assert spec.__doc__
     assert issubclass(spec, msgspec.Struct)

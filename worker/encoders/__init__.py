@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from common.plan import EntryPlan
-from common.specs import InfluxLp, JsonLines, PrometheusText, Spec, Syslog
-from worker.encoders import influx_lp, json_lines, prometheus_text, syslog
-from worker.encoders.refusal import RefusingEncoder
+from common.specs import InfluxLp, JsonLines, PrometheusText, RemoteWriteEncoder, Spec, Syslog
+from worker.encoders import influx_lp, json_lines, prometheus_text, remote_write, syslog
+from worker.encoders.refusal import MisreadEncoder, RefusingEncoder
 from worker.ticks.batch import Batch, Encoded
 
 
@@ -27,11 +27,16 @@ BUILDERS: Final[dict[type[Spec], Callable[[EntryPlan, Any], Encoder]]] = {
     InfluxLp: influx_lp.build,
     JsonLines: json_lines.build,
     Syslog: syslog.build,
+    RemoteWriteEncoder: remote_write.build,
 }
 """Specification type to `build(plan, spec)`."""
 
 
 def build(plan: EntryPlan) -> Encoder:
-    """Return the encoder of `plan`; one that refuses every event when it is not for the plan's signal."""
+    """Return the encoder of `plan`; one that refuses every event when it is not for the plan's signal or sink."""
     spec = plan.encoder
-    return BUILDERS[type(spec)](plan, spec) if plan.signal_type in spec.signals else RefusingEncoder(plan)
+    if plan.signal_type not in spec.signals:
+        return RefusingEncoder(plan)
+    encoder = BUILDERS[type(spec)](plan, spec)
+    asked = plan.sink.record
+    return encoder if asked in (None, spec.record(plan.signal_type)) else MisreadEncoder(encoder, asked)

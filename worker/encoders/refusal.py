@@ -3,12 +3,13 @@
 Source: docs/scenarios.md, "Encoders".
 """
 
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from common.errors import EncoderError
 from common.plan import EntryPlan
 from common.specs import kind_of
-from worker.ticks.batch import Batch
+from worker.encoders.protobuf import PREFIX_BYTES
+from worker.ticks.batch import Batch, Encoded
 
 
 class RefusingEncoder:
@@ -22,3 +23,31 @@ class RefusingEncoder:
     def encode(self, _batch: Batch, /) -> NoReturn:
         """Raise EncoderError."""
         raise EncoderError(self._reason)
+
+
+class _Encoder(Protocol):
+    def encode(self, batch: Batch, /) -> Encoded: ...
+
+
+class MisreadEncoder:
+    """Refuses every event, because its sink would read the records of `encoder` as messages that they are not.
+
+    Args:
+        encoder: what writes the records.
+        asked: the message that the sink takes.
+    """
+
+    def __init__(self, encoder: _Encoder, asked: str) -> None:
+        self._encoder = encoder
+        self._asked = asked
+
+    def encode(self, batch: Batch, /) -> NoReturn:
+        """Raise EncoderError with what reading the first record gives."""
+        encoded = self._encoder.encode(batch)
+        record = encoded.payload[: int(encoded.record_ends()[0])]
+        if len(record) < PREFIX_BYTES:
+            raise EncoderError(f"truncated length prefix in {self._asked} buffer")
+        expected, found = int.from_bytes(record[:PREFIX_BYTES], "little"), len(record) - PREFIX_BYTES
+        if expected > found:
+            raise EncoderError(f"truncated {self._asked} protobuf: expected {expected} bytes, got {found}")
+        raise EncoderError(f"protobuf decode error: the encoder writes no {self._asked}")

@@ -4,6 +4,7 @@ Series are kept as ranges of ticks modulo the period in which all rotating label
 cardinality takes little memory. Source: docs/states.md, "Gates".
 """
 
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from math import lcm
@@ -14,6 +15,9 @@ import numpy as np
 from common.labels import Labels, Rotation, label_space
 from common.plan import EntryPlan
 from worker.ticks.batch import BATCH_EVENTS, Batch
+
+STALE_MARKER: Final = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
+"""What Prometheus takes for the end of a series: a NaN of its own, whose bits no arithmetic may touch."""
 
 _BEHIND_NS: Final = 1_000_000
 """How far behind the newest sample the last ones are stamped."""

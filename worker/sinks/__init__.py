@@ -6,10 +6,11 @@ so a user sees lines at once and a counter is never ahead of its file. Waiting g
 so that a stop always reaches the worker.
 """
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from common.specs import File, HttpPush, Loki, Memory, Spec, Stdout, Tcp, Udp
+from common.specs import File, HttpPush, Loki, Memory, RemoteWriteSink, Spec, Stdout, Tcp, Udp
 from worker.sinks import file, http_push, loki, memory, stdout, tcp, udp
 from worker.sinks.batching import Batching, Piece
 from worker.sinks.context import SinkContext
@@ -78,6 +79,17 @@ class RequestSink(Protocol):
         ...
 
 
+def _imported(module: str) -> Callable[[Any, SinkContext], RequestSink]:
+    """Return the builder of a sink that needs an extra, whose module is imported only where the sink is used."""
+
+    def build(spec: Any, context: SinkContext) -> RequestSink:
+        sink: RequestSink = importlib.import_module(f"worker.sinks.{module}").build(spec, context)
+        return sink
+
+    build.__module__ = f"worker.sinks.{module}"
+    return build
+
+
 BUILDERS: Final[dict[type[Spec], Callable[[Any, SinkContext], Sink]]] = {
     Stdout: stdout.build,
     File: file.build,
@@ -90,5 +102,6 @@ BUILDERS: Final[dict[type[Spec], Callable[[Any, SinkContext], Sink]]] = {
 REQUESTERS: Final[dict[type[Spec], Callable[[Any, SinkContext], RequestSink]]] = {
     HttpPush: http_push.build,
     Loki: loki.build,
+    RemoteWriteSink: _imported("remote_write"),
 }
 """The same of sinks that send requests."""

@@ -20,7 +20,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.ticks.batch import Batch, Encoded
+from worker.ticks.batch import Batch, Encoded, line_ends
 
 MAX_BUFFERED_BYTES: Final = 16 * 1024 * 1024
 """What is sent whatever `batch_size` says, so that memory is bounded; receivers rarely take as much at once."""
@@ -65,6 +65,10 @@ class Piece:
     ends: NDArray[np.int64] | None
     written_ns: int
     records_per_event: int = 1
+
+    def record_ends(self) -> NDArray[np.int64]:
+        """Return int64[records]: the offset behind each record in `payload`."""
+        return line_ends(self.payload) if self.ends is None else self.ends
 
     @property
     def first_tick(self) -> int:

@@ -15,40 +15,25 @@ from common.specs import Loki
 from common.units import duration_or_zero_us, nanoseconds
 from worker.sinks.batching import Batching, Piece
 from worker.sinks.context import SinkContext
-from worker.sinks.endpoint import parse_endpoint
-from worker.sinks.http_headers import request_headers
-from worker.sinks.http_requests import HttpRequests
+from worker.sinks.http_sink import HttpSink
 from worker.sinks.loki_push import has_short_escapes, line_texts, push_body, stamp_texts
 
 _PUSH_PATH = "/loki/api/v1/push"
 
 
-class LokiSink:
-    """Pushes to one Loki.
-
-    Attributes:
-        batching: what makes a push.
-    """
+class LokiSink(HttpSink):
+    """Pushes to one Loki."""
 
     def __init__(self, spec: Loki, context: SinkContext) -> None:
-        self.batching = Batching(spec.batch_size, "records", nanoseconds(duration_or_zero_us(spec.max_buffer_age)))
-        self._spec = spec
-        self._waiter = context.waiter
+        batching = Batching(spec.batch_size, "records", nanoseconds(duration_or_zero_us(spec.max_buffer_age)))
+        super().__init__(
+            spec, context, batching, content_type="application/json", headers={}, action="Loki push to", path=_PUSH_PATH
+        )
+        self._max_streams = spec.max_streams_per_push
         self._is_logs = context.plan.signal_type == "logs"
         self._labels = label_space(context.plan)
         self._static_labels: Labels = tuple(sorted(context.plan.labels.items()))
         self._last_stamp_ns = 0
-        self._requests: HttpRequests | None = None
-
-    def open(self) -> None:
-        """Prepare pushes; nothing is contacted.
-
-        Raises:
-            SinkOpenError: the URL or a certificate file cannot be used.
-        """
-        endpoint = parse_endpoint(self._spec.url, self._spec.url_noun, _PUSH_PATH)
-        headers = request_headers(endpoint, "application/json", {})
-        self._requests = HttpRequests(endpoint, headers, "Loki push to", self._waiter)
 
     def request(self, pieces: Sequence[Piece]) -> bytes:
         """Return the push of all events of `pieces`.
@@ -67,7 +52,7 @@ class LokiSink:
                 known_stamps, known_lines = streams.setdefault(labels, ([], []))
                 known_stamps += stamps[entries]
                 known_lines += lines[entries]
-        cap = self._spec.max_streams_per_push
+        cap = self._max_streams
         if len(streams) > cap:
             total = sum(piece.records for piece in pieces)
             raise SinkError(
@@ -79,20 +64,6 @@ class LokiSink:
             has_short_escapes(text) for labels in streams for pair in labels for text in pair
         )
         return push_body(((dict(labels), *streams[labels]) for labels in sorted(streams)), spelled_out=spelled_out)
-
-    def send(self, request: bytes) -> str | None:
-        """Push; return None when it was taken, or what was said when it was refused for good.
-
-        Raises:
-            SinkError: it was not taken, and may be later.
-        """
-        assert self._requests is not None  # noqa: S101 - open comes first
-        return self._requests.post(request).rejection
-
-    def close(self) -> None:
-        """Close the connection; safe twice and before `open`."""
-        if self._requests is not None:
-            self._requests.close()
 
     def _streams(self, piece: Piece) -> Iterator[tuple[Labels, slice]]:
         """Yield label sets and which lines of the piece have them: each set recurs as the labels rotate."""

@@ -39,6 +39,11 @@ class Batch:
         return len(self.values)
 
 
+def line_ends(payload: bytes | memoryview) -> NDArray[np.int64]:
+    """Return the offset behind each line feed."""
+    return np.flatnonzero(np.frombuffer(payload, dtype=np.uint8) == ord("\n")) + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """The bytes of a batch, events back to back.
@@ -61,7 +66,7 @@ class Encoded:
         """Return int64[events * records_per_event]: the offset behind each record."""
         if self.known_ends is not None:
             return self.known_ends
-        return np.flatnonzero(np.frombuffer(self.payload, dtype=np.uint8) == ord("\n")) + 1
+        return line_ends(self.payload)
 
     def ends(self) -> NDArray[np.int64]:
         """Return int64[events]: the offset behind each event, for sinks that need event boundaries."""

@@ -8,8 +8,8 @@ from supervisor.compiler.faults import Faults, compile_fault
 from supervisor.compiler.language.blocks import Entry
 
 NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
-    "encoder": frozenset({"remote_write", "otlp"}),
-    "sink": frozenset({"remote_write", "kafka", "otlp_grpc"}),
+    "encoder": frozenset({"otlp"}),
+    "sink": frozenset({"kafka", "otlp_grpc"}),
 }
 """Kinds of a block of an entry. The network-device kinds are refused where they are read."""
 

@@ -8,7 +8,7 @@ import math
 import msgspec
 
 from common.errors import CompileError
-from common.specs import JsonLines, PrometheusText, RemoteWriteSink, Stdout, kind_of
+from common.specs import JsonLines, PrometheusText, Stdout, kind_of
 from common.units import clip
 from supervisor.compiler.faults import Faults, compile_fault
 from supervisor.compiler.language.blocks import Defaults, Entry, standing_alone, without_clauses
@@ -96,7 +96,7 @@ def _check_close(entry: Entry, said: str) -> None:
             422,
             at=("delay", "close", "snap_to"),
         )
-    if close.stale_marker and close.snap_to is None and not isinstance(entry.sink, RemoteWriteSink):
+    if close.stale_marker and close.snap_to is None and not (entry.sink and entry.sink.closes_series):
         kind = kind_of(entry.sink) if entry.sink else "stdout"
         raise _fault(
             f"{said}delay.close.stale_marker: true requires sink.type: remote_write — the marker is a Prometheus "

@@ -5,6 +5,7 @@ Source: docs/scenarios.md, "Sinks"; docs/sinks.md, "Trying again" and "How to se
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,19 @@ def check_sink_settings(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None
         sink: as written.
         allowed_paths: resolved roots under which files may be written; empty allows every path.
     """
+    _check_extra(sink, allowed_paths)
     _check_delivery(sink, allowed_paths)
     _check_rest(sink, allowed_paths)
+
+
+def _check_extra(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
+    extra = sink.extra
+    if extra is not None and find_spec(extra.module) is None:
+        raise DecodeError(
+            f"sink type '{kind_of(sink)}' requires the '{extra.name}' feature",
+            at=("type",),
+            hint=f"install it where the daemon runs: pip install 'sondad[{extra.name}]'",
+        )
 
 
 def _check_destination(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
@@ -101,5 +113,5 @@ def _in_field(*steps: str) -> Iterator[None]:
         raise DecodeError(str(exc), at=steps) from exc
 
 
-SINK_CHECKS: Final = (_check_delivery, _check_destination, _check_rest)
+SINK_CHECKS: Final = (_check_extra, _check_delivery, _check_destination, _check_rest)
 """What refuses values that no opening can mend, in the order in which faults are told; each takes sink and roots."""

@@ -26,6 +26,7 @@ class Prometheus:
                     f"--config.file={config}",
                     f"--storage.tsdb.path={directory / 'data'}",
                     "--web.listen-address=127.0.0.1:0",
+                    "--web.enable-remote-write-receiver",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -33,8 +34,8 @@ class Prometheus:
             )
         self._session = new_session()
         try:
-            self._url = f"http://{wait_until(self._address, 'Prometheus listens', 30)}"
-            wait_until(lambda: self._session.get(f"{self._url}/-/ready", timeout=10).ok, "Prometheus is ready", 30)
+            self.url = f"http://{wait_until(self._address, 'Prometheus listens', 30)}"
+            wait_until(lambda: self._session.get(f"{self.url}/-/ready", timeout=10).ok, "Prometheus is ready", 30)
         except AssertionError:
             self.stop()
             raise
@@ -46,7 +47,7 @@ class Prometheus:
         return found and found[1]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        answer = self._session.get(f"{self._url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        answer = self._session.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10).json()
         assert answer["status"] == "success", answer
         return answer["data"]["result"]
 

@@ -20,7 +20,7 @@ from common.board import Board, Counters
 from common.clock import SystemClock
 from common.errors import SinkError
 from common.plan import EntryPlan
-from common.specs import Spec, kind_of
+from common.specs import PrometheusText, RemoteWriteEncoder, Spec, kind_of
 from tests.support.destinations import DESTINATIONS, Destination
 from tests.support.plans import entry_plan
 from tests.support.station import Station
@@ -34,6 +34,7 @@ GOLDEN = ROOT / "tests" / "golden" / "sinks"
 TABLE = sinks.BUILDERS | sinks.REQUESTERS
 STAMPS_NS = np.array([1731587696789_000_000 + 1_000_000 * tick for tick in range(3)])
 BOARD = Board(1)
+ENCODERS = (PrometheusText(), RemoteWriteEncoder())
 WALL_CLOCK = re.compile(rb'"\d{19}"')
 every_kind = pytest.mark.parametrize("kind", TABLE, ids=kind_of)
 
@@ -54,7 +55,8 @@ def delivery_of(station: Station, plan: EntryPlan, counters: Counters) -> Delive
 
 
 def plan_to(spec: Any) -> EntryPlan:
-    return entry_plan(name="fan_rpm", labels={"bay": "2"}, sink=spec)
+    encoder = next(one for one in ENCODERS if spec.record in (None, one.record("metrics")))
+    return entry_plan(name="fan_rpm", labels={"bay": "2"}, encoder=encoder, sink=spec)
 
 
 def deliver(delivery: Delivery, plan: EntryPlan) -> list[tuple[int, int]]:
@@ -117,7 +119,7 @@ def test_what_is_delivered_arrives_as_recorded(kind: type[Spec], tmp_path: Path,
         plan, counters = plan_to(destination.spec), Counters()
         delivery = delivery_of(station, plan, counters)
         delivery.open()
-        assert [list(range(*part)) for part in deliver(delivery, plan)] == [[0, 1, 2]]
+        assert [tick for part in deliver(delivery, plan) for tick in range(*part)] == [0, 1, 2]
         delivery.finish()
         assert (counters.total_events, counters.errors) == (3, 0)
         assert counters.last_successful_write_at > 0

@@ -17,6 +17,7 @@ from common.specs import (
     JsonLines,
     LogTemplate,
     PrometheusText,
+    RemoteWriteEncoder,
     Sawtooth,
     Step,
     Syslog,
@@ -44,6 +45,7 @@ precisions = st.none() | st.integers(0, 17)
 metric_encoders: st.SearchStrategy[EncoderSpec] = st.one_of(
     st.builds(PrometheusText, precision=precisions),
     st.builds(JsonLines, precision=precisions),
+    st.builds(RemoteWriteEncoder),
     st.builds(InfluxLp, field_key=st.sampled_from(["value", "a b,c=", "line\nfeed"]), precision=precisions),
 )
 log_encoders: st.SearchStrategy[EncoderSpec] = st.one_of(
@@ -83,7 +85,7 @@ def stamps(count: int, period_ns: int) -> Any:
 
 def test_every_encoder_is_covered_by_the_random_plans() -> None:
     """An encoder that is added to the table must be added to these properties."""
-    assert set(encoders.BUILDERS) == {PrometheusText, JsonLines, InfluxLp, Syslog}
+    assert set(encoders.BUILDERS) == {PrometheusText, JsonLines, InfluxLp, Syslog, RemoteWriteEncoder}
 
 
 @given(

@@ -277,9 +277,7 @@ def test_json_and_yaml_bodies_are_equal() -> None:
 @pytest.mark.parametrize(
     ("fields", "missing"),
     [
-        ({"encoder": {"type": "remote_write"}}, "encoder type 'remote_write'"),
         ({"encoder": {"type": "otlp"}}, "encoder type 'otlp'"),
-        ({"sink": {"type": "remote_write", "url": "http://h/w"}}, "sink type 'remote_write'"),
         ({"sink": {"type": "otlp_grpc", "endpoint": "http://h", "signal_type": "metrics"}}, "sink type 'otlp_grpc'"),
         ({"sink": {"type": "kafka", "brokers": "a", "topic": "b"}}, "sink type 'kafka'"),
     ],

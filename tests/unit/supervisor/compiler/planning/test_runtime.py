@@ -1,6 +1,7 @@
 """Values that no run can have: the 422s, with the index of the entry."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,3 +211,13 @@ def test_relative_files_are_seen_from_the_working_directory(tmp_path: Path, monk
     assert plan_of(text, allowed=(tmp_path,))
     assert refusal_of(text, allowed=(tmp_path / "other",)).status == 422
     assert os.listdir(tmp_path) == []
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sink that needs an extra is refused without it, and compiles with it."""
+    posted = body(entry(encoder={"type": "remote_write"}, sink={"type": "remote_write", "url": "http://h/w"}))
+    assert plan_of(posted).entries[0].plan.sink.extra is not None
+    monkeypatch.setitem(sys.modules, "cramjam", None)
+    refusal = refusal_of(posted)
+    assert refusal[0] == 422
+    assert refusal[1].endswith("sink type 'remote_write' requires the 'remote-write' feature")
