@@ -45,8 +45,8 @@ def main(argv: list[str]) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         config = load(arguments.config)
-    except ConfigError as error:
-        _print(error.faults)
+    except ConfigError as exc:
+        _print(exc.faults)
         return EXIT_CONFIG
     if arguments.check_config:
         faults = client_faults(config)
@@ -65,11 +65,11 @@ def run(config: Config) -> int:
         _raise_descriptor_limit()
         log_faults(config)
         return Relay(config, writer).run()
-    except LockHeldError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message is the whole story
+    except LockHeldError as exc:
+        logger.error("%s", exc)  # noqa: TRY400 - the message is the whole story
         return EXIT_LOCKED
-    except StartupError as error:
-        logger.error("%s", error)  # noqa: TRY400
+    except StartupError as exc:
+        logger.error("%s", exc)  # noqa: TRY400
         return EXIT_FAULT
     except Exception:
         logger.exception("the relay ends: unexpected fault")

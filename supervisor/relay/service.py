@@ -148,7 +148,7 @@ class Relay:
             "clients": self._clients.describe(self._listening()),
             "spool": {
                 "entries": gauges.entries,
-                "bytes": gauges.octets,
+                "bytes": gauges.size_bytes,
                 "oldest_age_secs": round(gauges.oldest_age_secs, 3),
                 "dead_letters": gauges.dead_letters,
                 "dropped": {reason: gauges.dropped.get(reason, 0) for reason in DROP_REASONS},
@@ -176,7 +176,7 @@ class Relay:
         oldest = spool.oldest_of_all()
         return SpoolGauges(
             entries=len(spool),
-            octets=spool.octets,
+            size_bytes=spool.size_bytes,
             oldest_age_secs=max(0.0, time.time() - oldest.at_ms / 1000) if oldest else 0.0,
             dropped=dict(self._ledger.dropped),
             dead_letters=self._ledger.dead_count,

@@ -28,8 +28,8 @@ class Threads:
             result: T | BaseException
             try:
                 result = call()
-            except Exception as error:  # noqa: BLE001 - handed over to `done`, which decides
-                result = error
+            except Exception as exc:  # noqa: BLE001 - handed over to `done`, which decides
+                result = exc
             self._loop.post(lambda: self._finish(result, done))
 
         self._unfinished += 1

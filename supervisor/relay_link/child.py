@@ -80,8 +80,8 @@ class RelayChild:
         self._started_at = now
         try:
             self._process = self._launch(self._arguments)
-        except OSError as error:
-            logger.error("the relay cannot be started: %s", error)  # noqa: TRY400
+        except OSError as exc:
+            logger.error("the relay cannot be started: %s", exc)  # noqa: TRY400
             self._restart_later(now)
             return
         self._pidfd = _pidfd(self._process.pid)

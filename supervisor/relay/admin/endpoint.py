@@ -97,8 +97,8 @@ class AdminEndpoint:
             work = self._route(exchange, request)
         except RefusedError as refused:
             exchange.reply(refused.answer())
-        except StoreError as error:
-            exchange.reply(_unavailable(error))
+        except StoreError as exc:
+            exchange.reply(_unavailable(exc))
         else:
             if isinstance(work, Answer):
                 exchange.reply(work)

@@ -28,7 +28,7 @@ class SpoolGauges(msgspec.Struct, frozen=True):
     """The spool and the upstream at one moment; `upstream_up` None when nothing is known yet."""
 
     entries: int
-    octets: int
+    size_bytes: int
     oldest_age_secs: float
     dropped: dict[str, int]
     dead_letters: int
@@ -129,7 +129,7 @@ def _client_families(snapshot: Snapshot, counters: RelayCounters) -> Iterator[Fa
 
 def _spool_families(spool: SpoolGauges) -> Iterator[Family]:
     yield single(f"{_PREFIX}spool_entries", "gauge", "Updates that wait for the upstream.", spool.entries)
-    yield single(f"{_PREFIX}spool_bytes", "gauge", "Their size in bytes.", spool.octets)
+    yield single(f"{_PREFIX}spool_bytes", "gauge", "Their size in bytes.", spool.size_bytes)
     oldest = round(spool.oldest_age_secs, 3)
     yield single(f"{_PREFIX}spool_oldest_age_seconds", "gauge", "Age of the oldest of them.", oldest)
     yield _family(

@@ -81,8 +81,8 @@ class ClientSocket:
             return
         try:
             self._bound = listen(self.client.socket, *access(self.client))
-        except SocketPathError as error:
-            self._fail(str(error))
+        except SocketPathError as exc:
+            self._fail(str(exc))
             return
         self._listener = Listener(self._http, self._bound.sock, self._admit, self._serve, self.client.max_connections)
         self.state, self.fault = "listening", None

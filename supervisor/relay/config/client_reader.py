@@ -12,7 +12,7 @@ from typing import Final, cast
 import msgspec
 
 from supervisor.relay.config import names
-from supervisor.relay.config.records import Check, Client, Identity, Kind, Settings
+from supervisor.relay.config.records import Check, Client, Identity, Kind, RelaySettings
 from supervisor.relay.config.section import (
     MAX_ID,
     Section,
@@ -73,7 +73,7 @@ class _ClientSection:
             return None
 
 
-def read_client(name: str, section: Section, relay: Settings) -> Client:
+def read_client(name: str, section: Section, relay: RelaySettings) -> Client:
     """Read the mapping of client `name`; `relay` gives the mode and the default socket directory."""
     reader = _ClientSection(section)
     kind = cast(Kind, section.take("kind", one_of("agent", "relay"), "agent"))

@@ -31,7 +31,7 @@ from supervisor.relay.config.records import (
     LocalSocket,
     Mode,
     Pure,
-    Settings,
+    RelaySettings,
     SpoolLimits,
     TcpAddress,
     UnixAddress,
@@ -72,7 +72,7 @@ class ConfigError(SondadError):
         self.faults = faults
 
 
-def load(path: str, running: Settings | None = None) -> Config:
+def load(path: str, running: RelaySettings | None = None) -> Config:
     """Read and resolve the configuration file at `path`.
 
     Args:
@@ -109,7 +109,7 @@ def client_faults(config: Config) -> list[str]:
     ]
 
 
-def _document(document: Section, faults: Faults, sha256: str, running: Settings | None) -> Config:
+def _document(document: Section, faults: Faults, sha256: str, running: RelaySettings | None) -> Config:
     if not document.has("version"):
         document.fault("version", "missing, expected 1")
     document.take("version", integer(1, 1))
@@ -153,22 +153,22 @@ def _document(document: Section, faults: Faults, sha256: str, running: Settings 
     )
 
 
-def _changes(running: Settings, read: Settings) -> list[str]:
+def _changes(running: RelaySettings, read: RelaySettings) -> list[str]:
     names_changed = [name for name in _RESTART_KEYS if getattr(running, name) != getattr(read, name)]
     return names_changed + (["pure.listen"] if running.pure.listen != read.pure.listen else [])
 
 
-def _keep(running: Settings, read: Settings) -> Settings:
+def _keep(running: RelaySettings, read: RelaySettings) -> RelaySettings:
     pure = msgspec.structs.replace(read.pure, listen=running.pure.listen)
     return msgspec.structs.replace(read, pure=pure, **{name: getattr(running, name) for name in _RESTART_KEYS})
 
 
-def _relay(section: Section) -> Settings:
+def _relay(section: Section) -> RelaySettings:
     run_dir = section.take("run_dir", abs_path, "/run/sondad/relay")
     admin = section.section("admin")
     pure = section.section("pure")
     mode = cast(Mode, section.take("mode", one_of("clients", "pure"), "clients"))
-    settings = Settings(
+    settings = RelaySettings(
         id=section.take("id", matching(names.RELAY_ID), _host_id()),
         mode=mode,
         run_dir=run_dir,
@@ -264,7 +264,7 @@ def _upstream(section: Section) -> Upstream | None:
     )
 
 
-def _refuse_shared_sockets(clients: dict[str, Client], relay: Settings) -> None:
+def _refuse_shared_sockets(clients: dict[str, Client], relay: RelaySettings) -> None:
     owners: dict[str, str] = {relay.notify.path: "relay.notify", relay.admin.path: "relay.admin"}
     for client in list(clients.values()):
         owner = owners.setdefault(client.socket, client.name)

@@ -49,7 +49,7 @@ class Pure(Frozen, frozen=True):
     max_dynamic: int
 
 
-class Settings(Frozen, frozen=True):
+class RelaySettings(Frozen, frozen=True):
     """The `relay` section. Sizes in bytes."""
 
     id: str
@@ -154,7 +154,7 @@ class Config(Frozen, frozen=True):
 
     path: str
     sha256: str
-    relay: Settings
+    relay: RelaySettings
     dedupe: Dedupe
     spool: SpoolLimits
     upstream: Upstream | None

@@ -75,8 +75,8 @@ class Section:
         _, node = self._values.pop(key)
         try:
             return parse(node)
-        except ValueError as error:
-            self._faults.add(node, self.at(key), str(error))
+        except ValueError as exc:
+            self._faults.add(node, self.at(key), str(exc))
             return default
 
     def has(self, key: str) -> bool:

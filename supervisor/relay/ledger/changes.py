@@ -41,7 +41,7 @@ class SpoolRow(msgspec.Struct, frozen=True):
     key: Key
     status: str
     at_ms: int
-    octets: int
+    size_bytes: int
     record: bytes
 
 

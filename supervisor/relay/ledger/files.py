@@ -27,7 +27,7 @@ class StoreError(SondadError):
 
 class _Look(NamedTuple):
     file: tuple[int, int]
-    octets: int
+    size_bytes: int
     changed_ns: int
 
 
@@ -56,7 +56,7 @@ class StoreFiles:
     def is_replaced(self) -> bool:
         """Return whether a file is gone, is another one, or is shorter than it was."""
         return any(
-            known is not None and (now is None or now.file != known.file or now.octets < known.octets)
+            known is not None and (now is None or now.file != known.file or now.size_bytes < known.size_bytes)
             for known, now in zip(self._known, self._look_at_both(), strict=True)
         )
 
@@ -77,4 +77,4 @@ def _how(known: _Look | None, now: _Look | None) -> str:
         return "moved away"
     if known is None or known.file != now.file:
         return "replaced"
-    return "cut short" if now.octets < known.octets else "written to"
+    return "cut short" if now.size_bytes < known.size_bytes else "written to"

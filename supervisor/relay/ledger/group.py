@@ -149,16 +149,16 @@ class Group:
         message = msgspec.json.encode(report.message).decode()
         body = f'{{"status":"{report.status}","message":{message},"metrics":{report.metrics}}}'
         record = msgspec.msgpack.encode(Payload(update.request_id, origin_ms, update.path, body))
-        octets = len(record) + sum(map(len, update.key))
-        dropped = self._spool.make_room(self._config.spool, update.key, report.status, octets)
+        size_bytes = len(record) + sum(map(len, update.key))
+        dropped = self._spool.make_room(self._config.spool, update.key, report.status, size_bytes)
         if dropped is None:
             return False
         for entry, reason in dropped:
             self._remove(entry.seq)
             self.dropped.append(reason)
         seq = self._spool.next_seq()
-        self._spool.append(SpoolEntry(seq, update.key, report.status, octets, self._now_ms, durable=False))
-        self.changes.spooled[seq] = SpoolRow(seq, update.key, report.status, self._now_ms, octets, record)
+        self._spool.append(SpoolEntry(seq, update.key, report.status, size_bytes, self._now_ms, durable=False))
+        self.changes.spooled[seq] = SpoolRow(seq, update.key, report.status, self._now_ms, size_bytes, record)
         return True
 
     def _remove(self, seq: int) -> None:

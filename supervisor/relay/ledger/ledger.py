@@ -81,8 +81,8 @@ class Ledger:
         self._busy = False
         self._scheduled = False
         self._commit_secs = 0.0
-        for seq, key, status, octets, at_ms in store.spooled():
-            self.spool.append(SpoolEntry(seq, key, status, octets, at_ms, durable=True))
+        for seq, key, status, size_bytes, at_ms in store.spooled():
+            self.spool.append(SpoolEntry(seq, key, status, size_bytes, at_ms, durable=True))
         self.spool.keep()
 
     @property

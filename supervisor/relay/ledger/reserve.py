@@ -17,7 +17,7 @@ class Reserve:
         directory: where the store is.
 
     Attributes:
-        octets: its size, a small part of the file system. The log of the store must stay below it: then there is
+        size_bytes: its size, a small part of the file system. The log of the store must stay below it: then there is
             always room for folding the log into the file, and after that for deleting in the log that is free again.
     """
 
@@ -25,20 +25,20 @@ class Reserve:
         self._path = directory / "reserve"
         system = os.statvfs(directory)
         share = system.f_blocks * system.f_frsize // _SHARE
-        self.octets = max(min(MAX_BYTES, share) // _BLOCK_BYTES, 1) * _BLOCK_BYTES
+        self.size_bytes = max(min(MAX_BYTES, share) // _BLOCK_BYTES, 1) * _BLOCK_BYTES
 
     def hold(self) -> bool:
         """Take the room, when as much again stays free beside it; returns whether it is held now."""
         with contextlib.suppress(OSError):
-            if self._path.stat().st_blocks * 512 >= self.octets:
+            if self._path.stat().st_blocks * 512 >= self.size_bytes:
                 return True
             system = os.statvfs(self._path.parent)
-            if system.f_bavail * system.f_frsize < 2 * self.octets:
+            if system.f_bavail * system.f_frsize < 2 * self.size_bytes:
                 return False
         descriptor = -1
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            os.posix_fallocate(descriptor, 0, self.octets)
+            os.posix_fallocate(descriptor, 0, self.size_bytes)
         except OSError:
             self.give_up()
             return False

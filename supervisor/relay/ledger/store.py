@@ -184,10 +184,10 @@ class Store:
             self._doubt_path.unlink(missing_ok=True)
 
     def spooled(self) -> Iterator[tuple[int, Key, str, int, int]]:
-        """Yield (seq, key, status, octets, at_ms) of every entry, oldest first."""
+        """Yield (seq, key, status, size_bytes, at_ms) of every entry, oldest first."""
         rows = self._reader.execute("SELECT seq, client, chk, status, octets, at_ms FROM spool ORDER BY seq")
-        for seq, client, check, status, octets, at_ms in rows:
-            yield seq, (client, check), status, octets, at_ms
+        for seq, client, check, status, size_bytes, at_ms in rows:
+            yield seq, (client, check), status, size_bytes, at_ms
 
     def payload(self, seq: int) -> Payload | None:
         """Return the payload of an entry, None when it is missing or damaged.
@@ -283,7 +283,7 @@ class Store:
             writer.execute("PRAGMA auto_vacuum = INCREMENTAL")
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("PRAGMA synchronous = FULL")
-        max_log_pages = max(int(self._reserve.octets * _LOG_SHARE) // _PAGE_BYTES, 1)
+        max_log_pages = max(int(self._reserve.size_bytes * _LOG_SHARE) // _PAGE_BYTES, 1)
         writer.execute(f"PRAGMA wal_autocheckpoint = {max_log_pages}")
         if version == 0:
             writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
@@ -342,7 +342,7 @@ class Store:
         if changes.spooled:
             writer.executemany(
                 "INSERT INTO spool (seq, client, chk, status, at_ms, octets, record) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(r.seq, *r.key, r.status, r.at_ms, r.octets, r.record) for r in changes.spooled.values()],
+                [(r.seq, *r.key, r.status, r.at_ms, r.size_bytes, r.record) for r in changes.spooled.values()],
             )
         if changes.acked:
             writer.executemany(

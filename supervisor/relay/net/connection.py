@@ -140,8 +140,8 @@ class Connection:
             return
         try:
             self._serve_request(exchange)
-        except Exception as error:  # noqa: BLE001 - one request's fault is not the end of the relay
-            exchange.fail(error)
+        except Exception as exc:  # noqa: BLE001 - one request's fault is not the end of the relay
+            exchange.fail(exc)
 
     def _reply(self, exchange: Exchange, answer: Answer) -> None:
         if self._stage is not _Stage.SERVING:

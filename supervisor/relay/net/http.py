@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from supervisor.host.loop import Loop
 from supervisor.relay.admin.counters import RelayCounters
-from supervisor.relay.config.records import Settings
+from supervisor.relay.config.records import RelaySettings
 from supervisor.relay.net.answer import Answer, Envelope
 from supervisor.relay.net.audit import MAX_PATH_CHARS, Audit, AuditLine
 from supervisor.relay.net.exchange import Exchange
@@ -44,7 +44,7 @@ class Swept(Protocol):
 class Http:
     """Limits, envelope and records, shared by all listeners; `use` swaps the settings at a reload."""
 
-    def __init__(self, loop: Loop, audit: Audit, counters: RelayCounters, settings: Settings) -> None:
+    def __init__(self, loop: Loop, audit: Audit, counters: RelayCounters, settings: RelaySettings) -> None:
         self.loop = loop
         self.listeners: set[Swept] = set()
         self.open_connections = 0
@@ -54,7 +54,7 @@ class Http:
         self._counters = counters
         self.use(settings)
 
-    def use(self, settings: Settings) -> None:
+    def use(self, settings: RelaySettings) -> None:
         """Apply the limits and the envelope of `settings` to requests from now on."""
         self.envelope = Envelope(settings.server_name, settings.api_versions[0])
         self.max_header_bytes = settings.max_header_bytes

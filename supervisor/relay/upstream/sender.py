@@ -162,8 +162,8 @@ class Sender:
             return
         try:
             payload = self._ledger.payload(entry)
-        except StoreError as error:
-            logger.warning("spool entry %s of %s/%s cannot be read: %s", entry.seq, *entry.key, error)
+        except StoreError as exc:
+            logger.warning("spool entry %s of %s/%s cannot be read: %s", entry.seq, *entry.key, exc)
             forwarder.finished(entry, Result.RETRY, time.monotonic(), _STORE_RETRY_SECS)
             return
         if payload is None:

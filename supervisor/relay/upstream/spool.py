@@ -27,13 +27,13 @@ _HEAP_SLACK: Final = 64
 class SpoolEntry:
     """A spooled update. `at_ms` is the acceptance time; `busy` while a request is in flight or its result unsaved."""
 
-    __slots__ = ("after", "at_ms", "before", "busy", "durable", "key", "octets", "seq", "status")
+    __slots__ = ("after", "at_ms", "before", "busy", "durable", "key", "seq", "size_bytes", "status")
 
-    def __init__(self, seq: int, key: Key, status: str, octets: int, at_ms: int, *, durable: bool) -> None:
+    def __init__(self, seq: int, key: Key, status: str, size_bytes: int, at_ms: int, *, durable: bool) -> None:
         self.seq = seq
         self.key = key
         self.status = status
-        self.octets = octets
+        self.size_bytes = size_bytes
         self.at_ms = at_ms
         self.busy = False
         self.durable = durable
@@ -50,7 +50,7 @@ class Spool:
     """All entries of all keys."""
 
     def __init__(self) -> None:
-        self.octets = 0
+        self.size_bytes = 0
         self._last_seq = 0
         self._order: OrderedDict[int, SpoolEntry] = OrderedDict()
         self._ends: dict[Key, tuple[SpoolEntry, SpoolEntry]] = {}
@@ -137,26 +137,28 @@ class Spool:
         self._unlink(entry)
         self._journal.append((False, entry))
 
-    def make_room(self, limits: SpoolLimits, key: Key, status: str, octets: int) -> list[tuple[SpoolEntry, str]] | None:
+    def make_room(
+        self, limits: SpoolLimits, key: Key, status: str, size_bytes: int
+    ) -> list[tuple[SpoolEntry, str]] | None:
         """Drop what must go before an entry of `key` is appended; None (nothing changed) when it does not fit.
 
         Returns:
             The dropped entries with the reason, `coalesced` or `overflow`.
         """
-        if self._fits(limits, octets):
+        if self._fits(limits, size_bytes):
             return []
         dropped: list[tuple[SpoolEntry, str]] = []
-        while not self._fits(limits, octets) and (entry := self._oldest_superseded(key, status)):
+        while not self._fits(limits, size_bytes) and (entry := self._oldest_superseded(key, status)):
             self.drop(entry)
             dropped.append((entry, "coalesced"))
-        if limits.on_full == "drop_oldest" and octets <= limits.max_bytes:
-            while not self._fits(limits, octets):
+        if limits.on_full == "drop_oldest" and size_bytes <= limits.max_bytes:
+            while not self._fits(limits, size_bytes):
                 oldest = next((entry for entry in self if not entry.busy), None)
                 if oldest is None:
                     break
                 self.drop(oldest)
                 dropped.append((oldest, "overflow"))
-        if self._fits(limits, octets):
+        if self._fits(limits, size_bytes):
             return dropped
         for entry, _ in reversed(dropped):
             self._journal.pop()
@@ -165,8 +167,8 @@ class Spool:
             self._order = OrderedDict(sorted(self._order.items()))
         return None
 
-    def _fits(self, limits: SpoolLimits, octets: int) -> bool:
-        return len(self) < limits.max_entries and self.octets + octets <= limits.max_bytes
+    def _fits(self, limits: SpoolLimits, size_bytes: int) -> bool:
+        return len(self) < limits.max_entries and self.size_bytes + size_bytes <= limits.max_bytes
 
     def _oldest_superseded(self, key: Key, status: str) -> SpoolEntry | None:
         """Return the oldest entry that may be coalesced when an entry of `key` with `status` is about to come."""
@@ -210,7 +212,7 @@ class Spool:
     def _enter(self, entry: SpoolEntry) -> None:
         self._order[entry.seq] = entry
         self._last_seq = max(self._last_seq, entry.seq)
-        self.octets += entry.octets
+        self.size_bytes += entry.size_bytes
         self._counts[entry.key] = self._counts.get(entry.key, 0) + 1
 
     def _unlink(self, entry: SpoolEntry) -> None:
@@ -230,7 +232,7 @@ class Spool:
             )
             self._counts[entry.key] -= 1
         del self._order[entry.seq]
-        self.octets -= entry.octets
+        self.size_bytes -= entry.size_bytes
         self._superseded.discard(entry.seq)
         self._reconsider(before)
         self._reconsider(after)

@@ -29,18 +29,18 @@ def is_superseded(entries: list[SpoolEntry], entry: SpoolEntry, newcomer: tuple[
 
 
 def model_room(
-    entries: list[SpoolEntry], bound: SpoolLimits, newcomer: tuple[tuple[str, str], str], octets: int
+    entries: list[SpoolEntry], bound: SpoolLimits, newcomer: tuple[tuple[str, str], str], size_bytes: int
 ) -> object:
     """Return [(seq, reason)] of what has to go, or None."""
     left, dropped = list(entries), []
 
     def fits() -> bool:
-        return len(left) < bound.max_entries and sum(one.octets for one in left) + octets <= bound.max_bytes
+        return len(left) < bound.max_entries and sum(one.size_bytes for one in left) + size_bytes <= bound.max_bytes
 
     while not fits() and (found := [one for one in left if is_superseded(left, one, newcomer)]):
         left.remove(found[0])
         dropped.append((found[0].seq, "coalesced"))
-    while not fits() and bound.on_full == "drop_oldest" and octets <= bound.max_bytes:
+    while not fits() and bound.on_full == "drop_oldest" and size_bytes <= bound.max_bytes:
         idle = [one for one in left if not one.busy]
         if not idle:
             break
@@ -67,17 +67,17 @@ def test_it_behaves_like_a_plain_list(script: list[tuple[tuple[str, str], str, i
     """Order, counts, bytes and every drop equal those of the model; an undone group leaves no trace."""
     spool, entries = Spool(), []
     bound = limits(on_full=on_full)
-    for key, status, octets, action, at in script:
+    for key, status, size_bytes, action, at in script:
         before = list(entries)
         spool.mark()
         if action in ("append", "undo"):
-            expected = model_room(entries, bound, (key, status), octets)
-            dropped = spool.make_room(bound, key, status, octets)
+            expected = model_room(entries, bound, (key, status), size_bytes)
+            dropped = spool.make_room(bound, key, status, size_bytes)
             assert (None if dropped is None else [(one.seq, why) for one, why in dropped]) == expected
             if dropped is not None:
                 gone = {one.seq for one, _ in dropped}
                 entries = [one for one in entries if one.seq not in gone]
-                entry = SpoolEntry(spool.next_seq(), key, status, octets, 0, durable=False)
+                entry = SpoolEntry(spool.next_seq(), key, status, size_bytes, 0, durable=False)
                 spool.append(entry)
                 entries.append(entry)
         elif entries and action == "busy":
@@ -91,7 +91,7 @@ def test_it_behaves_like_a_plain_list(script: list[tuple[tuple[str, str], str, i
             spool.keep()
         assert list(spool) == entries
         assert len(spool) == len(entries)
-        assert spool.octets == sum(one.octets for one in entries)
+        assert spool.size_bytes == sum(one.size_bytes for one in entries)
         assert spool.oldest_of_all() is (entries[0] if entries else None)
         for one in KEYS:
             mine = [entry for entry in entries if entry.key == one]
