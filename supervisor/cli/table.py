@@ -20,6 +20,7 @@ SCENARIOS: Final = (
     Listed("list", "list the scenarios and packs of a catalog, and the built-in packs", "list"),
     Listed("show", "print a file of the catalog or a built-in pack", "show"),
     Listed("new", "write a scenario: from a template, a CSV file, a Prometheus range or questions", "new"),
+    Listed("test", "run a scenario and check that the alerts it expects fire and resolve", "test"),
     Listed("completions", "print the completion script of a shell", "completions"),
     Listed("help", "print this help, or that of a command", "help"),
 )

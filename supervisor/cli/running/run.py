@@ -24,13 +24,13 @@ def run_file(chosen: Globals, reference: str, overrides: Overrides) -> int:
         CommandError: it cannot run, or an entry failed.
     """
     check_layout(chosen)
-    with CommandLogs(quiet=chosen.quiet):
+    if chosen.dry_run:
+        with CommandLogs(quiet=chosen.quiet):
+            print_dry_run(load(reference, chosen.catalog, overrides.apply), chosen.layout)
+        return OK
+    with CommandLogs(quiet=chosen.quiet), Session() as session:
         scenario = load(reference, chosen.catalog, overrides.apply)
-        if chosen.dry_run:
-            print_dry_run(scenario, chosen.layout)
-            return OK
-        screen = Screen()
-        outcome = watch_run(scenario, chosen, screen)
+        outcome = watch_run(scenario, chosen, Screen(), session)
     if outcome.abandoned:
         return ABANDONED
     if outcome.failures and not outcome.unread:
@@ -52,7 +52,7 @@ def print_dry_run(scenario: Scenario, layout: str) -> None:
         click.echo(dry_run_text(scenario), err=True)
 
 
-def watch_run(scenario: Scenario, chosen: Globals, screen: Screen, session: Session | None = None) -> Outcome:
+def watch_run(scenario: Scenario, chosen: Globals, screen: Screen, session: Session) -> Outcome:
     """Run a scenario with everything that is printed about it; returns how it ended.
 
     Raises:
@@ -66,10 +66,8 @@ def watch_run(scenario: Scenario, chosen: Globals, screen: Screen, session: Sess
         for line in start_lines(scenario):
             screen.line(line, "green")
     progress = Silent() if chosen.quiet else LiveProgress(screen) if screen.is_terminal else LineProgress(screen)
-    session = session or Session(scenario.plan)
-    session.spectator = progress
     try:
-        outcome = session.run()
+        outcome = session.run(scenario.plan, progress)
     finally:
         progress.close()
     if not chosen.quiet and not outcome.unread and not outcome.abandoned:

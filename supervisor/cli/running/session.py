@@ -4,11 +4,11 @@ The first signal ends every entry, which flush what they have; the second one le
 output any more, the run ends like any program in front of `head`. Source: docs/command-line.md, "Signals".
 """
 
-import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from types import TracebackType
+from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from common.states import State
 from supervisor.cli.failures import CommandError
 from supervisor.engine import Engine
 from supervisor.engine.control_plane import LaunchError, Scenario
-from supervisor.host.loop import Loop
 
 TICK_SECS: Final = 0.2
 _NS_PER_SEC: Final = 1_000_000_000
@@ -88,70 +87,65 @@ class _Measured:
 
 
 class Session:
-    """Runs a plan; once.
-
-    Args:
-        plan: what runs.
+    """Runs one plan; its engine starts at once, so that it is ready when the plan is.
 
     Attributes:
-        spectator: shows it.
         interrupted: whether a signal came.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.spectator: Spectator | None = None
-        self._plan = plan
-        self._loop = Loop()
-        self._engine: Engine | None = None
+    def __init__(self) -> None:
+        self._engine = Engine(spares=0)
+        self._spectator: Spectator | None = None
         self._scenarios: list[Scenario] = []
         self._measured: list[_Measured] = []
-        self._writes_stdout = any(isinstance(entry.plan.sink, Stdout) for entry in plan.entries)
+        self._writes_stdout = False
         self._leaving = False
         self.interrupted = False
         self._abandoned = False
         self._unread = False
 
-    def run(self) -> Outcome:
-        """Launch every entry and wait for all of them; callable on the main thread.
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._engine.close()
+
+    def run(self, plan: Plan, spectator: Spectator) -> Outcome:
+        """Launch every entry and wait for all of them; callable on the main thread, once.
 
         Raises:
             CommandError: nothing was launched.
         """
-        self._loop.catch_signals(self._signalled)
-        self._loop.catch_signals(self._hung_up, (signal.SIGHUP,))
-        count = len(self._plan.entries)
-        with Engine(loop=self._loop, rows=count + 2, spares=0) as engine:
-            self._engine = engine
-            try:
-                self._scenarios = engine.launch(self._plan)
-            except LaunchError as exc:
-                if not self._leaving:
-                    raise CommandError(f"runtime error: {exc}") from exc
-            self._measured = [_Measured() for _ in self._scenarios]
-            began_ns = min((scenario.launched_ns for scenario in self._scenarios), default=time.monotonic_ns())
-            self._loop.every(TICK_SECS, lambda: self._tick(began_ns))
-            engine.wait(self._scenarios)
-            self._tick(began_ns)
-            ended = tuple(
-                self._ended(scenario, measured)
-                for scenario, measured in zip(self._scenarios, self._measured, strict=True)
-            )
-            elapsed_secs = (time.monotonic_ns() - began_ns) / _NS_PER_SEC
-            if self._abandoned:
-                engine.kill_all()
+        engine, loop = self._engine, self._engine.loop
+        self._spectator = spectator
+        self._writes_stdout = any(isinstance(entry.plan.sink, Stdout) for entry in plan.entries)
+        loop.catch_signals(self._signalled)
+        try:
+            self._scenarios = engine.launch(plan)
+        except LaunchError as exc:
+            if not self._leaving:
+                raise CommandError(f"runtime error: {exc}") from exc
+        self._measured = [_Measured() for _ in self._scenarios]
+        began_ns = min((scenario.launched_ns for scenario in self._scenarios), default=time.monotonic_ns())
+        loop.every(TICK_SECS, lambda: self._tick(began_ns))
+        engine.wait(self._scenarios)
+        self._tick(began_ns)
+        ended = tuple(
+            self._ended(scenario, measured) for scenario, measured in zip(self._scenarios, self._measured, strict=True)
+        )
+        elapsed_secs = (time.monotonic_ns() - began_ns) / _NS_PER_SEC
         return Outcome(ended, elapsed_secs, self.interrupted, self._abandoned, self._unread)
 
     def stop(self) -> None:
         """End every entry, on the loop; returns at once."""
-        if self._engine is not None and not self._leaving:
+        if not self._leaving:
             self._leaving = True
             self._engine.shut_down(_FLUSH_SECS, lambda: None)
 
     def _signalled(self) -> None:
         if self.interrupted:
             self._abandoned = True
-            if self._engine is not None:
-                self._engine.kill_all()
+            self._engine.kill_all()
             return
         self.interrupted = True
         self.stop()
@@ -163,7 +157,7 @@ class Session:
 
     def _tick(self, began_ns: int) -> None:
         now_ns = time.monotonic_ns()
-        if self._engine is not None and self._writes_stdout and self._engine.figures().stdout_closed:
+        if self._writes_stdout and self._engine.figures().stdout_closed:
             self._unread = True
             self.stop()
         for scenario, measured in zip(self._scenarios, self._measured, strict=True):
@@ -171,8 +165,8 @@ class Session:
             if second != measured.second:
                 measured.second = second
                 _add(measured, scenario.lateness(now_ns))
-        if self.spectator is not None and not self._unread:
-            self.spectator.look(self._scenarios, (now_ns - began_ns) / _NS_PER_SEC)
+        if self._spectator is not None and not self._unread:
+            self._spectator.look(self._scenarios, (now_ns - began_ns) / _NS_PER_SEC)
 
     def _ended(self, scenario: Scenario, measured: _Measured) -> Ended:
         counters = scenario.counters()

@@ -12,6 +12,7 @@ from typing import Final
 _NEGLIGIBLE: Final = 1e-12
 _FLAT: Final = 1e-9
 _ROUNDS: Final = 10
+_LARGEST: Final = 1e140
 
 Parameters = dict[str, float | str]
 
@@ -34,6 +35,9 @@ def detect(values: Sequence[float]) -> Pattern:
     if len(values) < 2:
         return _steady(values[0] if values else 0.0, 0.0)
     numbers = list(values)
+    if max(map(abs, numbers)) > _LARGEST:
+        # Squares and sums of these are no numbers any more.
+        return _steady(min(numbers) / 2 + max(numbers) / 2, max(numbers) / 2 - min(numbers) / 2)
     return (
         _step(numbers)
         or _flap(numbers)
@@ -226,7 +230,7 @@ def _mean(values: list[float]) -> float:
     total = 0.0
     for value in values:
         total += value
-    return total / len(values)
+    return total / len(values) if values else 0.0
 
 
 def _deviation(values: list[float], centre: float) -> float:

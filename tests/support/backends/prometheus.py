@@ -13,11 +13,21 @@ from tests.support.polling import wait_until
 
 
 class Prometheus:
-    """One Prometheus process on loopback with a data directory of its own."""
+    """One Prometheus process on loopback with a data directory of its own.
 
-    def __init__(self, directory: Path, *scrapes: dict[str, Any]) -> None:
+    Args:
+        directory: its own.
+        scrapes: jobs of its configuration.
+        more: other sections of it.
+
+    Attributes:
+        url: where it listens.
+    """
+
+    def __init__(self, directory: Path, *scrapes: dict[str, Any], **more: Any) -> None:
         config = directory / "prometheus.yml"
-        config.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": list(scrapes)}))
+        intervals = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config.write_text(yaml.safe_dump({"global": intervals, "scrape_configs": list(scrapes), **more}))
         self._log_path = directory / "prometheus.log"
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(

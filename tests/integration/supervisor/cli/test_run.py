@@ -72,7 +72,11 @@ class Running:
 
     def anything_left(self) -> list[str]:
         """What of its session still runs."""
-        return [" ".join(process.cmdline()) for process in self.session()]
+        left = []
+        for process in self.session():
+            with suppress(psutil.NoSuchProcess):
+                left.append(" ".join(process.cmdline()))
+        return left
 
     def session(self) -> list[psutil.Process]:
         """Every process of its session that is not over."""
