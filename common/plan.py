@@ -156,6 +156,18 @@ class GatePlan(PlanRecord, frozen=True, kw_only=True):
     if_unresolved: Literal["open", "closed", "pending"] = "pending"
 
 
+class FileAccess(PlanRecord, frozen=True):
+    """Where the files of an entry may be; all paths are absolute and without links.
+
+    Attributes:
+        roots: directories that hold them; empty allows every place.
+        protected: directories in whose trees nothing is written all the same.
+    """
+
+    roots: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+
+
 WAKE_SPACING_NS = 1_000_000
 """Up to 1 000 ticks per second each has its own wake-up. At 10 000 per second the median is half a millisecond late, at
 a third of the processor time that a wake-up every 250 µs takes."""
@@ -174,6 +186,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
         generator: of the kind that `signal_type` needs.
         labels: static labels in ascending key order.
         gate: when to emit, or None for always.
+        files: where the sink may write.
         wake_spacing_ns: ticks closer together than this share a wake-up.
     """
 
@@ -198,6 +211,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     sink: SinkSpec
     on_sink_error: OnSinkError = "warn"
     gate: GatePlan | None = None
+    files: FileAccess = FileAccess()
     wake_spacing_ns: int = WAKE_SPACING_NS
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from common.errors import CompileError
-from common.plan import Plan
+from common.plan import FileAccess, Plan
 from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
 from supervisor.compiler.faults import Faults
 from supervisor.compiler.language.availability import check_available
@@ -29,6 +29,7 @@ from supervisor.compiler.language.structure import check_structure
 from supervisor.compiler.origin import Origin
 from supervisor.compiler.packs.expand import expand
 from supervisor.compiler.packs.resolver import PackSources, Resolver
+from supervisor.compiler.paths import file_access
 from supervisor.compiler.planning.plans import plan_body
 from supervisor.compiler.timing.offsets import resolve_timing
 
@@ -64,9 +65,9 @@ class Context:
     packs: PackSources = field(default_factory=PackSources)
 
     @property
-    def resolved_paths(self) -> tuple[Path, ...]:
-        """The roots, links followed."""
-        return tuple(root.resolve() for root in self.allowed_paths)
+    def files(self) -> FileAccess:
+        """Where files may be."""
+        return file_access(self.allowed_paths, self.packs.catalog)
 
 
 def compile_scenario(payload: bytes, form: BodyFormat, context: Context) -> Compiled:
@@ -147,7 +148,7 @@ def compile_file(written: Written, context: Context) -> Compiled:
     )
     if faults:
         # Values that cannot run are told along with what does not compile.
-        plan_body(compiled, context.resolved_paths, faults)
+        plan_body(compiled, context.files, faults)
     return compiled
 
 
@@ -157,4 +158,4 @@ def prepare(compiled: Compiled, context: Context) -> Plan:
     Raises:
         CompileError: 422, naming the first entry that cannot run and why; it carries all faults.
     """
-    return plan_body(compiled, context.resolved_paths, Faults(compiled.origin))
+    return plan_body(compiled, context.files, Faults(compiled.origin))

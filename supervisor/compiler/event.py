@@ -5,13 +5,12 @@ Source: docs/http.md, "Single events"; docs/sinks.md, "A single event".
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from common.errors import CompileError, DecodeError
-from common.plan import EntryPlan, ReplayRows
+from common.plan import EntryPlan, FileAccess, ReplayRows
 from common.specs import Constant, Spec
 from supervisor.compiler.faults import Faults, reworded
 from supervisor.compiler.language.availability import missing_kind
@@ -121,12 +120,12 @@ def _unusable(error: DecodeError) -> CompileError:
     return reworded(error, CompileError(str(error), 422))
 
 
-def plan_event(posted: PostedEvent, allowed_paths: tuple[Path, ...]) -> EntryPlan:
+def plan_event(posted: PostedEvent, access: FileAccess) -> EntryPlan:
     """Return an entry whose first event is the posted one.
 
     Args:
         posted: what was asked for.
-        allowed_paths: roots under which files may be written; empty allows every path.
+        access: where files may be.
 
     Raises:
         CompileError: 422, a value that cannot be used; it carries all faults that were found.
@@ -138,21 +137,23 @@ def plan_event(posted: PostedEvent, allowed_paths: tuple[Path, ...]) -> EntryPla
         if isinstance(event, MetricEvent):
             faults.try_at(("metric", "name"), check_metric_name, event.metric.name)
         faults.try_at(("encoder",), check_precision, event.encoder)
-        faults.try_at(("sink",), check_sink_settings, event.sink, tuple(root.resolve() for root in allowed_paths))
+        faults.try_at(("sink",), check_sink_settings, event.sink, access)
     faults.close()
     if isinstance(event, MetricEvent):
         name, generator = event.metric.name, Constant(value=event.metric.value)
-        return _entry(event, name=name, generator=generator)
+        return _entry(event, access, name=name, generator=generator)
     rows = ReplayRows(
         severities=bytes([SEVERITY_CODES[event.log.severity]]),
         messages=(event.log.message,),
         fields={key: (value,) for key, value in event.log.fields.items()},
         repeat=False,
     )
-    return _entry(event, name="events.logs", generator=rows)
+    return _entry(event, access, name="events.logs", generator=rows)
 
 
-def _entry(event: LogEvent | MetricEvent, *, name: str, generator: Constant | ReplayRows) -> EntryPlan:
+def _entry(
+    event: LogEvent | MetricEvent, access: FileAccess, *, name: str, generator: Constant | ReplayRows
+) -> EntryPlan:
     return EntryPlan(
         id=None,
         signal_type=event.signal_type,
@@ -163,4 +164,5 @@ def _entry(event: LogEvent | MetricEvent, *, name: str, generator: Constant | Re
         labels=dict(sorted(event.labels.items())),
         encoder=event.encoder,
         sink=event.sink,
+        files=access,
     )

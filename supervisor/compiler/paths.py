@@ -1,26 +1,59 @@
-"""Which files a scenario may name. Source: docs/operating.md, "Start"."""
+"""Which files a scenario may name. Source: docs/operating.md, "Files of scenarios"."""
 
+import errno
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from common.errors import DecodeError
+from common.errors import DecodeError, os_error_text
+from common.files import is_beneath
+from common.plan import FileAccess
 from common.units import clip, quote
 from supervisor.reading.messages import Steps
 
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
-def check_path(path: str, allowed_paths: tuple[Path, ...], at: Steps = ()) -> None:
-    """Raise DecodeError when `path`, links followed, lies outside every allowed root."""
+
+def file_access(allowed_paths: Sequence[Path], catalog: Path | None) -> FileAccess:
+    """Return where files may be now.
+
+    Args:
+        allowed_paths: roots as given; none allows every path.
+        catalog: directory that scenarios may not write to.
+    """
+    return FileAccess(
+        roots=tuple(os.path.realpath(root) for root in allowed_paths),
+        protected=() if catalog is None else (os.path.realpath(catalog),),
+    )
+
+
+def check_path(path: str, access: FileAccess, at: Steps = (), *, writes: bool = False) -> None:
+    """Refuse a path that leads, links followed, where files may not be.
+
+    Args:
+        path: as written.
+        access: where they may be.
+        at: where the path is written, for the fault.
+        writes: whether the file is to be written.
+
+    Raises:
+        DecodeError: with the path and the remedy.
+    """
     said = f"path {quote(clip(path))}"
     if "\0" in path:
         raise DecodeError(f"{said} holds a NUL character", at=at)
-    if not allowed_paths:
-        return
     try:
-        resolved = Path(path).resolve()
-    except (OSError, RuntimeError) as exc:
-        raise DecodeError(f"{said} cannot be resolved: {exc}", at=at) from exc
-    if not any(resolved.is_relative_to(root) for root in allowed_paths):
-        roots = ", ".join(str(root) for root in allowed_paths)
+        # Only this finds circles of links in every version of Python.
+        Path(path).stat()
+    except OSError as exc:
+        if exc.errno not in _NOT_THERE:
+            raise DecodeError(f"{said} cannot be resolved: {os_error_text(exc)}", at=at) from exc
+    resolved = os.path.realpath(path)
+    if writes and any(is_beneath(resolved, place) for place in access.protected):
+        raise DecodeError(f"{said} is in the catalog, which scenarios may not write to", at=at)
+    if access.roots and not any(is_beneath(resolved, root) for root in access.roots):
         raise DecodeError(
-            f"{said} is outside the allowed roots {roots}; start the daemon with --allow-path DIR to permit another",
+            f"{said} is outside the allowed roots {', '.join(access.roots)}; start the daemon with --allow-path DIR to "
+            "permit another",
             at=at,
         )

@@ -4,12 +4,14 @@ Source: docs/http.md.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import falcon
 
 from common.clock import Clock, SystemClock
 from supervisor.compiler.language.schema import scenario_schema
+from supervisor.compiler.paths import file_access
 from supervisor.engine.control_plane import CapacityError, ControlPlane
 from supervisor.engine.figures import Figures
 from supervisor.http.admission import Admission, Rules
@@ -71,6 +73,7 @@ def build_app(
     app.add_error_handler(Exception, handle_error)
     app.add_error_handler(falcon.HTTPError, handle_error)
 
+    files = partial(file_access, settings.allowed_paths, settings.catalog)
     intake = Intake(control_plane, settings, clock)
     timeout_secs = settings.request_timeout_secs
     item = "/scenarios/{scenario_id:name}"
@@ -84,7 +87,7 @@ def build_app(
         (item, ScenarioItem(control_plane, clock, timeout_secs)),
         (f"{item}/stats", ScenarioStats(control_plane, clock)),
         (f"{item}/metrics", ScenarioMetrics(control_plane)),
-        ("/events", Events(control_plane, settings.allowed_paths, clock, timeout_secs)),
+        ("/events", Events(control_plane, files, clock, timeout_secs)),
         ("/metrics", own_metrics),
         *([] if relay is None else relay_routes(relay)),
     ]

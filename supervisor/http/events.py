@@ -4,7 +4,7 @@ Source: docs/http.md, "Single events".
 """
 
 import logging
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 import falcon
@@ -13,7 +13,7 @@ import msgspec
 from common.clock import Clock
 from common.errors import SondadError
 from common.logs import fields
-from common.plan import EntryPlan
+from common.plan import EntryPlan, FileAccess
 from common.specs import kind_of
 from supervisor.compiler.event import plan_event, read_event
 from supervisor.engine.control_plane import ControlPlane
@@ -32,7 +32,7 @@ class Events:
 
     Args:
         control_plane: has them delivered.
-        allowed_paths: roots of the files that they may be written to.
+        files: tells where they may be written to.
         clock: for deadlines and latencies.
         timeout_secs: a delivery that takes longer is broken off.
     """
@@ -40,10 +40,10 @@ class Events:
     route = Route(Serves.CONTROL, ("POST",), takes_body=True)
 
     def __init__(
-        self, control_plane: ControlPlane, allowed_paths: tuple[Path, ...], clock: Clock, timeout_secs: float
+        self, control_plane: ControlPlane, files: Callable[[], FileAccess], clock: Clock, timeout_secs: float
     ) -> None:
         self._control_plane = control_plane
-        self._allowed_paths = allowed_paths
+        self._files = files
         self._clock = clock
         self._timeout_secs = timeout_secs
 
@@ -55,7 +55,7 @@ class Events:
         warnings = loopback_warnings(f"events.{event.signal_type}", event.sink)
         for warning in warnings:
             logger.warning("%s: sink pre-flight warning", _ORIGIN, extra=fields(message=warning, origin=_ORIGIN))
-        entry = plan_event(posted, self._allowed_paths)
+        entry = plan_event(posted, self._files())
         latency_ms = self._deliver(entry, begun_ns) // _NS_PER_MS
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(Sent(True, event.signal_type, latency_ms, warnings or msgspec.UNSET))

@@ -4,9 +4,10 @@ Source: docs/sinks.md, "Sinks that write at once" and "How to see it".
 """
 
 import os
-from pathlib import Path
 
 from common.errors import SinkOpenError, os_error_text
+from common.files import ConfinedError, open_parent
+from common.plan import FileAccess
 from common.specs import File
 from worker.control.waiting import Waiter
 from worker.sinks.context import SinkContext
@@ -17,8 +18,9 @@ from worker.ticks.batch import Encoded
 class FileSink:
     """One file; a write that the disk cuts short leaves whole events only."""
 
-    def __init__(self, path: str, waiter: Waiter) -> None:
+    def __init__(self, path: str, access: FileAccess, waiter: Waiter) -> None:
         self._path = path
+        self._access = access
         self._waiter = waiter
         self._descriptor: int | None = None
 
@@ -29,14 +31,16 @@ class FileSink:
             SinkOpenError: with the path and the operating system's reason.
         """
         try:
-            Path(self._path).parent.mkdir(parents=True, exist_ok=True)
+            parent = open_parent(self._path, self._access, writes=True)
+        except ConfinedError as exc:
+            raise SinkOpenError(f"failed to open {self._path} for writing: {os_error_text(exc)}") from exc
         except OSError as exc:
             raise SinkOpenError(f"failed to create parent directories for {self._path}: {os_error_text(exc)}") from exc
         # Non-blocking for named pipes: opening one without a reader has to fail, not to hang. Appending for files that
         # a log rotation truncates meanwhile: the next write goes to their new end.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY
         try:
-            self._descriptor = os.open(self._path, flags, 0o666)
+            self._descriptor = parent.open(flags)
         except OSError as exc:
             raise SinkOpenError(f"failed to open {self._path} for writing: {os_error_text(exc)}") from exc
 
@@ -58,4 +62,4 @@ class FileSink:
 
 def build(spec: File, context: SinkContext) -> FileSink:
     """Return the sink of `spec`."""
-    return FileSink(spec.path, context.waiter)
+    return FileSink(spec.path, context.plan.files, context.waiter)

@@ -10,7 +10,6 @@ import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Final, cast
 
 import msgspec
@@ -18,6 +17,7 @@ import msgspec
 from common.errors import DecodeError
 from common.plan import (
     EntryPlan,
+    FileAccess,
     GatePlan,
     GeneratorPlan,
     Histogram,
@@ -59,33 +59,33 @@ class _Launch:
     replayed: ReplayColumn | ReplayRows | None
 
 
-def plan_body(compiled: Compiled, allowed_paths: tuple[Path, ...], faults: Faults) -> Plan:
+def plan_body(compiled: Compiled, access: FileAccess, faults: Faults) -> Plan:
     """Return the plan of a body.
 
     Args:
         compiled: the body.
-        allowed_paths: resolved roots of the files that it may name; empty allows every path.
+        access: where the files that it names may be.
         faults: takes what cannot run (422) and raises it, with whatever it had before.
 
     Raises:
         CompileError: there are faults.
     """
-    launches = [_desugared(launch, faults) for launch in _fanned_out(compiled, allowed_paths, faults)]
-    planned = tuple(_planned(launch, compiled.scenario_name, allowed_paths, faults) for launch in launches)
+    launches = [_desugared(launch, faults) for launch in _fanned_out(compiled, access, faults)]
+    planned = tuple(_planned(launch, compiled.scenario_name, access, faults) for launch in launches)
     faults.close()
     return Plan(scenario_name=compiled.scenario_name, entries=planned)
 
 
-def _fanned_out(compiled: Compiled, allowed_paths: tuple[Path, ...], faults: Faults) -> list[_Launch]:
+def _fanned_out(compiled: Compiled, access: FileAccess, faults: Faults) -> list[_Launch]:
     budget = Budget()
     launches: list[_Launch] = []
     for index, entry in enumerate(compiled.entries):
         with _blaming(faults, index), faults.at(BLOCKS[entry.signal_type]) as fine:
             if isinstance(entry.generator, CsvReplay):
-                for child, column in replay_columns(entry, entry.generator, allowed_paths, budget):
+                for child, column in replay_columns(entry, entry.generator, access, budget):
                     launches.append(_Launch(index, child, child, column))
             elif isinstance(entry.log_generator, LogCsvReplay):
-                child, rows = replay_rows(entry, entry.log_generator, allowed_paths, budget)
+                child, rows = replay_rows(entry, entry.log_generator, access, budget)
                 launches.append(_Launch(index, child, child, rows))
             else:
                 launches.append(_Launch(index, entry, entry, None))
@@ -114,11 +114,9 @@ def _desugared(launch: _Launch, faults: Faults) -> _Launch:
     return replace(launch, runs=runs)
 
 
-def _planned(
-    launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Path, ...], faults: Faults
-) -> PlannedEntry:
+def _planned(launch: _Launch, scenario_name: str | None, access: FileAccess, faults: Faults) -> PlannedEntry:
     with _blaming(faults, launch.index):
-        plan = _plan_entry(launch, scenario_name, allowed_paths, faults)
+        plan = _plan_entry(launch, scenario_name, access, faults)
     return PlannedEntry(
         plan=plan,
         config=client_config(launch.shown, scenario_name),
@@ -132,9 +130,7 @@ def _blaming(faults: Faults, index: int) -> AbstractContextManager[object]:
     return faults.entry(index, partial(runtime_fault, index))
 
 
-def _plan_entry(
-    launch: _Launch, scenario_name: str | None, allowed_paths: tuple[Path, ...], faults: Faults
-) -> EntryPlan:
+def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, faults: Faults) -> EntryPlan:
     """Return the plan of one entry; a fixed order decides which of several faults is the first."""
     entry, check = launch.runs, faults.try_at
     check(("rate",), _check_rate, entry.rate)
@@ -155,7 +151,7 @@ def _plan_entry(
     jitter = check(("jitter",), _jitter, entry.jitter)
     check(("encoder",), check_precision, entry.encoder)
     for sink_check in SINK_CHECKS:
-        check(("sink",), sink_check, entry.sink, allowed_paths)
+        check(("sink",), sink_check, entry.sink, access)
     for key in entry.labels:
         check(("labels",), check_label_key, key)
     check(("labels",), check_label_bytes, entry)
@@ -189,6 +185,7 @@ def _plan_entry(
         sink=entry.sink,
         on_sink_error=entry.on_sink_error or "warn",
         gate=gate,
+        files=access,
     )
 
 

@@ -6,10 +6,10 @@ Source: docs/scenarios.md, "Sinks"; docs/sinks.md, "Trying again" and "How to se
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 from common.errors import DecodeError, DurationError
+from common.plan import FileAccess
 from common.specs import AddressSink, File, Kafka, Retry, SinkSpec, kind_of
 from common.units import clip, duration_or_zero_us, duration_us
 from common.urls import shown_url, split_address, split_url
@@ -19,19 +19,19 @@ from supervisor.reading.messages import did_you_mean
 _SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
-def check_sink_settings(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
+def check_sink_settings(sink: SinkSpec, access: FileAccess) -> None:
     """Raise DecodeError for a value that is wrong whatever the destination.
 
     Args:
         sink: as written.
-        allowed_paths: resolved roots under which files may be written; empty allows every path.
+        access: where files may be.
     """
-    _check_extra(sink, allowed_paths)
-    _check_delivery(sink, allowed_paths)
-    _check_rest(sink, allowed_paths)
+    _check_extra(sink, access)
+    _check_delivery(sink, access)
+    _check_rest(sink, access)
 
 
-def _check_extra(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
+def _check_extra(sink: SinkSpec, _access: FileAccess) -> None:
     extra = sink.extra
     if extra is not None and find_spec(extra.module) is None:
         raise DecodeError(
@@ -41,7 +41,7 @@ def _check_extra(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
         )
 
 
-def _check_destination(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
+def _check_destination(sink: SinkSpec, _access: FileAccess) -> None:
     if sink.url_noun:
         for url in sink.addresses:
             try:
@@ -70,7 +70,7 @@ def _address_hint(address: str) -> str | None:
     return None
 
 
-def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
+def _check_rest(sink: SinkSpec, access: FileAccess) -> None:
     match sink:
         case Kafka(sasl=sasl) if sasl is not None and sasl.mechanism not in _SASL_MECHANISMS:
             raise DecodeError(
@@ -80,10 +80,10 @@ def _check_rest(sink: SinkSpec, allowed_paths: tuple[Path, ...]) -> None:
                 hint=did_you_mean(sasl.mechanism.upper(), _SASL_MECHANISMS),
             )
         case File(path=path):
-            check_path(path, allowed_paths, at=("path",))
+            check_path(path, access, at=("path",), writes=True)
 
 
-def _check_delivery(sink: SinkSpec, _allowed_paths: tuple[Path, ...]) -> None:
+def _check_delivery(sink: SinkSpec, _access: FileAccess) -> None:
     if sink.max_buffer_age is not None:
         with _in_field("max_buffer_age"):
             duration_or_zero_us(sink.max_buffer_age)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from common.errors import DecodeError, os_error_text
+from common.files import open_parent
+from common.plan import FileAccess
 from common.units import clip, quote
 
 MAX_CSV_BYTES: Final = 128 * 1024 * 1024
@@ -32,7 +34,7 @@ _QUOTED: Final = re.compile(r'[^"]*(?:""[^"]*)*')
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
-def read_csv(path: str, budget_bytes: int) -> bytes:
+def read_csv(path: str, access: FileAccess, budget_bytes: int) -> bytes:
     """Return the content of a regular UTF-8 file of at most `budget_bytes`, without a byte order mark.
 
     Raises:
@@ -41,7 +43,7 @@ def read_csv(path: str, budget_bytes: int) -> bytes:
     said = f"generator error: cannot read file {quote(clip(path))}"
     try:
         # Without O_NONBLOCK a named pipe would block the opening until a writer comes.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_parent(path, access, writes=False).open(os.O_RDONLY | os.O_NONBLOCK)
         try:
             content = _read(descriptor, budget_bytes + 1)
         finally:

@@ -5,13 +5,12 @@ Source: docs/scenarios.md, "Replays".
 
 import logging
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from common.errors import DecodeError
-from common.plan import ReplayRows
+from common.plan import FileAccess, ReplayRows
 from common.units import clip, quote
 from supervisor.compiler.compiled import CompiledEntry
 from supervisor.compiler.language.kinds import LogColumns, LogCsvReplay
@@ -104,7 +103,7 @@ class _Rows:
 
 
 def replay_rows(
-    entry: CompiledEntry, spec: LogCsvReplay, allowed_paths: tuple[Path, ...], budget: Budget
+    entry: CompiledEntry, spec: LogCsvReplay, access: FileAccess, budget: Budget
 ) -> tuple[CompiledEntry, ReplayRows]:
     """Return the entry with the rate that the file implies, and its events.
 
@@ -112,7 +111,7 @@ def replay_rows(
         DecodeError: the file cannot be replayed.
     """
     check_timescale("log_csv_replay", spec.timescale)
-    content = budget.read(spec.file, allowed_paths)
+    content = budget.read(spec.file, access)
     with naming_file(spec.file):
         return _replay_content(entry, spec, content, budget)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import CompileError, DecodeError
-from common.plan import ReplayColumn
+from common.plan import FileAccess, ReplayColumn
 from common.units import clip, number_text, quote
 from supervisor.compiler.compiled import CompiledEntry
 from supervisor.compiler.language.kinds import CsvReplay
@@ -52,10 +51,10 @@ class Budget:
         self.file_bytes = MAX_CSV_BYTES
         self.cells = MAX_CELLS
 
-    def read(self, path: str, allowed_paths: tuple[Path, ...]) -> bytes:
+    def read(self, path: str, access: FileAccess) -> bytes:
         """Return a file's content, as `read_csv`, if it is allowed."""
-        check_path(path, allowed_paths)
-        content = read_csv(path, self.file_bytes)
+        check_path(path, access)
+        content = read_csv(path, access, self.file_bytes)
         self.file_bytes -= len(content)
         return content
 
@@ -124,7 +123,7 @@ class _Samples:
 
 
 def replay_columns(
-    entry: CompiledEntry, spec: CsvReplay, allowed_paths: tuple[Path, ...], budget: Budget
+    entry: CompiledEntry, spec: CsvReplay, access: FileAccess, budget: Budget
 ) -> list[tuple[CompiledEntry, ReplayColumn]]:
     """Return an entry and its data for each column of the file, with the rate that the file implies.
 
@@ -134,7 +133,7 @@ def replay_columns(
     """
     check_columns(spec)
     check_timescale("csv_replay", spec.timescale)
-    content = budget.read(spec.file, allowed_paths)
+    content = budget.read(spec.file, access)
     with naming_file(spec.file):
         return _replay_content(entry, spec, content, budget)
 

@@ -12,6 +12,7 @@ from common.errors import CompileError
 from common.plan import EntryPlan, ReplayRows
 from common.specs import Constant, HttpPush, JsonLines, Stdout
 from supervisor.compiler.event import plan_event, read_event
+from supervisor.compiler.paths import file_access
 
 LOG: dict[str, Any] = {
     "signal_type": "logs",
@@ -31,12 +32,15 @@ NO_RETRY = {"max_attempts": 0, "initial_backoff": "1s", "max_backoff": "1s"}
 
 
 def planned(body: object, *allowed_paths: Path) -> EntryPlan:
-    return plan_event(read_event(json.dumps(body).encode()), allowed_paths)
+    return plan_event(read_event(json.dumps(body).encode()), file_access(allowed_paths, None))
 
 
 def refused(payload: bytes | dict[str, Any], *allowed_paths: Path) -> tuple[int, str]:
     with pytest.raises(CompileError) as caught:
-        plan_event(read_event(payload if isinstance(payload, bytes) else json.dumps(payload).encode()), allowed_paths)
+        plan_event(
+            read_event(payload if isinstance(payload, bytes) else json.dumps(payload).encode()),
+            file_access(allowed_paths, None),
+        )
     return caught.value.status, caught.value.detail
 
 
