@@ -118,7 +118,7 @@ class Ready(Message, frozen=True, kw_only=True):
 
     Attributes:
         threads: how many threads the process has; one, or a fork from it would be unsafe.
-        preloaded: whether the forkserver's preload was there, so that memory is shared.
+        preloaded: whether the template's preload was there, so that memory is shared.
     """
 
     threads: int

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 import setproctitle
+from msgspec.structs import replace as replace_field
 
 from common.clock import SystemClock
 from common.errors import StartupError, os_error_text
@@ -27,7 +28,7 @@ from supervisor.host.loop import Loop
 from supervisor.host.sdnotify import ServiceManager
 from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
-from supervisor.intake.autostart import NOT_CONFIGURED, Sweep, find_candidates, reread
+from supervisor.intake.autostart import NOT_CONFIGURED, Readiness, Sweep, find_candidates, reread
 from supervisor.intake.intake import Intake
 from supervisor.relay_link.attached import AttachedRelay
 from supervisor.relay_link.child import RelayChild
@@ -44,6 +45,9 @@ _END_SECS: Final = 5.8
 _HTTP_SECS: Final = 0.3
 _LAST_LINES_SECS: Final = 1.0
 _STATUS_SECS: Final = 5.0
+_ANNOUNCE_SECS: Final = 10.0
+"""How long the announcement waits for the first worker."""
+
 _BACKLOG: Final = 1024
 _OBSERVE_THREADS: Final = 4
 
@@ -65,6 +69,7 @@ class Service:
         self._logs = logs
         self._stop_asked_at: float | None = None
         self._is_sweeping = False
+        self._is_announced = False
         self._has_workers = True
         self._workers_are_stopping = False
         self._loop = Loop()
@@ -90,7 +95,8 @@ class Service:
             capacity=settings.max_scenarios,
             wakeups_per_core=settings.wakeups_per_core,
             starting_limit=settings.workers,
-            on_first_ready=self._manager.ready,
+            worker_memory_bytes=settings.worker_memory_bytes,
+            on_first_ready=self._announce,
         )
         self._sweep: Sweep | None = None
         if candidates is not None:
@@ -99,9 +105,8 @@ class Service:
         self._relay: AttachedRelay | None = None
         if settings.relay_config is not None:
             self._relay = AttachedRelay(self._loop, RelayChild(settings.relay_config), self._stop_when_alone)
-        readiness = (lambda: NOT_CONFIGURED) if self._sweep is None else self._sweep.readiness
         relay = None if relay_admin_path is None else RelayClient(relay_admin_path)
-        api = build_app(self._engine, settings, readiness=readiness, figures=self._figures, relay=relay)
+        api = build_app(self._engine, settings, readiness=self._readiness, figures=self._figures, relay=relay)
         self._server = HttpServer(
             api.wsgi,
             self._listener,
@@ -114,12 +119,7 @@ class Service:
     def run(self) -> None:
         """Announce the port, serve until SIGINT or SIGTERM, and leave nothing behind."""
         self._server.start()
-        self._announce()
-        logger.info("sonda-server listening", extra=fields(addr=self._address, workers=self._settings.workers))
-        if self._manager.watchdog_period_secs is not None:
-            self._loop.every(self._manager.watchdog_period_secs, self._manager.alive)
-        if self._manager.is_there:
-            self._loop.every(_STATUS_SECS, self._tell_status)
+        self._loop.after(_ANNOUNCE_SECS, self._announce_late)
         if self._relay is not None:
             self._relay.start()
         if self._sweep is not None:
@@ -139,6 +139,10 @@ class Service:
         """Return how long the log may take to be written before the process ends."""
         since_signal = 0.0 if self._stop_asked_at is None else time.monotonic() - self._stop_asked_at
         return min(max(_END_SECS - since_signal, 0.1), _LAST_LINES_SECS)
+
+    def _readiness(self) -> Readiness:
+        readiness = NOT_CONFIGURED if self._sweep is None else self._sweep.readiness()
+        return replace_field(readiness, status="unresponsive") if self._engine.silent_secs() else readiness
 
     def _figures(self) -> Figures:
         return replace(self._engine.figures(), log_lines_dropped=self._logs.dropped_total)
@@ -194,7 +198,21 @@ class Service:
         running = sum(scenario.counters().state != State.FINISHED for scenario in self._engine.scenarios())
         self._manager.status(f"listening on {self._address}; scenarios running: {running}")
 
+    def _announce_late(self) -> None:
+        if not self._is_announced and self._stop_asked_at is None:
+            logger.warning("no worker is ready yet: the first scenarios may have to wait")
+            self._announce()
+
     def _announce(self) -> None:
+        """Say that the daemon serves, once: when the first worker waits for a plan."""
+        if self._is_announced:
+            return
+        self._is_announced = True
+        self._manager.ready()
+        if self._manager.watchdog_period_secs is not None:
+            self._loop.every(self._manager.watchdog_period_secs, self._manager.alive)
+        if self._manager.is_there:
+            self._loop.every(_STATUS_SECS, self._tell_status)
         port = self._listener.getsockname()[1]
         try:
             os.write(1, b'{"sonda_server":{"port":%d}}\n' % port)
@@ -202,6 +220,7 @@ class Service:
             self._engine.discard_stdout()
         except OSError as exc:
             logger.warning("cannot announce the port on stdout: %s", os_error_text(exc))
+        logger.info("sonda-server listening", extra=fields(addr=self._address, workers=self._settings.workers))
 
     def _log_scenarios(self) -> None:
         for scenario in self._engine.scenarios():

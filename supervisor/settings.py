@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from supervisor.engine.wakeups import DEFAULT_WAKEUPS_PER_CORE
 from supervisor.host.environment import ALWAYS_READABLE, readable
-from supervisor.host.limits import usable_cores
+from supervisor.host.limits import DEFAULT_WAKEUPS_PER_CORE, usable_cores
 
 API_KEY_VARIABLE: Final = "SONDA_API_KEY"
 CATALOG_VARIABLE: Final = "SONDA_CATALOG"
@@ -55,6 +54,7 @@ class Settings:
         relay_admin: admin socket of a relay that runs already and is to be shown; None for none.
         allowed_hosts: names that clients on loopback may call the daemon by, besides IP addresses and localhost.
         allowed_origins: origins whose web pages may ask, and read the answers.
+        worker_memory_bytes: memory of its own that a worker process may use; 0 is unlimited.
     """
 
     host: str
@@ -77,6 +77,7 @@ class Settings:
     relay_admin: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    worker_memory_bytes: int = 0
 
     @property
     def is_local(self) -> bool:
@@ -132,6 +133,7 @@ def parse_settings(
         relay_admin=given.relay_admin if with_relay else None,
         allowed_hosts=tuple(given.allow_host),
         allowed_origins=tuple(given.allow_origin),
+        worker_memory_bytes=given.worker_memory * 1024 * 1024,
     )
 
 
@@ -211,6 +213,13 @@ def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
         default=min(usable_cores(), _MAX_DEFAULT_WORKERS),
         metavar="N",
         help="worker processes started concurrently (default %(default)s)",
+    )
+    add(
+        "--worker-memory",
+        type=_integer(0, 2**40),
+        default=0,
+        metavar="MIB",
+        help="memory of its own that each worker process may use, 0 is unlimited (default %(default)s)",
     )
     add("--max-scenarios", type=_integer(0), default=0, metavar="N", help="maximum number of scenarios; 0 is unlimited")
     add(

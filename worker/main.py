@@ -10,7 +10,6 @@
 Everything that ends a worker on the way (Stop, SIGTERM, the death of the supervisor) ends it quietly, exit code 0.
 """
 
-import multiprocessing
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -42,17 +41,16 @@ _IGNORED_SIGNALS: Final = (
 )
 
 
-def run(connection: Connection, board_descriptor: int, row_index: int) -> None:
+def run(connection: Connection, board_descriptor: int, row_index: int, alive_descriptor: int) -> None:
     """Serve one scenario, and single events before it, and return; called in a new process, on its main thread.
 
     Args:
         connection: the worker's end of its control pipe.
         board_descriptor: the board's memory file.
         row_index: the row that this process alone writes.
+        alive_descriptor: readable when the supervisor has gone.
     """
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101 - this is a child process
-    control = Control(connection, parent.sentinel, SystemClock())
+    control = Control(connection, alive_descriptor, SystemClock())
     for number in _IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: control.terminate())

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 
-from common.errors import StartupError
+from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, is_filter, setup_logging
 from supervisor.settings import Settings, parse_settings
 
@@ -38,6 +38,9 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
         return _run(parse_settings(program, arguments, os.environ, with_relay=with_relay), logs)
     except StartupError as exc:
         logs.put(f"Error: {exc}\n".encode(errors="replace"))
+    except (MemoryError, OSError) as exc:
+        reason = os_error_text(exc) if isinstance(exc, OSError) else "out of memory"
+        logs.put(f"Error: the machine does not give what is needed: {reason}; see ulimit -a\n".encode(errors="replace"))
     except Exception:
         logger.exception("the control plane ends: unexpected error")
     logs.close(_LAST_LINES_SECS)
@@ -46,6 +49,9 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
 
 def _run(settings: Settings, logs: LineWriter) -> int:
     # Imported here, so that wrong arguments, help and version answer at once.
+    from supervisor.host.limits import require_address_space
+
+    require_address_space()
     from supervisor.host.allocator import return_large_blocks
     from supervisor.relay.config.reader import ConfigError, load
     from supervisor.service import Service

@@ -44,19 +44,19 @@ def abnormal_end(finished: Finished | None, asked: bool) -> str | None:
     return None
 
 
-def ending_of(finished: Finished | None, killed: bool, exit_code: int) -> Ending:
+def ending_of(finished: Finished | None, killed: bool, exit_code: int | None) -> Ending:
     """Return how a worker ended.
 
     Args:
         finished: its last message.
         killed: whether the supervisor had to kill it.
-        exit_code: negative for a signal.
+        exit_code: negative for a signal; None when nobody knows it, and then its last message is believed.
 
     Returns:
         `finished`: its run was over, also because its sink or its encoder failed; `stopped`: on request; `killed`: by a
         signal; `crashed`: it exited unexpectedly, or without a message.
     """
-    if killed or exit_code < 0:
+    if killed or (exit_code or 0) < 0:
         return "killed"
     if finished is None or exit_code or (finished.fault is not None and finished.fault.traceback):
         return "crashed"

@@ -26,10 +26,11 @@ from supervisor.engine.control_plane import CallTimeoutError, LaunchError, Scena
 from supervisor.engine.figures import Figures
 from supervisor.engine.fleet import Fleet
 from supervisor.engine.pool import Pool
+from supervisor.engine.replies import refuse
 from supervisor.engine.scenarios import ScenarioMap
 from supervisor.engine.spawn import Door
-from supervisor.engine.wakeups import DEFAULT_WAKEUPS_PER_CORE, WakeupBudget
-from supervisor.host.limits import usable_cores
+from supervisor.engine.wakeups import WakeupBudget
+from supervisor.host.limits import DEFAULT_WAKEUPS_PER_CORE, usable_cores
 from supervisor.host.loop import Callback, Loop
 
 BOARD_ROWS: Final = 8192
@@ -37,6 +38,8 @@ GRACE_SECS: Final = 4.5
 """What workers get to deliver what they have before they are killed."""
 
 _REAP_SECS: Final = 0.5
+_BEAT_SECS: Final = 1.0
+_SILENT_SECS: Final = 3.0
 
 T = TypeVar("T")
 
@@ -54,6 +57,7 @@ class Engine:
         spares: how many warm workers wait for a plan when nothing else is to be done; None is twice the usable cores,
             4 at least. With 0 workers are started only for what is launched.
         starting_limit: how many workers may be starting at once; None is the number of usable cores.
+        worker_memory_bytes: how much memory of its own a worker may use; 0 is unlimited.
         on_first_ready: called once on the loop, when the first worker waits for a plan.
 
     Attributes:
@@ -69,6 +73,7 @@ class Engine:
         wakeups_per_core: float = DEFAULT_WAKEUPS_PER_CORE,
         spares: int | None = None,
         starting_limit: int | None = None,
+        worker_memory_bytes: int = 0,
         on_first_ready: Callback = lambda: None,
     ) -> None:
         cores = usable_cores()
@@ -76,8 +81,9 @@ class Engine:
         self._owner = threading.get_ident()
         self._board = Board(rows)
         self._scenarios = ScenarioMap(capacity)
+        self._door = Door(self.loop, self._board.descriptor, worker_memory_bytes)
         self._pool = Pool(
-            Door(self._board.descriptor).start,
+            self._door.start,
             rows=self._board.rows,
             spares_wanted=max(4, 2 * cores) if spares is None else spares,
             starting_limit=starting_limit or cores,
@@ -85,6 +91,8 @@ class Engine:
         budget = WakeupBudget(wakeups_per_core * cores)
         self._fleet = Fleet(self.loop, self._board, self._pool, self._scenarios, budget, on_first_ready)
         self._closed = False
+        self._turned_ns = time.monotonic_ns()
+        self.loop.every(_BEAT_SECS, self._beat)
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +135,7 @@ class Engine:
     def launch(self, plan: Plan, timeout_secs: float | None = None) -> list[Scenario]:
         """Start all entries of `plan` or none; see the protocol."""
         reply: Future[list[Scenario]] = Future()
-        self._post(partial(self._fleet.launch, plan, reply))
+        self._post(partial(self._fleet.launch, plan, reply), reply)
         try:
             return self._result(reply, timeout_secs)
         except TimeoutError as exc:
@@ -139,7 +147,7 @@ class Engine:
     def stop(self, scenario_id: str, timeout_secs: float | None = None) -> StopResult | None:
         """Remove the scenario at once and wait until its worker is gone; see the protocol."""
         reply: Future[StopResult | None] = Future()
-        self._post(partial(self._fleet.stop, scenario_id, reply))
+        self._post(partial(self._fleet.stop, scenario_id, reply), reply)
         try:
             return self._result(reply, timeout_secs)
         except TimeoutError as exc:
@@ -148,7 +156,7 @@ class Engine:
     def deliver(self, entry: EntryPlan, timeout_secs: float | None = None) -> int:
         """Deliver the first event of `entry` and wait for the destination's answer; see the protocol."""
         reply: Future[int] = Future()
-        self._post(partial(self._fleet.deliver, entry, reply))
+        self._post(partial(self._fleet.deliver, entry, reply), reply)
         try:
             return self._result(reply, timeout_secs)
         except TimeoutError as exc:
@@ -173,6 +181,11 @@ class Engine:
     def run(self) -> None:
         """Turn the loop until it is stopped; for the owning thread."""
         self.loop.run(self._fleet.reconcile)
+
+    def silent_secs(self) -> float:
+        """Return for how long the loop has not turned, 0 while it does; callable from any thread."""
+        silent = (time.monotonic_ns() - self._turned_ns) / 1e9
+        return silent if silent > _SILENT_SECS else 0.0
 
     def discard_stdout(self) -> None:
         """Let stdout sinks discard from now on: nobody reads stdout any more. On the loop."""
@@ -206,10 +219,24 @@ class Engine:
             self._fleet.shut_down(grace_secs, gone.set)
             self._turn(gone.is_set, grace_secs + _REAP_SECS)
         self.loop.refuse_posts()
+        # Last of all: it reaps the others.
+        self._door.close()
         self.loop.close()
 
-    def _post(self, call: Callback) -> None:
-        if not self.loop.post(call):
+    def _beat(self) -> None:
+        self._turned_ns = time.monotonic_ns()
+
+    def _post(self, call: Callback, reply: "Future[T]") -> None:
+        def made() -> None:
+            try:
+                call()
+            except Exception as exc:
+                # The loop logs it; whoever waits must not wait for nothing.
+                if not reply.done():
+                    refuse(reply, LaunchError(f"unexpected error: {exc}"))
+                raise
+
+        if not self.loop.post(made):
             raise LaunchError("the daemon is shutting down")
 
     def _result(self, reply: "Future[T]", timeout_secs: float | None) -> T:

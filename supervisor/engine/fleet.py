@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import Collection
 from concurrent.futures import Future
-from functools import partial
 from typing import Final
 
 from common.board import Board
@@ -26,6 +25,7 @@ from common.plan import EntryPlan, Plan
 from supervisor.engine.control_plane import CapacityError, EventError, LaunchError, NameConflict, Scenario, StopResult
 from supervisor.engine.emissions import Emissions
 from supervisor.engine.endings import abnormal_end, ending_of, fault_text, traceback_fields
+from supervisor.engine.handshakes import Handshakes
 from supervisor.engine.launch import Launch
 from supervisor.engine.pool import Pool
 from supervisor.engine.replies import refuse
@@ -35,6 +35,7 @@ from supervisor.engine.tally import Tally
 from supervisor.engine.wakeups import WakeupBudget
 from supervisor.engine.wiring import Wiring
 from supervisor.engine.workers import End, Workers
+from supervisor.host.limits import shortage
 from supervisor.host.loop import Callback, Loop
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,6 @@ logger = logging.getLogger(__name__)
 STOP_SECS: Final = 5.0
 """From the Stop command to SIGKILL. Source: docs/http.md, "Stop"."""
 
-BOOT_SECS: Final = 10.0
 
 BodyLaunch = Launch[WorkerProcess]
 LaunchReply = Future[list[Scenario]]
@@ -88,6 +88,9 @@ class Fleet:
         self._kept_rows: dict[LaunchedScenario, int] = {}
         self._processes = Workers(loop, self._handle, self._ended)
         self._emissions = Emissions(pool, self._processes)
+        self._handshakes = Handshakes(
+            loop, self._owes_an_answer, lambda worker: worker in pool.starting, self._processes.kill
+        )
         self._wiring = Wiring(self._processes.kill)
         self._on_empty: Callback | None = None
 
@@ -191,13 +194,13 @@ class Fleet:
         due_ns = self._pool.due_ns(now_ns, waiting=waiting, busy=bool(self._launches))
         if due_ns is None or due_ns > now_ns:
             return due_ns
-        worker = self._pool.start_one(now_ns)
-        if worker is None:
+        started = self._pool.start_one(now_ns)
+        if started is None:
             logger.warning("a worker could not be started", extra=fields(error=self._pool.last_reason))
         else:
-            self._owners[worker] = None
-            self._processes.watch(worker)
-            self._loop.after(BOOT_SECS, partial(self._check_booted, worker))
+            self._owners[started] = None
+            self._processes.watch(started)
+            self._handshakes.started(started)
         return now_ns
 
     def _check_room(self, wanted: int) -> None:
@@ -205,12 +208,18 @@ class Fleet:
             raise LaunchError("the daemon is shutting down")
         if self._pool.room() - self._without_worker() < wanted:
             raise LaunchError(f"all {self._board.rows} places for scenarios are taken: DELETE finished ones first")
+        missing = wanted + self._without_worker() - len(self._pool.spares) - len(self._pool.starting)
+        short = shortage(missing) if missing > 0 else None
+        if short is not None:
+            raise LaunchError(f"no worker can be started: {short}: DELETE what is not needed, or raise the limit")
 
     def _without_worker(self) -> int:
         return sum(len(launch.without_worker) for launch in self._launches) + self._emissions.waiting
 
     def _hand_out_spares(self) -> None:
-        self._owners.update((worker, self._emissions) for worker in self._emissions.hand_out())
+        for sender in self._emissions.hand_out():
+            self._owners[sender] = self._emissions
+            self._handshakes.asked(sender)
         for launch in self._launches:
             while launch.without_worker:
                 worker = self._pool.take()
@@ -227,6 +236,7 @@ class Fleet:
             self._processes.kill(worker, "killed: it did not take its plan")
             return
         self._owners[worker] = launch
+        self._handshakes.asked(worker)
         scenario.attach(self._board.row(worker.row))
 
     def _start(self, launch: BodyLaunch) -> None:
@@ -270,9 +280,11 @@ class Fleet:
             self._owners[worker] = None
             worker.kill()
 
-    def _check_booted(self, worker: WorkerProcess) -> None:
-        if worker in self._pool.starting:
-            self._processes.kill(worker, f"killed: it did not report within {BOOT_SECS:g} s")
+    def _owes_an_answer(self, worker: WorkerProcess) -> bool:
+        owner = self._owners.get(worker)
+        if isinstance(owner, Launch):
+            return owner.waits_for(worker)
+        return owner is self._emissions or worker in self._pool.starting
 
     def _handle(self, worker: WorkerProcess, event: Event) -> None:
         owner = self._owners[worker]
@@ -321,7 +333,8 @@ class Fleet:
             logger.debug("cannot tell a worker that stdout is closed: %s", exc)
 
     def _ended(self, worker: WorkerProcess, end: End) -> None:
-        self.tally.endings[ending_of(end.finished, end.killed, end.exit_code)] += 1
+        if end.was_born:
+            self.tally.endings[ending_of(end.finished, end.killed, end.exit_code)] += 1
         match self._owners.pop(worker):
             case None:
                 self._spare_ended(worker, end.reason or "ended without being asked")

@@ -59,6 +59,10 @@ class Launch(Generic[W]):
         self.withdraw(worker)
         return True
 
+    def waits_for(self, worker: W) -> bool:
+        """Return whether `worker` has got its entry and is not prepared."""
+        return worker in self._unprepared
+
     def prepared(self, worker: W) -> bool:
         """Note that `worker` is prepared; returns whether the whole body can start."""
         self._unprepared.discard(worker)

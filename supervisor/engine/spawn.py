@@ -1,86 +1,69 @@
-"""The door: the only file that imports `worker`. Starts worker processes and tells why they ended.
+"""The door: where worker processes come from, and why they ended.
 
 ::
 
-    supervisor ──start()──► template (forkserver: numpy, encoders, cheap sinks preloaded) ──fork──► worker
-        │  control pipe, one end each ◄──────────────────────────────────────────────────────────────┘
-        └─ sentinel: the template reaps the worker and writes its exit code there
+    Door.start ──request──► template ──fork──► worker
+        │  control pipe, one end each ◄─────────┘
+        ├─ pidfd: readable when the process has gone, whatever became of the template
+        └─ exit code: told by the template, which reaps
 
-Used on the main thread alone. A worker gets one end of its pipe, the board's descriptor and its row; the template's
-socket has no name in the file system, so nothing is left behind however the processes die.
+Used on the loop's thread alone. A worker gets one end of its pipe, the board's descriptor and its row; nothing has a
+name in the file system, so nothing is left behind however the processes die.
 """
 
-import multiprocessing
-import operator
 import os
-import select
 import signal
 import socket
 import struct
-import sys
-import tempfile
-import types
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import forkserver, reduction, resource_tracker
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from multiprocessing.popen_forkserver import Popen
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import worker.main
 from common import wire
+from common.errors import os_error_text
 from common.messages import Command, Event
 from supervisor.engine.control_plane import LaunchError
+from supervisor.engine.template import Template
+from supervisor.host.limits import descriptors_are_short, oom_kills
+from supervisor.host.loop import Loop
 
-PRELOAD: Final = ["worker.preload"]
-"""Imported once by the template; every worker shares the memory."""
+EXIT_CODE_SECS: Final = 1.0
+"""How long after its end the exit code of a worker is waited for."""
 
-SECRET_VARIABLES: Final = ("SONDA_API_KEY", "NOTIFY_SOCKET")
-_NUMPY_SETTINGS: Final = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # PERF: numpy's own logarithm for the widest vectors differs from the C library's in the last bit, so the workers
-    # could not use it; without those vectors it is the C library's, 15 times as fast as calling `math.log`.
-    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512F AVX512_SKX",
-}
-"""What numpy reads when the template imports it; names that a processor or version does not know are skipped."""
-
-_UNTIL_HANDLED: Final = {
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-}
-_EXIT_CODE_LOST: Final = 255
 _PIPE_PATIENCE: Final = struct.pack("ll", 2, 0)
 """A struct timeval: how long the loop may be held up by one worker that stopped in the middle of a message."""
 
 
 class WorkerProcess:
-    """One worker process, as the main loop holds it.
+    """One worker process, as the loop's thread holds it; `Door` makes it.
 
     Args:
-        process: how multiprocessing watches it.
+        loop: watches its end.
         connection: our end of its control pipe.
         row: its row of the board.
 
     Attributes:
-        pid: process id.
+        pid: process id; 0 until it was forked.
         row: see above.
-        watched: descriptor that becomes readable when the process may have ended.
+        on_gone: called once, when the process has gone, or was never there; whoever watches it sets it.
+        exit_code: negative for a signal; None until it is known, or when nobody knows.
     """
 
-    def __init__(self, process: Popen, connection: "Connection", row: int) -> None:
-        self.pid: int = process.pid
+    def __init__(self, loop: Loop, connection: "Connection", row: int) -> None:
+        self.pid = 0
         self.row = row
-        self.watched: int = process.sentinel
-        self._process = process
+        self.on_gone: Callable[[], object] = lambda: None
+        self.exit_code: int | None = None
+        self._loop = loop
         self._connection = connection
         self._pidfd: int | None = None
+        self._refusal: str | None = None
+        self._has_left = False
+        self._is_gone = False
+        self._is_lost = False
+        self._is_killed = False
+        self._oom_kills = oom_kills()
 
     def fileno(self) -> int:
         """Return the descriptor of the control pipe, readable when an event or end of file is there."""
@@ -90,7 +73,7 @@ class WorkerProcess:
         """Send one command.
 
         Raises:
-            WireError: the worker is gone, or has stopped reading.
+            WireError: the worker has gone, or has stopped reading.
         """
         wire.send(self._connection, command)
 
@@ -98,7 +81,7 @@ class WorkerProcess:
         """Send one command and a copy of `descriptor` behind it.
 
         Raises:
-            WireError: the worker is gone, or has stopped reading.
+            WireError: the worker has gone, or has stopped reading.
         """
         wire.send_with_descriptor(self._connection, command, descriptor)
 
@@ -106,7 +89,7 @@ class WorkerProcess:
         """Return the next event.
 
         Raises:
-            WireError: the worker is gone, or what came is no event.
+            WireError: the worker has gone, or what came is no event.
         """
         return wire.receive_event(self._connection)
 
@@ -114,48 +97,69 @@ class WorkerProcess:
         """Return whether `receive` would not wait; true at end of file as well."""
         return self._connection.poll(0)
 
-    def has_ended(self) -> bool:
-        """Return whether the process is gone; to be asked when `watched` is readable.
-
-        When the template dies, all its workers read as ended although they live. Then `watched` changes to a
-        descriptor of the process itself, and the answer is no.
-        """
-        if self._pidfd is None:
-            exit_code = self._process.poll()
-            if exit_code != _EXIT_CODE_LOST:
-                return exit_code is not None
-            try:
-                self._pidfd = os.pidfd_open(self.pid)
-            except ProcessLookupError:
-                return True
-            self.watched = self._pidfd
-        process = select.poll()
-        process.register(self._pidfd, select.POLLIN)
-        return bool(process.poll(0))
-
-    def exit_code(self) -> int:
-        """Return the exit code of the process that has ended; negative for a signal, 255 when it is lost."""
-        exit_code = self._process.poll()
-        return _EXIT_CODE_LOST if exit_code is None else exit_code
+    @property
+    def was_born(self) -> bool:
+        """Whether there has been a process."""
+        return self._refusal is None
 
     def exit_reason(self) -> str | None:
-        """Return why the process that has ended did so, in words; None for exit code 0."""
-        return exit_reason(self.exit_code())
+        """Return why the process that has gone did so, in words; None for exit code 0, and when nobody knows."""
+        if self._refusal is not None:
+            return self._refusal
+        if self.exit_code is None:
+            return None
+        reason = exit_reason(self.exit_code)
+        if self.exit_code == -signal.SIGKILL and not self._is_killed and oom_kills() > self._oom_kills:
+            return f"{reason}: memory was short"
+        return reason
 
     def kill(self) -> None:
-        """Send SIGKILL; nothing happens when the process is gone."""
-        if self._pidfd is None:
-            self._process.kill()
-        else:
+        """Send SIGKILL, as soon as there is a process; nothing happens when it has gone."""
+        self._is_killed = True
+        if self._pidfd is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def close(self) -> None:
-        """Close every descriptor of a process that has ended."""
+        """Close every descriptor of a process that has gone."""
         self._connection.close()
-        self._process.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
+            self._pidfd = None
+
+    def forked(self, pid: int, pidfd: int) -> None:
+        """Take the process; see `Asker`."""
+        self.pid = pid
+        self._pidfd = pidfd
+        self._loop.watch(pidfd, self._left)
+        if self._is_killed:
+            self.kill()
+
+    def refused(self, reason: str) -> None:
+        """Be no process; see `Asker`."""
+        self._refusal = reason
+        self._gone()
+
+    def exited(self, exit_code: int | None) -> None:
+        """Take the exit code; see `Asker`."""
+        self.exit_code = exit_code
+        self._is_lost = exit_code is None
+        if self._has_left:
+            self._gone()
+
+    def _left(self) -> None:
+        assert self._pidfd is not None  # noqa: S101 - it is what was watched
+        self._loop.unwatch(self._pidfd)
+        self._has_left = True
+        if self.exit_code is not None or self._is_lost:
+            self._gone()
+        else:
+            self._loop.after(EXIT_CODE_SECS, self._gone)
+
+    def _gone(self) -> None:
+        if not self._is_gone:
+            self._is_gone = True
+            self.on_gone()
 
 
 def exit_reason(code: int) -> str | None:
@@ -164,8 +168,6 @@ def exit_reason(code: int) -> str | None:
         return None
     if code < 0:
         return f"killed by signal {-code}{_signal_name(-code)}"
-    if code == _EXIT_CODE_LOST:
-        return "ended for an unknown reason: its exit code is lost"
     return f"ended with exit code {code}"
 
 
@@ -177,110 +179,70 @@ def _signal_name(number: int) -> str:
         return ""
 
 
-class _Inherited:
-    """A descriptor that travels with a process being started and arrives as a plain number.
-
-    Pickled with nothing but the standard library, so that a worker does not import this module.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return operator.methodcaller("detach"), (reduction.DupFd(self._descriptor),)
-
-
 class Door:
-    """Starts workers. There is one, made before any other thread exists.
-
-    Takes secrets and the service manager's socket out of this process's environment, for good: the template and all
-    workers inherit it.
+    """Starts workers, from a template that is replaced whenever it ends.
 
     Args:
+        loop: of the owning thread.
         board_descriptor: the board's memory file.
+        memory_bytes: how much memory of its own a worker may use; 0 is unlimited.
     """
 
-    def __init__(self, board_descriptor: int) -> None:
-        self._board_descriptor = board_descriptor
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
-        for name in SECRET_VARIABLES:
-            os.environ.pop(name, None)
-        os.environ.update(_NUMPY_SETTINGS)
-        # Starting the tracker unblocks SIGINT and SIGTERM, which would undo what `_children_as_we_want_them` does.
-        with _children_as_we_want_them():
-            resource_tracker.ensure_running()
-        with _children_as_we_want_them():
-            _ensure_template()
+    def __init__(self, loop: Loop, board_descriptor: int, memory_bytes: int = 0) -> None:
+        self._loop = loop
+        self._memory_bytes = memory_bytes
+        # Nobody writes: what ends is the writing end, with this process.
+        self._alive, self._alive_writer = os.pipe2(os.O_CLOEXEC)
+        self._inherited = (board_descriptor, self._alive)
+        self._template: Template | None = None
 
-    def start(self, row: int) -> WorkerProcess:
-        """Fork a worker from the template; waits for the fork, about a millisecond, not for the worker.
+    @property
+    def template_pid(self) -> int | None:
+        """The process id of the template; None while there is none."""
+        return None if self._template is None else self._template.pid
+
+    def open(self) -> None:
+        """Start the template, so that the first worker need not wait for it.
 
         Raises:
-            LaunchError: the operating system refuses another process or descriptor.
+            LaunchError: it cannot be started.
         """
+        if self._template is None:
+            self._template = Template(self._loop, self._inherited, self._template_ended)
+
+    def start(self, row: int) -> WorkerProcess:
+        """Ask the template for a worker; waits for nothing. Whether there is one shows later.
+
+        Raises:
+            LaunchError: the operating system refuses a descriptor or the template.
+        """
+        self.open()
+        assert self._template is not None  # noqa: S101 - it has just been opened
         try:
-            ours, theirs = self._context.Pipe()
+            ours, theirs = socket.socketpair()
         except OSError as exc:
-            raise LaunchError(f"cannot start a worker: {exc}") from exc
+            raise LaunchError(f"cannot start a worker: {os_error_text(exc)}") from exc
         with theirs:
-            _bound_waiting(ours)
-            process = self._context.Process(
-                target=worker.main.run, args=(theirs, _Inherited(self._board_descriptor), row), name="sondad-worker"
-            )
+            if descriptors_are_short(theirs.fileno()):
+                ours.close()
+                raise LaunchError("cannot start a worker: too many open files: the limit of descriptors (ulimit -n)")
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PIPE_PATIENCE)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PIPE_PATIENCE)
+            worker = WorkerProcess(self._loop, Connection(ours.detach()), row)
             try:
-                with _children_as_we_want_them():
-                    _ensure_template()
-                    # Not process.start(): that polls every other child, which makes a thousandth worker ten times as
-                    # expensive as the first, and makes the interpreter wait for all of them without limit at its exit.
-                    popen = Popen(process)
-            except OSError as exc:
-                ours.close()
-                raise LaunchError(f"cannot start a worker: {exc}") from exc
-            except EOFError as exc:
-                ours.close()
-                raise LaunchError("cannot start a worker: the process that forks them has ended") from exc
-        return WorkerProcess(popen, ours, row)
+                self._template.ask(theirs.fileno(), row, self._memory_bytes, worker)
+            except LaunchError:
+                worker.close()
+                raise
+        return worker
 
+    def close(self) -> None:
+        """Let the template leave; for when all workers have gone."""
+        if self._template is not None:
+            self._template.close()
+            self._template = None
+        for descriptor in (self._alive, self._alive_writer):
+            os.close(descriptor)
 
-def _ensure_template() -> None:
-    # multiprocessing keeps the template's socket in a folder under /tmp, which SIGKILL of this process would leave
-    # behind. A socket can also be reached through a descriptor of its file, so the file and the folder go at once;
-    # the folder is made here because multiprocessing would miss its own at exit.
-    configuration: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    configuration.setdefault("tempdir", "/nonexistent")
-    try:
-        forkserver.ensure_running()
-    except FileNotFoundError:
-        folder = Path(tempfile.mkdtemp(prefix="sondad-"))
-        configuration["tempdir"] = str(folder)
-        forkserver.ensure_running()
-        server: Any = forkserver._forkserver
-        socket_file = Path(server._forkserver_address)
-        descriptor = os.open(socket_file, os.O_PATH | os.O_CLOEXEC)
-        socket_file.unlink()
-        folder.rmdir()
-        server._forkserver_address = f"/proc/self/fd/{descriptor}"
-
-
-@contextmanager
-def _children_as_we_want_them() -> Iterator[None]:
-    """Make what is started meanwhile import nothing of our main script, and keep signals until it handles them.
-
-    So what reaches the whole process group ends neither the tracker nor the template. The template lends its signal
-    mask to every worker; a worker unblocks once its handlers are in place.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _UNTIL_HANDLED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        sys.modules["__main__"] = main
-
-
-def _bound_waiting(connection: "Connection") -> None:
-    with socket.socket(fileno=os.dup(connection.fileno())) as pipe:
-        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PIPE_PATIENCE)
-        pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PIPE_PATIENCE)
+    def _template_ended(self) -> None:
+        self._template = None

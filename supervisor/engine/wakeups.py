@@ -15,7 +15,6 @@ from common.plan import WAKE_SPACING_NS
 MAX_WAKEUPS_PER_SEC: Final = 1e9 / WAKE_SPACING_NS
 """Above this rate a worker fires all ticks due per wake-up anyway."""
 
-DEFAULT_WAKEUPS_PER_CORE: Final = 2000
 MAX_SLACK_NS: Final = 100_000_000
 _HALVINGS: Final = 30
 

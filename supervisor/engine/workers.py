@@ -29,14 +29,16 @@ class End:
     Attributes:
         reason: in words; None when it exited by itself with code 0.
         killed: whether it was killed here.
-        exit_code: negative for a signal.
+        exit_code: negative for a signal; None when nobody knows it.
         finished: its last message.
+        was_born: whether there has been a process.
     """
 
     reason: str | None
     killed: bool
-    exit_code: int
+    exit_code: int | None
     finished: Finished | None
+    was_born: bool = True
 
 
 class Workers:
@@ -73,7 +75,7 @@ class Workers:
         """Take care of a worker that was started."""
         self._present.add(worker)
         self._loop.watch(worker.fileno(), partial(self._receive, worker))
-        self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
+        worker.on_gone = partial(self._ended, worker)
 
     def ask_to_stop(self, worker: WorkerProcess, grace_secs: float) -> None:
         """Tell a worker to exit, and kill it when it is still there after `grace_secs`."""
@@ -109,14 +111,6 @@ class Workers:
         self._on_event(worker, event)
         return True
 
-    def _maybe_ended(self, worker: WorkerProcess) -> None:
-        watched = worker.watched
-        if worker.has_ended():
-            self._ended(worker)
-        elif worker.watched != watched:
-            self._loop.unwatch(watched)
-            self._loop.watch(worker.watched, partial(self._maybe_ended, worker))
-
     def _ended(self, worker: WorkerProcess) -> None:
         while worker.has_event() and self._receive(worker):
             pass
@@ -125,10 +119,10 @@ class Workers:
         end = End(
             reason=verdict or worker.exit_reason(),
             killed=verdict is not None,
-            exit_code=worker.exit_code(),
+            exit_code=worker.exit_code,
             finished=self._finished.pop(worker, None),
+            was_born=worker.was_born,
         )
         self._loop.unwatch(worker.fileno())
-        self._loop.unwatch(worker.watched)
         worker.close()
         self._on_end(worker, end)

@@ -41,10 +41,10 @@ class Ready:
         self._readiness = readiness
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200, or 503 while the sweep runs and for ever after it died."""
+        """Answer 200, or 503 while the sweep runs, for ever after it died, and while the main loop does not turn."""
         del req
         readiness = self._readiness()
-        if readiness.status in ("in_progress", "failed"):
+        if readiness.status in ("in_progress", "failed", "unresponsive"):
             resp.status = falcon.HTTP_SERVICE_UNAVAILABLE
         resp.content_type = falcon.MEDIA_JSON
         resp.data = msgspec.json.encode(readiness)

@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether anything is left to start; counts are files."""
+    """Whether anything is left to start; counts are files. `unresponsive`: the main loop does not turn."""
 
-    status: Literal["not_configured", "in_progress", "finished", "failed"]
+    status: Literal["not_configured", "in_progress", "finished", "failed", "unresponsive"]
     autostart_started: int = 0
     autostart_expected: int = 0
 

@@ -9,9 +9,10 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
+
+from supervisor.host.interpreter import command
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class RelayChild:
     """
 
     def __init__(self, config_file: str, launch: Callable[[Sequence[str]], Process] = launch) -> None:
-        self._arguments = (sys.executable, "-m", "supervisor.relay", "--config", config_file)
+        self._arguments = (*command("supervisor.relay.__main__", "run()"), "--config", config_file)
         self._launch = launch
         self._process: Process | None = None
         self._pidfd: int | None = None

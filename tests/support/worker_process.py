@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import reduction
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import worker.main
@@ -27,6 +28,12 @@ class Descriptor:
         return operator.methodcaller("detach"), (reduction.DupFd(self._descriptor),)
 
 
+def _run(connection: Connection, board_descriptor: int, row: int) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    worker.main.run(connection, board_descriptor, row, parent.sentinel)
+
+
 class WorkerProcess:
     """One worker and everything a supervisor sees of it."""
 
@@ -37,9 +44,7 @@ class WorkerProcess:
         self.board = board
         self.row = board.row(row)
         self.events: list[Event] = []
-        self.process = context.Process(
-            target=worker.main.run, args=(theirs, Descriptor(board.descriptor), row), daemon=True
-        )
+        self.process = context.Process(target=_run, args=(theirs, Descriptor(board.descriptor), row), daemon=True)
         self.process.start()
         theirs.close()
 

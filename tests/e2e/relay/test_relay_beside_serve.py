@@ -50,7 +50,7 @@ def takes_updates(relay: LiveRelay) -> bool:
 
 
 def process_of(server: LiveServer) -> psutil.Process:
-    (process,) = [child for child in server.descendants() if "supervisor.relay" in child.cmdline()]
+    (process,) = [child for child in server.descendants() if "supervisor.relay" in " ".join(child.cmdline())]
     return process
 
 

@@ -287,7 +287,7 @@ def test_a_stderr_nobody_reads_holds_nothing_up() -> None:
     port = json.loads(daemon.stdout.readline())["sonda_server"]["port"]
     for _ in range(50):
         with socket.create_connection(("127.0.0.1", port), 10) as client:
-            client.sendall(b"POST /scenarios HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n{")
+            client.sendall(b"POST /scenarios HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{")
             assert client.recv(100).startswith(b"HTTP/1.1 400")
     daemon.terminate()
     assert daemon.wait(STOP_SECS) == 0
@@ -334,7 +334,7 @@ def test_the_template_may_die(server: LiveServer) -> None:
     (running,) = server.launch(_body(_metric("running")))
     server.wait_for_events(running["id"], 3)
     children = psutil.Process(server.pid).children()
-    (template,) = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+    (template,) = [child for child in children if "template" in " ".join(child.cmdline())]
     template.kill()
     (fresh,) = wait_until(lambda: _launched(server, "fresh"), "a launch after the template died")
     server.wait_for_events(fresh["id"], 3)

@@ -43,9 +43,10 @@ _REPORT = (
     """
     print(json.dumps({
         "total_events": total_events,
-        "loaded": sorted({name.partition(".")[0] for name in sys.modules} & {"falcon", "waitress"}),
+        "loaded": sorted({"falcon", "waitress", "setproctitle", "worker"} & set(sys.modules)),
         "rooms": sorted(name for name in sys.modules if name.startswith(("supervisor.http", "supervisor.intake"))),
         "threads": threading.active_count(),
+        "children": len(psutil.Process().children(recursive=True)),
         "same_title": psutil.Process().cmdline() == title,
         "same_handlers": before == {number: signal.getsignal(number) for number in before},
         "sockets": [str(c.laddr) for c in psutil.Process().net_connections() if c.status == "LISTEN"],
@@ -74,6 +75,7 @@ def test_a_plain_script_runs_a_scenario(tmp_path: Path) -> None:
         "loaded": [],
         "rooms": [],
         "threads": 1,
+        "children": 0,
         "same_title": True,
         "same_handlers": True,
         "sockets": [],
@@ -170,3 +172,11 @@ def test_a_signal_of_the_users_own_ends_a_wait(tmp_path: Path) -> None:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def test_a_loop_that_does_not_turn_is_told(engine: Engine) -> None:
+    """Whoever asks from outside learns for how long; a loop that turns is never silent."""
+    engine.wait(timeout_secs=0)
+    assert engine.silent_secs() == 0.0
+    wait_until(lambda: engine.silent_secs() > 3, "the silence is told")
+    engine.loop.run(until=lambda: engine.silent_secs() == 0.0)

@@ -46,7 +46,9 @@ def test_ready_without_autostart(client: AppClient) -> None:
     assert "application/json" in answer.headers["content-type"]
 
 
-@pytest.mark.parametrize(("status", "code"), [("in_progress", 503), ("finished", 200), ("failed", 503)])
+@pytest.mark.parametrize(
+    ("status", "code"), [("in_progress", 503), ("finished", 200), ("failed", 503), ("unresponsive", 503)]
+)
 def test_ready_follows_the_sweep(settings: Settings, status: str, code: int) -> None:
     """It answers 200 once nothing is left to start, and never again after the sweep died."""
     readiness = Readiness(status, 3, 5)  # type: ignore[arg-type]
