@@ -23,7 +23,7 @@ class Shell:
     """A shell in the checkout, for which programs, ports and /tmp are the test's own."""
 
     def __init__(self, server: LiveServer, scratch: Path) -> None:
-        self.ports = {"8080": str(server.port), "8428": str(free_port()), "9428": str(free_port())}
+        self.ports = {"8080": str(server.port)} | {port: str(free_port()) for port in ("8428", "9428", "9090")}
         self._scratch = scratch
         self._groups: list[int] = []
 
@@ -95,7 +95,19 @@ def test_victoria_logs_has_what_the_example_pushes(shell: Shell, tmp_path: Path)
     assert re.search(r'\{app=\\"checkout\\",env=\\"test\\",pod=\\"checkout-[012]\\"\}', found)
 
 
+def test_prometheus_has_what_the_example_writes(shell: Shell, tmp_path: Path) -> None:
+    """The same for remote write."""
+    backend("prometheus")
+    push, ask = section("Prometheus")
+    example = (ROOT / "examples" / "remote-write.yaml").read_text().replace(":9090/", f":{shell.ports['9090']}/")
+    (tmp_path / "scratch" / "remote-write.yaml").write_text(example)
+    answer = shell.run(push.replace("@examples/", "@/tmp/"))
+    assert '"state":"' in answer
+    found = wait_until(lambda: shell.run(ask), "samples are queryable", 30)
+    assert '"interface":"ge-0/0/' in found
+
+
 def test_no_shell_text_is_left_untyped() -> None:
     """Every block of the page is one of those above."""
     blocks = re.findall(r"^```sh\n", PAGE, re.MULTILINE)
-    assert len(blocks) == len(section("VictoriaMetrics")) + len(section("VictoriaLogs"))
+    assert len(blocks) == sum(len(section(title)) for title in ("VictoriaMetrics", "VictoriaLogs", "Prometheus"))
