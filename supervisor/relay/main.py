@@ -32,7 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="sondad relay", description="Accept check results over Unix sockets, keep them on disk and forward them."
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="the relay's configuration (YAML)")
-    parser.add_argument("--check-config", action="store_true", help="print every fault of FILE and exit")
+    parser.add_argument(
+        "--check-config", action="store_true", help="print every fault of FILE and what it says, and exit"
+    )
     return parser
 
 
@@ -50,7 +52,7 @@ def main(argv: list[str]) -> int:
         return EXIT_CONFIG
     if arguments.check_config:
         faults = client_faults(config)
-        _print([*(f"{config.path}: warning: {warning}" for warning in config.warnings), *faults])
+        _print([*(f"{config.path}: warning: {warning}" for warning in config.warnings), *faults, _summary(config)])
         return EXIT_CONFIG if faults else 0
     return run(config)
 
@@ -81,6 +83,14 @@ def run(config: Config) -> int:
 def _raise_descriptor_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _summary(config: Config) -> str:
+    checks = sum(len(client.checks) for client in config.clients.values())
+    parents = int(config.upstream is not None)
+    return (
+        f"{config.path}: relay {config.relay.id}; clients: {len(config.clients)}, checks: {checks}, parents: {parents}"
+    )
 
 
 def _print(lines: list[str]) -> None:

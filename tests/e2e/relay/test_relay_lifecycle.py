@@ -254,7 +254,9 @@ def test_check_config_prints_every_fault(tmp_path: Path) -> None:
     ended = run_relay(config, "--check-config")
     assert (ended.returncode, "no such user: no-such-user" in ended.stderr) == (2, True)
     config.write_text(clients_config(own(CHECK)).replace("{root}", str(tmp_path)))
-    assert run_relay(config, "--check-config").returncode == 0
+    ended = run_relay(config, "--check-config")
+    assert ended.returncode == 0
+    assert ended.stderr.endswith("; clients: 1, checks: 1, parents: 0\n")
     assert not (tmp_path / "run").exists()
     assert run_relay(tmp_path / "none.yaml").returncode == 2
 

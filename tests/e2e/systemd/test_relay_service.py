@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.e2e.systemd.test_service import ask
 from tests.support.polling import wait_until
 from tests.support.systemd.machine import Machine
 
@@ -13,6 +14,7 @@ clients:
     uid: 2
     checks: {"urn:fs:usage": {}}
 """
+ADMITTING = '{id: rack4, admin: {mode: "0666", allow_uids: [root, sondad]}}'
 SOCKET = "/run/sondad/relay/clients/agent.sock"
 REPORT = """
 import http.client, socket, sys
@@ -53,8 +55,8 @@ def test_a_client_of_another_user_is_served(relay: Machine) -> None:
 def test_a_reload_changes_nothing_when_it_is_faulty(relay: Machine) -> None:
     """The configuration that runs stays, the journal says why; a good one is taken."""
     relay.write("/etc/sondad/relay.yaml", CONFIG + "bogus: 1\n")
-    relay.run("systemctl", "reload", "sondad-relay", check=False)
-    relay.wait_for_journal("sondad-relay", "configuration rejected")
+    assert relay.run("systemctl", "reload", "sondad-relay", check=False).returncode != 0
+    relay.wait_for_journal("sondad-relay", "bogus")
     assert report(relay) == "202"
     relay.write("/etc/sondad/relay.yaml", CONFIG.replace("agent:", "other:"))
     relay.run("systemctl", "reload", "sondad-relay")
@@ -68,6 +70,27 @@ def test_a_wrong_configuration_is_not_tried_again(machine: Machine) -> None:
     assert machine.run("systemctl", "start", "sondad-relay", check=False).returncode != 0
     assert machine.show("sondad-relay", "NRestarts") == "0"
     machine.wait_for_journal("sondad-relay", "bogus")
+
+
+def test_the_control_plane_shows_the_relay(relay: Machine) -> None:
+    """With the two changes of docs/relay.md user sondad reads what the relay of root holds; each minds its own."""
+    relay.write("/etc/sondad/relay.yaml", CONFIG.replace("{id: rack4}", ADMITTING))
+    relay.run("systemctl", "restart", "sondad-relay")
+    relay.write(
+        "/etc/systemd/system/sondad.service.d/relay.conf",
+        "[Service]\nExecStart=\nExecStart=/opt/sondad/.venv/bin/sondad serve "
+        "--relay-admin /run/sondad/relay/admin.sock\n",
+    )
+    relay.run("systemctl", "daemon-reload")
+    relay.run("systemctl", "start", "sondad")
+    assert report(relay) == "202"
+    shown = lambda: ask(relay, "GET", "/relay/checks/agent/urn:fs:usage")  # noqa: E731
+    assert shown()["status"] == "ok"
+    relay.run("systemctl", "stop", "sondad-relay")
+    assert ask(relay, "GET", "/relay/checks", check=False).startswith("503 ")
+    relay.run("systemctl", "start", "sondad-relay")
+    wait_until(lambda: shown()["status"] == "ok", "the relay is shown again", 30)
+    assert [relay.show(unit, "NRestarts") for unit in ("sondad", "sondad-relay")] == ["0", "0"]
 
 
 def test_both_services_beside_each_other(relay: Machine) -> None:

@@ -75,10 +75,13 @@ def test_the_journal_keeps_every_line(machine: Machine) -> None:
 
 def test_the_journal_knows_how_bad_it_is(machine: Machine) -> None:
     """Lines have their priority, and no second time stamp in front of the journal's."""
-    machine.write("/etc/systemd/system/sondad.service.d/open.conf", "[Service]\nEnvironment=SONDA_API_KEY=\n")
+    machine.write(
+        "/etc/systemd/system/sondad.service.d/open.conf",
+        "[Service]\nExecStart=\nExecStart=/opt/sondad/.venv/bin/sondad serve --bind 0.0.0.0\n",
+    )
     machine.run("systemctl", "daemon-reload")
     start(machine)
-    warning = machine.wait_for_journal("sondad", "authentication disabled")
+    warning = machine.wait_for_journal("sondad", "without an API key")
     assert not warning[:1].isdigit()
     machine.run("systemctl", "stop", "sondad")
     ours = machine.journal("sondad", "_TRANSPORT=stdout")
@@ -106,6 +109,22 @@ def test_a_daemon_that_hangs_is_replaced(machine: Machine) -> None:
     wait_until(lambda: machine.show("sondad", "NRestarts") == "1", "systemd starts it again", 60)
     wait_until(lambda: machine.show("sondad", "ActiveState") == "active", "it is ready", 60)
     assert int(machine.show("sondad", "MainPID")) != first
+
+
+def test_a_reload_ends_nothing(machine: Machine) -> None:
+    """It is over when the catalog has been read; what runs goes on, in the same process."""
+    machine.write("/etc/sondad/catalog/up.yaml", "kind: runnable" + FILE % "/var/lib/sondad/serve/catalog.prom")
+    machine.write(
+        "/etc/systemd/system/sondad.service.d/catalog.conf",
+        "[Service]\nEnvironment=SONDA_CATALOG=/etc/sondad/catalog\n",
+    )
+    machine.run("systemctl", "daemon-reload")
+    first = start(machine)
+    started = ask(machine, "POST", "/scenarios", FILE % "/var/lib/sondad/serve/kept.prom")
+    machine.run("systemctl", "reload", "sondad")
+    machine.wait_for_journal("sondad", "reload: the catalog was read")
+    assert int(machine.show("sondad", "MainPID")) == first
+    assert ask(machine, "GET", f"/scenarios/{started['id']}")["state"] == "running"
 
 
 def test_a_wrong_argument_is_not_tried_again(machine: Machine) -> None:

@@ -75,7 +75,7 @@ class Machine:
                     "--private-network",
                     "--link-journal=no",
                 ),
-                *("--console=pipe", f"--directory={self.root}", f"--machine={self._directory.name}", "--boot"),
+                *("--console=pipe", f"--directory={self.root}", f"--machine=sondad-{os.getpid()}", "--boot"),
                 "systemd.unit=multi-user.target",
             ],
             stdin=subprocess.DEVNULL,
