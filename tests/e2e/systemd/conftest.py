@@ -1,21 +1,11 @@
 """One machine with a real systemd for all tests of this folder, with the services installed as the docs say."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import CANNOT_BOOT
 from tests.support.systemd.machine import CannotBootError, Machine
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They share a machine, so they run in one process, whatever the number of processes."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("systemd"))
 
 
 @pytest.fixture(scope="session")
