@@ -1,13 +1,16 @@
 """One HTTP request over one connection, within one deadline that covers everything from connect to the last byte.
 
-`http.client` over a socket that looks at the deadline before every receive: an answer that trickles in, never ends its
-header or sends one interim answer after the other takes its time and no more. Blocking; never for an event loop.
+The request is one send. An answer that is whole and plain when its first bytes arrive, as nearly all are, is read in
+one look; any other is read by `http.client`, over a socket that looks at the deadline before every receive: an answer
+that trickles in, never ends its header or sends one interim answer after the other takes its time and no more.
+Blocking; never for an event loop.
 
 Source: RFC 9110, section 15.2; RFC 9112.
 """
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
@@ -22,6 +25,10 @@ _MAX_HEAD_BYTES: Final = 64 << 10
 # A chunk of one byte takes six.
 _MAX_BYTES_PER_BODY_BYTE: Final = 8
 _SWITCHING_PROTOCOLS: Final = 101
+_RECEIVE_BYTES: Final = 64 << 10
+# Status line, fields, an empty line; each byte is looked at once.
+_PLAIN_HEAD: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2}) [^\r\n]*\r\n((?:[!-9;-~]+:[^\r\n]*\r\n)*)\r\n")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class RoundtripError(SondadError):
@@ -71,7 +78,7 @@ def roundtrip(
         path: percent-encoded, with its query.
         timeout_secs: for everything together. The name server alone has its own time.
         max_body_bytes: what is read of the body at most.
-        headers: beside `Host`, `Content-Length` and `Connection: close`.
+        headers: beside `Host`, `Content-Length` and `Connection: close`; names and values are sent as they are.
         body: None for a request without one.
         tls: for `https`.
 
@@ -79,23 +86,57 @@ def roundtrip(
         RoundtripError: with the address and the reason.
     """
     deadline = time.monotonic() + timeout_secs
+    octets = body or b""
+    length = "" if body is None else f"Content-Length: {len(octets)}\r\n"
+    fields = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    start = f"{method} {target.prefix}{path} HTTP/1.1\r\nHost: {_authority(target)}\r\nConnection: close\r\n"
     try:
         with _connect(target, deadline, tls) as sock:
-            connection = http.client.HTTPConnection(target.host, target.port or None)
-            connection.response_class = _FinalResponse
-            connection.sock = _TimedSocket(sock, deadline, _MAX_HEAD_BYTES + _MAX_BYTES_PER_BODY_BYTE * max_body_bytes)
-            connection.request(method, target.prefix + path, body, {"Connection": "close", **(headers or {})})
-            return _response(connection.getresponse(), max_body_bytes)
+            sock.settimeout(_remaining(deadline))
+            sock.sendall(f"{start}{fields}{length}\r\n".encode("ascii") + octets)
+            sock.settimeout(_remaining(deadline))
+            received = sock.recv(_RECEIVE_BYTES)
+            answer = _plain(received, max_body_bytes)
+            if answer is None:
+                max_bytes = _MAX_HEAD_BYTES + _MAX_BYTES_PER_BODY_BYTE * max_body_bytes
+                answer = _any(_TimedSocket(sock, deadline, max_bytes, received), max_body_bytes)
+            return answer
     except (OSError, ValueError, http.client.HTTPException) as exc:
         raise RoundtripError(f"{target.url}: {_reason(exc, timeout_secs)}") from exc
 
 
-def _response(answer: http.client.HTTPResponse, max_body_bytes: int) -> Response:
-    with answer:
-        octets = answer.read(max_body_bytes)
-        if answer.length and len(octets) < max_body_bytes:
-            raise http.client.IncompleteRead(octets)
-        return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, octets)
+def _authority(target: Target) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{host}:{target.port}" if target.port else host
+
+
+def _plain(received: bytes, max_body_bytes: int) -> Response | None:
+    """Return the answer that `received` holds as a whole, None when it must be read in another way."""
+    match = _PLAIN_HEAD.match(received)
+    if match is None:
+        return None
+    headers = {}
+    for line in match[2].decode("latin-1").split("\r\n")[:-1]:
+        name, _, value = line.partition(":")
+        name = name.lower()
+        if name in headers and name == "content-length":
+            return None
+        headers[name] = value.strip(" \t")
+    length = headers.get("content-length", "")
+    if "transfer-encoding" in headers or match[1] in (b"204", b"304") or not _LENGTH.fullmatch(length):
+        return None
+    body = received[match.end() :]
+    wanted = min(int(length), max_body_bytes)
+    return Response(int(match[1]), headers, body[:wanted]) if len(body) >= wanted else None
+
+
+def _any(sock: "_TimedSocket", max_body_bytes: int) -> Response:
+    with _FinalResponse(sock) as answer:  # type: ignore[arg-type]
+        answer.begin()
+        body = answer.read(max_body_bytes)
+        if answer.length and len(body) < max_body_bytes:
+            raise http.client.IncompleteRead(body)
+        return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, body)
 
 
 def _connect(target: Target, deadline: float, tls: ssl.SSLContext | None) -> socket.socket:
@@ -117,7 +158,7 @@ def _reason(exc: Exception, timeout_secs: float) -> str:
     match exc:
         case TimeoutError():
             return f"no answer within {timeout_secs:g} s"
-        case http.client.RemoteDisconnected():
+        case http.client.RemoteDisconnected() | ConnectionResetError():
             return "connection closed before the answer"
         case http.client.IncompleteRead():
             return "connection closed inside the answer"
@@ -142,30 +183,39 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _TimedSocket:
-    """What `http.client` uses of a socket, with a deadline and a bound for what is received in all."""
+    """What `http.client` uses of a socket, with a deadline and a bound for what is received in all.
 
-    def __init__(self, sock: socket.socket, deadline: float, max_bytes: int) -> None:
+    Args:
+        sock: connected.
+        deadline: monotonic.
+        max_bytes: more than that is an answer without end.
+        received: what was received already; an empty one says that the peer has closed.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float, max_bytes: int, received: bytes) -> None:
         self._sock = sock
         self._deadline = deadline
         self._left = max_bytes
-
-    def sendall(self, octets: bytes) -> None:
-        self._sock.settimeout(_remaining(self._deadline))
-        self._sock.sendall(octets)
+        self._received = received
+        self._is_over = not received
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_TimedReader(self))
 
     def recv_into(self, buffer: Any) -> int:
-        self._sock.settimeout(_remaining(self._deadline))
-        received = self._sock.recv_into(buffer)
-        self._left -= received
+        if self._is_over:
+            return 0
+        if self._received:
+            count = min(len(buffer), len(self._received))
+            buffer[:count] = self._received[:count]
+            self._received = self._received[count:]
+        else:
+            self._sock.settimeout(_remaining(self._deadline))
+            count = self._sock.recv_into(buffer)
+        self._left -= count
         if self._left < 0:
             raise ValueError("an answer without end")
-        return received
-
-    def close(self) -> None:
-        """Leave the socket open: the library closes it before the answer is read."""
+        return count
 
 
 class _TimedReader(io.RawIOBase):

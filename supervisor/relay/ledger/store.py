@@ -235,6 +235,7 @@ class Store:
         """Close both connections; the WAL is folded into the file."""
         self._reader.close()
         self._writer.close()
+        self._files.close()
 
     def _fold(self, how: str) -> None:
         try:
