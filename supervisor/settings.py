@@ -19,6 +19,7 @@ API_KEY_VARIABLE: Final = "SONDA_API_KEY"
 CATALOG_VARIABLE: Final = "SONDA_CATALOG"
 AUTOSTART_VARIABLE: Final = "SONDA_AUTOSTART"
 COMPATIBLE_PROGRAM: Final = "sonda-server"
+_SENDABLE: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
 _MAX_DEFAULT_WORKERS: Final = 16
 _MAX_INTEGER: Final = 2**63 - 1
 # sun_path of Linux holds 108 bytes with its terminating zero.
@@ -111,6 +112,11 @@ def parse_settings(
         parser.error(f"argument --catalog ({CATALOG_VARIABLE}): expected a directory, found an empty text")
     inherited = {name: value for name, value in environment.items() if name != API_KEY_VARIABLE}
     key = given.api_key if given.api_key is not None else environment.get(API_KEY_VARIABLE)
+    if key and not _SENDABLE.fullmatch(key):
+        parser.error(
+            f"argument --api-key ({API_KEY_VARIABLE}): no client can send this key; expected printable ASCII without "
+            "blanks at its ends" + (" (it ends with a line feed)" if key.endswith("\n") else "")
+        )
     return Settings(
         host=given.bind if given.bind is not None else "0.0.0.0" if key else "127.0.0.1",  # noqa: S104
         port=given.port,

@@ -190,3 +190,16 @@ def test_only_the_native_command_runs_a_relay() -> None:
     """Its file is taken as given."""
     assert _parse().relay_config is None
     assert parse_settings("sondad serve", ["--relay", "r.yaml"], {}, with_relay=True).relay_config == "r.yaml"
+
+
+@pytest.mark.parametrize("key", ["sesame\n", " sesame", "sesame ", "s\tame", "sésame", "s\0ame", "\r"])
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_a_key_that_no_client_can_send_is_refused(key: str, by_flag: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """With exit code 2 and the reason, without showing it; any other key stays legal."""
+    with pytest.raises(SystemExit) as caught:
+        _parse(*(["--api-key", key] if by_flag else []), **({} if by_flag else {"SONDA_API_KEY": key}))
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "no client can send this key" in told
+    assert "ame" not in told.replace("name", "")
+    assert _parse("--api-key", "open ses-ame~").api_key == "open ses-ame~"

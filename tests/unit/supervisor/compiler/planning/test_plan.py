@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from common.errors import CompileError
-from common.plan import Burst, Cycle, EntryPlan, LabelSpike, RotatingLabel, Silence
+from common.plan import Burst, Cycle, EntryPlan, FileAccess, LabelSpike, RotatingLabel, Silence
 from common.units import LONGEST_NS
+from supervisor.compiler import BodyFormat, Context, PackSources, compile_scenario, prepare
 from supervisor.intake.preflight import host_of, warnings
 from tests.support.compiling import body, entry, plan_of, refusal_of
 
@@ -388,3 +389,30 @@ def test_secrets_of_the_wrong_type_are_not_quoted() -> None:
             plan_of(body(entry(sink=sink)))
         assert caught.value.faults[0].path == f"scenarios[0].sink.{path}"
         assert "31337" not in f"{caught.value.faults}{caught.value}"
+
+
+def test_a_circle_of_links_is_refused(tmp_path: Path) -> None:
+    """For the file itself and for a directory on the way, in every version of Python."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for path in ("a", "a/x"):
+        status, detail = refusal_of(
+            body(entry(sink={"type": "file", "path": f"{tmp_path}/{path}"})), allowed=(tmp_path,)
+        )
+        assert status == 422
+        assert f'path "{tmp_path}/{path}" cannot be resolved: Too many levels of symbolic links' in detail
+
+
+def test_sinks_write_nothing_in_the_catalog(tmp_path: Path) -> None:
+    """Also by a link, and where the catalog lies within an allowed directory; recordings are read from it."""
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    (tmp_path / "link").symlink_to("catalog")
+    context = Context(allowed_paths=(tmp_path,), packs=PackSources(catalog=catalog))
+    for path in ("catalog/x.yaml", "link/y/z"):
+        text = body(entry(sink={"type": "file", "path": f"{tmp_path}/{path}"})).encode()
+        with pytest.raises(CompileError, match="is in the catalog, which scenarios may not write to"):
+            prepare(compile_scenario(text, BodyFormat.JSON, context), context)
+    fine = body(entry(sink={"type": "file", "path": f"{tmp_path}/catalogue"})).encode()
+    files = prepare(compile_scenario(fine, BodyFormat.JSON, context), context).entries[0].plan.files
+    assert files == FileAccess(roots=(str(tmp_path),), protected=(str(catalog),))
