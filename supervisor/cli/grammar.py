@@ -148,10 +148,26 @@ def daemon_options() -> list[click.Parameter]:
     ]
 
 
+def report_option() -> Once:
+    """Return the option of commands that find something."""
+    return Once(
+        "--report",
+        metavar="FILE",
+        help="write what was found to a file: JSON (.json) or JUnit (.xml)",
+        read=_report_path,
+    )
+
+
 def pass_globals(function: Callable[..., int]) -> Callable[..., int]:
     """Let the function of a command get the globals first."""
     passing: Callable[..., int] = click.pass_obj(function)
     return passing
+
+
+def _report_path(text: str) -> str:
+    if not text.endswith((".json", ".xml")):
+        raise ValueError("expected a name that ends in .json or, for JUnit, in .xml")
+    return text
 
 
 def shown(parameter: click.Parameter | None) -> str:

@@ -19,12 +19,13 @@ class Judged:
         """Those that were given."""
         return [verdict for verdict in (self.firing, self.resolution) if verdict is not None]
 
-    def lines(self) -> list[tuple[str, bool]]:
-        """Return a line for each verdict, and whether it is a good one."""
-        lines = [(f"  {firing_text(self.expectation, self.firing)}", self.firing.kind == "pass")]
+    def lines(self) -> list[tuple[str, str, bool]]:
+        """Return what was checked, a line about it, and whether it is a good one, for each verdict."""
+        name = self.expectation.alert
+        lines = [(f"{name} fires", f"  {firing_text(self.expectation, self.firing)}", self.firing.kind == "pass")]
         if self.resolution is not None:
-            text = resolution_text(self.expectation, self.resolution)
-            lines.append((f"  {text}", self.resolution.kind == "pass"))
+            text = f"  {resolution_text(self.expectation, self.resolution)}"
+            lines.append((f"{name} resolves", text, self.resolution.kind == "pass"))
         return lines
 
 

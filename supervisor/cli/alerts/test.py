@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from common.errors import DurationError
 from common.units import duration_secs
@@ -21,7 +21,8 @@ from supervisor.cli.failures import ABANDONED, OK, CommandError
 from supervisor.cli.grammar import Globals
 from supervisor.cli.logs import CommandLogs
 from supervisor.cli.queries import QueryError
-from supervisor.cli.running.run import check_layout, print_dry_run, watch_run
+from supervisor.cli.reports import Check, Report, write_report
+from supervisor.cli.running.run import check_layout, entry_rows, print_dry_run, watch_run
 from supervisor.cli.running.session import Outcome, Session
 from supervisor.cli.running.source import Scenario, load
 from supervisor.cli.screen import Screen
@@ -43,6 +44,7 @@ class Request:
     interval: str
     query_timeout: str
     query_step: str
+    report: str | None = None
 
 
 def test_scenario(chosen: Globals, request: Request) -> int:
@@ -65,10 +67,33 @@ def test_scenario(chosen: Globals, request: Request) -> int:
             return OK
         source = _source(request, timeout, step)
         with Session() as session, _interruptible():
-            return _Test(scenario, expectations, source, interval, step, screen, session).run(chosen)
+            test = _Test(scenario, expectations, source, interval, step, screen, session)
+            return _reported(test, chosen, request)
+
+
+def _reported(test: "_Test", chosen: Globals, request: Request) -> int:
+    """Run a test, and write what it found whatever that is."""
+    error: str | None = None
+    try:
+        return test.run(chosen)
+    except CommandError as exc:
+        error = None if test.checks else str(exc)
+        raise
+    finally:
+        if request.report is not None:
+            found = Report("test", request.reference, test.ran_secs, test.entries, test.checks, error)
+            write_report(request.report, found)
 
 
 class _Test:
+    """One test.
+
+    Attributes:
+        checks: what was judged.
+        entries: what the scenario did.
+        ran_secs: how long it ran.
+    """
+
     def __init__(
         self,
         scenario: Scenario,
@@ -87,6 +112,9 @@ class _Test:
         self._screen = screen
         self._session = session
         self._warnings: list[str] = []
+        self.checks: list[Check] = []
+        self.entries: list[dict[str, Any]] = []
+        self.ran_secs = 0.0
 
     def run(self, chosen: Globals) -> int:
         self._preflight()
@@ -98,6 +126,7 @@ class _Test:
         try:
             outcome = watch_run(self._scenario, chosen, self._screen, self._session)
             ended, ended_mono = time.time(), time.monotonic()
+            self.entries, self.ran_secs = entry_rows(outcome), outcome.elapsed_secs
             _reinstall()
             code = self._ended_early(outcome)
             if code is not None:
@@ -192,7 +221,8 @@ class _Test:
             self._screen.line(f"  WARN {warning}", "yellow")
         self._screen.line()
         for one in judged:
-            for line, is_good in one.lines():
+            for what, line, is_good in one.lines():
+                self.checks.append(Check(what, is_good, line.strip()))
                 self._screen.line(line, "green" if is_good else "red")
         self._screen.line()
         title = self._source.title

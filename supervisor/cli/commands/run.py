@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from supervisor.cli.grammar import Globals, Many, Once, Verb, pass_globals
+from supervisor.cli.grammar import Globals, Many, Once, Verb, pass_globals, report_option
+from supervisor.cli.running.expected import parse_expected
 
 
 def number(text: str) -> float:
@@ -33,11 +34,11 @@ def _policy(text: str) -> str:
 
 
 @pass_globals
-def _run(chosen: Globals, /, scenario: str, **overrides: Any) -> int:
+def _run(chosen: Globals, /, scenario: str, expected: tuple[Any, ...], report: str | None, **overrides: Any) -> int:
     from supervisor.cli.running.overrides import Overrides
     from supervisor.cli.running.run import run_file
 
-    return run_file(chosen, scenario, Overrides(**overrides))
+    return run_file(chosen, scenario, Overrides(**overrides), expected, report)
 
 
 COMMAND = Verb(
@@ -58,6 +59,14 @@ COMMAND = Verb(
             help="warn: sink errors are reported and the run goes on; fail: they end it",
             read=_policy,
         ),
+        Many(
+            "--expect",
+            "expected",
+            metavar="EXPECTATION",
+            help="what the run must have done, such as errors==0, rate>=0.99 or lateness_p99<5ms; repeatable",
+            read=parse_expected,
+        ),
+        report_option(),
     ],
     _run,
 )

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from supervisor.cli.grammar import Globals, Once, Verb, pass_globals
+from supervisor.cli.grammar import Globals, Once, Verb, pass_globals, report_option
 
 
 @pass_globals
@@ -17,6 +17,7 @@ def _test(
     interval: str | None,
     query_timeout: str | None,
     query_step: str | None,
+    report: str | None,
 ) -> int:
     from supervisor.cli.alerts.test import ALERTMANAGER_VARIABLE, PROMETHEUS_VARIABLE, Request, test_scenario
 
@@ -29,6 +30,7 @@ def _test(
             interval or "5s",
             query_timeout or "10s",
             query_step or "5s",
+            report,
         ),
     )
 
@@ -47,6 +49,7 @@ COMMAND = Verb(
         Once("--interval", metavar="DURATION", help="pause between two looks (default 5s)"),
         Once("--query-timeout", metavar="DURATION", help="of one query (default 10s)"),
         Once("--query-step", metavar="DURATION", help="distance of the points of range queries (default 5s)"),
+        report_option(),
     ],
     _test,
 )

@@ -1,12 +1,18 @@
 """The order of a run: read, print what was asked for, launch, show, sum up. Source: docs/command-line.md, "run"."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import click
 
-from supervisor.cli.failures import ABANDONED, FAILED, OK, CommandError
+from supervisor.cli.failures import ABANDONED, OK, CommandError
 from supervisor.cli.grammar import Globals
 from supervisor.cli.logs import CommandLogs
+from supervisor.cli.reports import Report, write_report
 from supervisor.cli.running.banners import start_lines, stop_lines
 from supervisor.cli.running.dry_run import dry_run_json, dry_run_text
+from supervisor.cli.running.expected import Expected
+from supervisor.cli.running.figures import figures_of, judge
 from supervisor.cli.running.overrides import Overrides
 from supervisor.cli.running.progress import LineProgress, LiveProgress, Silent
 from supervisor.cli.running.session import Outcome, Session
@@ -17,25 +23,67 @@ from supervisor.cli.screen import Screen
 _LAYOUTS = ("text", "json")
 
 
-def run_file(chosen: Globals, reference: str, overrides: Overrides) -> int:
+def run_file(
+    chosen: Globals,
+    reference: str,
+    overrides: Overrides,
+    expected: Sequence[Expected] = (),
+    report: str | None = None,
+) -> int:
     """Run a scenario, or print what would run; returns the exit code.
 
+    Args:
+        chosen: the global flags.
+        reference: a path or `@name`.
+        overrides: of every entry.
+        expected: what the figures of the run must be.
+        report: file for what was found.
+
     Raises:
-        CommandError: it cannot run, or an entry failed.
+        CommandError: it cannot run, an entry failed, or a figure is not as expected.
     """
     check_layout(chosen)
     if chosen.dry_run:
         with CommandLogs(quiet=chosen.quiet):
             print_dry_run(load(reference, chosen.catalog, overrides.apply), chosen.layout)
         return OK
+    screen = Screen()
     with CommandLogs(quiet=chosen.quiet), Session() as session:
         scenario = load(reference, chosen.catalog, overrides.apply)
-        outcome = watch_run(scenario, chosen, Screen(), session)
+        outcome = watch_run(scenario, chosen, screen, session)
+    checks = judge(expected, figures_of(scenario.plan, outcome))
+    failures = [] if outcome.unread else outcome.failures
+    for check in checks:
+        if not (check.passed and chosen.quiet):
+            verdict = "PASS" if check.passed else "FAIL"
+            screen.line(f"  {verdict} {check.name}  ({check.text})", "green" if check.passed else "red")
+    if report is not None:
+        error = "; ".join(failures) or ("abandoned by a second signal" if outcome.abandoned else None)
+        found = Report("run", reference, outcome.elapsed_secs, entry_rows(outcome), checks, error)
+        write_report(report, found)
     if outcome.abandoned:
         return ABANDONED
-    if outcome.failures and not outcome.unread:
-        raise CommandError("; ".join(outcome.failures), FAILED)
+    if failures:
+        raise CommandError("; ".join(failures))
+    missed = sum(not check.passed for check in checks)
+    if missed:
+        raise CommandError(f"{missed} of {len(checks)} expectation(s) of the run failed")
     return OK
+
+
+def entry_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the entries of a run as reports show them."""
+    return [
+        {
+            "name": entry.name,
+            "events": entry.counters.total_events,
+            "bytes": entry.counters.bytes_emitted,
+            "errors": entry.counters.errors,
+            "elapsed_secs": entry.elapsed_secs,
+            "failure": entry.failure,
+        }
+        for entry in outcome.entries
+    ]
 
 
 def check_layout(chosen: Globals) -> None:

@@ -1,5 +1,6 @@
 """`sonda test` against a real Prometheus and a real Alertmanager, with rules that fire, fire too late, and never."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -98,7 +99,7 @@ def test_rules_are_judged_by_their_series(tmp_path: Path, level: LastSample) -> 
         done = run(
             [
                 *("sonda", "test", scenario(tmp_path, alerts), "--prometheus-url", f"{server.url}/"),
-                *("--interval", "500ms", "--query-step", "1s"),
+                *("--interval", "500ms", "--query-step", "1s", "--report", "report.json"),
             ],
             tmp_path,
             timeout=120,
@@ -119,6 +120,16 @@ def test_rules_are_judged_by_their_series(tmp_path: Path, level: LastSample) -> 
     assert verdicts[5] == "FAIL AlwaysThere still firing 2s after scenario end"
     assert lines[-1] == "error: 3 alert expectation(s) failed (verified via Prometheus)"
     assert done.stdout == ""
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [(check["name"], check["passed"]) for check in report["checks"]] == [
+        ("LevelHigh fires", True),
+        ("LevelHigh resolves", True),
+        ("LevelLow fires", False),
+        ("NeverEver fires", False),
+        ("AlwaysThere fires", True),
+        ("AlwaysThere resolves", False),
+    ]
+    assert [entry["events"] for entry in report["entries"]] == [32]
 
 
 def test_notifications_are_judged_by_what_arrived(tmp_path: Path, level: LastSample, alertmanager: str) -> None:
