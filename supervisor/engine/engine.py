@@ -100,6 +100,14 @@ class Engine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def warm_up(self) -> None:
+        """Start what forks the workers, so that the first launch need not wait for it; returns at once.
+
+        Raises:
+            LaunchError: it cannot be started.
+        """
+        self._door.open()
+
     def scenarios(self) -> list[Scenario]:
         """Return all scenarios not yet removed by `stop`, in launch order."""
         return list(self._scenarios.all())

@@ -35,10 +35,19 @@ def _policy(text: str) -> str:
 
 @pass_globals
 def _run(chosen: Globals, /, scenario: str, expected: tuple[Any, ...], report: str | None, **overrides: Any) -> int:
-    from supervisor.cli.running.overrides import Overrides
-    from supervisor.cli.running.run import run_file
+    if chosen.dry_run:
+        from supervisor.cli.running.overrides import Overrides
+        from supervisor.cli.running.run import dry_run_file
 
-    return run_file(chosen, scenario, Overrides(**overrides), expected, report)
+        return dry_run_file(chosen, scenario, Overrides(**overrides))
+    from supervisor.cli.running.session import Session
+
+    # PERF: what forks the workers starts in a process of its own while the rest is imported.
+    with Session() as session:
+        from supervisor.cli.running.overrides import Overrides
+        from supervisor.cli.running.run import run_file
+
+        return run_file(session, chosen, scenario, Overrides(**overrides), expected, report)
 
 
 COMMAND = Verb(

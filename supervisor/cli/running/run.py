@@ -23,16 +23,30 @@ from supervisor.cli.screen import Screen
 _LAYOUTS = ("text", "json")
 
 
+def dry_run_file(chosen: Globals, reference: str, overrides: Overrides) -> int:
+    """Print what would run; returns the exit code.
+
+    Raises:
+        CommandError: it could not run.
+    """
+    check_layout(chosen)
+    with CommandLogs(quiet=chosen.quiet):
+        print_dry_run(load(reference, chosen.catalog, overrides.apply), chosen.layout)
+    return OK
+
+
 def run_file(
+    session: Session,
     chosen: Globals,
     reference: str,
     overrides: Overrides,
     expected: Sequence[Expected] = (),
     report: str | None = None,
 ) -> int:
-    """Run a scenario, or print what would run; returns the exit code.
+    """Run a scenario; returns the exit code.
 
     Args:
+        session: runs it.
         chosen: the global flags.
         reference: a path or `@name`.
         overrides: of every entry.
@@ -42,13 +56,8 @@ def run_file(
     Raises:
         CommandError: it cannot run, an entry failed, or a figure is not as expected.
     """
-    check_layout(chosen)
-    if chosen.dry_run:
-        with CommandLogs(quiet=chosen.quiet):
-            print_dry_run(load(reference, chosen.catalog, overrides.apply), chosen.layout)
-        return OK
     screen = Screen()
-    with CommandLogs(quiet=chosen.quiet), Session() as session:
+    with CommandLogs(quiet=chosen.quiet):
         scenario = load(reference, chosen.catalog, overrides.apply)
         outcome = watch_run(scenario, chosen, screen, session)
     checks = judge(expected, figures_of(scenario.plan, outcome))

@@ -95,6 +95,11 @@ class Session:
 
     def __init__(self) -> None:
         self._engine = Engine(spares=0)
+        try:
+            self._engine.warm_up()
+        except LaunchError as exc:
+            self._engine.close()
+            raise CommandError(f"runtime error: {exc}") from exc
         self._spectator: Spectator | None = None
         self._scenarios: list[Scenario] = []
         self._measured: list[_Measured] = []
