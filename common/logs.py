@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
+from common.printable import printable
 from common.units import quote
 
 QUEUE_LINES: Final = 10_000
@@ -41,8 +42,7 @@ _LEVELS: Final = {
 }
 _PRIORITIES: Final = {"ERROR": 3, "WARN": 4, "INFO": 6, "DEBUG": 7, "TRACE": 7}
 _OWN_PACKAGES: Final = ("common", "worker", "supervisor")
-_PLAIN: Final = re.compile(r"[^\s\"=\x00-\x1f\x7f]+")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN: Final = re.compile(r"[^\s\"=]+")
 _TRACEBACK_CHARS: Final = 3000
 
 
@@ -219,10 +219,10 @@ def line_of(wall_ns: int | None, level: int, target: str, message: str, shown: M
     else:
         seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
         head = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest_ns // 1000:06d}Z {name:>5}"
-    parts = [f"{head} {target} {_escape(message)}"]
+    parts = [f"{head} {target} {printable(message)}"]
     for key, value in shown.items():
         text = str(value)[-_TRACEBACK_CHARS:] if key == "traceback" else str(value)
-        parts.append(f"{key}={text if _PLAIN.fullmatch(text) else _escape(quote(text))}")
+        parts.append(f"{key}={text if _PLAIN.fullmatch(text) and printable(text) == text else printable(quote(text))}")
     line = " ".join(parts).encode(errors="replace")
     if len(line) >= LINE_BYTES:
         line = line[: LINE_BYTES - 1].decode(errors="ignore").encode()
@@ -231,10 +231,6 @@ def line_of(wall_ns: int | None, level: int, target: str, message: str, shown: M
 
 def _level_name(level: int) -> str:
     return next((name for name in ("error", "warn", "info", "debug") if level >= _LEVELS[name]), "trace").upper()
-
-
-def _escape(text: str) -> str:
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def is_journal(descriptor: int, environment: Mapping[str, str]) -> bool:

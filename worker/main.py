@@ -22,6 +22,7 @@ from common.board import WorkerBoard
 from common.clock import SystemClock
 from common.errors import WireError
 from common.messages import Emit, Finished, Host, Ready, Run
+from common.printable import printable
 from worker.control.control import Control
 from worker.control.kernel import wake_exactly
 from worker.gates.links import Links
@@ -74,7 +75,7 @@ def _served(control: Control, seat: Seat) -> Finished | None:
     while True:
         match control.expect():
             case Run() as command:
-                name = command.entry.name[:_MAX_TITLE_NAME_CHARS]
+                name = printable(command.entry.name[:_MAX_TITLE_NAME_CHARS])
                 setproctitle.setproctitle(f"sondad: scenario {name} {command.scenario_id}")
                 return serve(command, control, seat)
             case Host():

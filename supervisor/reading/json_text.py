@@ -32,7 +32,7 @@ def read_json(text: str) -> Node:
     """
     try:
         value = json.loads(
-            text, object_pairs_hook=_Object, parse_int=_Literal, parse_float=_Literal, parse_constant=_refuse_constant
+            text, object_pairs_hook=_object, parse_int=_literal, parse_float=_literal, parse_constant=_refuse_constant
         )
     except json.JSONDecodeError as exc:
         raise DecodeError(
@@ -120,6 +120,16 @@ class _Literal(str):
 
 class _Object(list[tuple[str, object]]):
     """The pairs of an object in order."""
+
+
+def _literal(text: str) -> _Literal:
+    # PERF: a function and not the class itself, so that the parser lets other threads run in between.
+    return _Literal(text)
+
+
+def _object(pairs: list[tuple[str, object]]) -> _Object:
+    # As `_literal`.
+    return _Object(pairs)
 
 
 def _refuse_constant(name: str) -> NoReturn:
