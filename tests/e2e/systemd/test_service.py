@@ -84,10 +84,10 @@ def test_the_journal_knows_how_bad_it_is(machine: Machine) -> None:
     warning = machine.wait_for_journal("sondad", "without an API key")
     assert not warning[:1].isdigit()
     machine.run("systemctl", "stop", "sondad")
-    ours = machine.journal("sondad", "_TRANSPORT=stdout")
+    ours = machine.journal("sondad", own_only=True)
     warnings = [line for line in ours if line.startswith("WARN ")]
     assert warnings
-    assert machine.journal("sondad", "_TRANSPORT=stdout", "--priority=warning") == warnings
+    assert machine.journal("sondad", own_only=True, lowest_priority=4) == warnings
 
 
 def test_a_killed_daemon_comes_back(machine: Machine) -> None:

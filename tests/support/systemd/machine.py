@@ -8,11 +8,13 @@
 Source: systemd-nspawn(1), nsenter(1).
 """
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +64,7 @@ class Machine:
         except subprocess.CalledProcessError as error:
             self._unmount()
             raise CannotBootError(f"mount: {error.stderr}") from error
-        self._cursor: list[str] = []
+        self._forgotten_us = 0
         self._copy_project()
         self._boot_log = (self._directory / "boot.log").open("wb")
         self._container = subprocess.Popen(
@@ -116,18 +118,28 @@ class Machine:
         """One property of a unit."""
         return self.run("systemctl", "show", "--property", name, "--value", unit).stdout.strip()
 
-    def journal(self, unit: str, *arguments: str) -> list[str]:
-        """The lines of a unit in the journal since `forget_journal`, without stamps."""
+    def journal(self, unit: str, *, lowest_priority: int = 7, own_only: bool = False) -> list[str]:
+        """The lines of a unit in the journal since `forget_journal`, without stamps.
+
+        Args:
+            unit: its name.
+            lowest_priority: lines with a larger number are left out.
+            own_only: leave out what systemd says about the unit.
+        """
         self.run("journalctl", "--sync")
-        which = ("--output=cat", f"--unit={unit}", *(f"--after-cursor={cursor}" for cursor in self._cursor))
-        return self.run("journalctl", "--quiet", *which, *arguments).stdout.splitlines()
+        shown = self.run("journalctl", "--quiet", "--output=json", f"--unit={unit}").stdout
+        entries = [json.loads(line) for line in shown.splitlines()]
+        return [
+            entry["MESSAGE"]
+            for entry in entries
+            if int(entry["__REALTIME_TIMESTAMP"]) > self._forgotten_us
+            and int(entry["PRIORITY"]) <= lowest_priority
+            and not (own_only and entry["_TRANSPORT"] != "stdout")
+        ]
 
     def forget_journal(self) -> None:
         """What is in the journal now is not shown any more."""
-        shown = self.run("journalctl", "--lines=0", "--show-cursor").stdout
-        self._cursor = [
-            line.removeprefix("-- cursor: ") for line in shown.splitlines() if line.startswith("-- cursor: ")
-        ]
+        self._forgotten_us = time.time_ns() // 1000
 
     def wait_for_journal(self, unit: str, text: str) -> str:
         """The first line of a unit that contains `text`, once there is one."""
