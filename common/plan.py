@@ -12,6 +12,7 @@ from common.specs import (
     DistributionSpec,
     EncoderSpec,
     GeneratorSpec,
+    Isolation,
     LogTemplate,
     OnSinkError,
     SignalType,
@@ -187,6 +188,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
         labels: static labels in ascending key order.
         gate: when to emit, or None for always.
         files: where the sink may write.
+        isolation: in which kind of process it runs; None as the daemon is told.
         wake_spacing_ns: ticks closer together than this share a wake-up.
     """
 
@@ -212,6 +214,7 @@ class EntryPlan(PlanRecord, frozen=True, kw_only=True):
     on_sink_error: OnSinkError = "warn"
     gate: GatePlan | None = None
     files: FileAccess = FileAccess()
+    isolation: Isolation | None = None
     wake_spacing_ns: int = WAKE_SPACING_NS
 
 

@@ -96,6 +96,7 @@ class Service:
             wakeups_per_core=settings.wakeups_per_core,
             starting_limit=settings.workers,
             worker_memory_bytes=settings.worker_memory_bytes,
+            sharing=settings.sharing,
             on_first_ready=self._announce,
         )
         self._sweep: Sweep | None = None

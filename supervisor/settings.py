@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
+from common.specs import Isolation
+from supervisor.engine.placement import DEFAULT_PER_WORKER, SEPARATE, Sharing
 from supervisor.host.environment import ALWAYS_READABLE, readable
 from supervisor.host.limits import DEFAULT_WAKEUPS_PER_CORE, usable_cores
 
@@ -54,6 +56,7 @@ class Settings:
         relay_config: configuration file of the relay to run as well; None runs none.
         relay_admin: admin socket of a relay that runs already and is to be shown; None for none.
         allowed_hosts: names that clients on loopback may call the daemon by, besides IP addresses and localhost.
+        sharing: which scenarios share a process, and how many of them.
         allowed_origins: origins whose web pages may ask, and read the answers.
         worker_memory_bytes: memory of its own that a worker process may use; 0 is unlimited.
     """
@@ -79,6 +82,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     worker_memory_bytes: int = 0
+    sharing: Sharing = SEPARATE
 
     @property
     def is_local(self) -> bool:
@@ -140,6 +144,7 @@ def parse_settings(
         allowed_hosts=tuple(given.allow_host),
         allowed_origins=tuple(given.allow_origin),
         worker_memory_bytes=given.worker_memory * 1024 * 1024,
+        sharing=Sharing(given.isolation, given.per_worker),
     )
 
 
@@ -254,6 +259,19 @@ def build_parser(program: str, *, with_relay: bool) -> argparse.ArgumentParser:
         default=DEFAULT_WAKEUPS_PER_CORE,
         metavar="N",
         help="wake-up budget per second and core; above it ticks are coalesced (default %(default)s)",
+    )
+    add(
+        "--isolation",
+        choices=get_args(Isolation),
+        default="process",
+        help="whether scenarios that do not say have a process of their own or share one (default %(default)s)",
+    )
+    add(
+        "--per-worker",
+        type=_integer(1),
+        default=DEFAULT_PER_WORKER,
+        metavar="N",
+        help="how many scenarios share a process at most (default %(default)s)",
     )
     if with_relay:
         relay = parser.add_mutually_exclusive_group()

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from common.errors import CompileError, DecodeError
-from common.specs import DistributionSpec, EncoderSpec, LogTemplate, OnSinkError, SignalType, SinkSpec
+from common.specs import DistributionSpec, EncoderSpec, Isolation, LogTemplate, OnSinkError, SignalType, SinkSpec
 from common.units import clip
 from supervisor.compiler.faults import Faults, compile_fault, reworded
 from supervisor.compiler.language.blocks import (
@@ -68,6 +68,7 @@ class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):
     while_: While | None = msgspec.field(name="while", default=None)
     delay: Delay | None = None
     on_sink_error: OnSinkError | None = None
+    isolation: Isolation | None = None
     metric_type: MetricType | None = None
     help: str | None = None
 

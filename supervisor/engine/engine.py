@@ -25,6 +25,7 @@ from common.plan import EntryPlan, Plan
 from supervisor.engine.control_plane import CallTimeoutError, LaunchError, Scenario, StopResult
 from supervisor.engine.figures import Figures
 from supervisor.engine.fleet import Fleet
+from supervisor.engine.placement import SEPARATE, Sharing
 from supervisor.engine.pool import Pool
 from supervisor.engine.replies import refuse
 from supervisor.engine.scenarios import ScenarioMap
@@ -58,6 +59,7 @@ class Engine:
             4 at least. With 0 workers are started only for what is launched.
         starting_limit: how many workers may be starting at once; None is the number of usable cores.
         worker_memory_bytes: how much memory of its own a worker may use; 0 is unlimited.
+        sharing: which entries share a worker.
         on_first_ready: called once on the loop, when the first worker waits for a plan.
 
     Attributes:
@@ -74,6 +76,7 @@ class Engine:
         spares: int | None = None,
         starting_limit: int | None = None,
         worker_memory_bytes: int = 0,
+        sharing: Sharing = SEPARATE,
         on_first_ready: Callback = lambda: None,
     ) -> None:
         cores = usable_cores()
@@ -89,7 +92,7 @@ class Engine:
             starting_limit=starting_limit or cores,
         )
         budget = WakeupBudget(wakeups_per_core * cores)
-        self._fleet = Fleet(self.loop, self._board, self._pool, self._scenarios, budget, on_first_ready)
+        self._fleet = Fleet(self.loop, self._board, self._pool, self._scenarios, budget, on_first_ready, sharing)
         self._closed = False
         self._turned_ns = time.monotonic_ns()
         self.loop.every(_BEAT_SECS, self._beat)

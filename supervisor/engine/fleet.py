@@ -13,7 +13,7 @@ The owner of a worker (nobody but the pool, a launch, a scenario, `Emissions`) d
 import logging
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from typing import Final
 
@@ -25,8 +25,11 @@ from common.plan import EntryPlan, Plan
 from supervisor.engine.control_plane import CapacityError, EventError, LaunchError, NameConflict, Scenario, StopResult
 from supervisor.engine.emissions import Emissions
 from supervisor.engine.endings import abnormal_end, ending_of, fault_text, traceback_fields
+from supervisor.engine.guests import Guest
 from supervisor.engine.handshakes import Handshakes
+from supervisor.engine.hosts import Hosts
 from supervisor.engine.launch import Launch
+from supervisor.engine.placement import Sharing
 from supervisor.engine.pool import Pool
 from supervisor.engine.replies import refuse
 from supervisor.engine.scenarios import LaunchedScenario, ScenarioMap
@@ -34,8 +37,7 @@ from supervisor.engine.spawn import WorkerProcess
 from supervisor.engine.tally import Tally
 from supervisor.engine.wakeups import WakeupBudget
 from supervisor.engine.wiring import Wiring
-from supervisor.engine.workers import End, Workers
-from supervisor.host.limits import shortage
+from supervisor.engine.workers import End, Worker, Workers
 from supervisor.host.loop import Callback, Loop
 
 logger = logging.getLogger(__name__)
@@ -43,8 +45,8 @@ logger = logging.getLogger(__name__)
 STOP_SECS: Final = 5.0
 """From the Stop command to SIGKILL. Source: docs/http.md, "Stop"."""
 
-
-BodyLaunch = Launch[WorkerProcess]
+BodyLaunch = Launch[Worker]
+Owner = BodyLaunch | Emissions | Hosts | LaunchedScenario | None
 LaunchReply = Future[list[Scenario]]
 StopReply = Future[StopResult | None]
 EventReply = Future[int]
@@ -60,6 +62,7 @@ class Fleet:
         scenarios: the map; changed only here.
         budget: rates of the running scenarios.
         on_first_ready: called once, when the first worker is parked.
+        sharing: which entries share a worker.
 
     Attributes:
         tally: what has become of workers and scenarios, for any thread to read.
@@ -73,6 +76,7 @@ class Fleet:
         scenarios: ScenarioMap,
         budget: WakeupBudget,
         on_first_ready: Callback,
+        sharing: Sharing,
     ) -> None:
         self._loop = loop
         self._board = board
@@ -81,15 +85,16 @@ class Fleet:
         self._budget = budget
         self._on_first_ready: Callback | None = on_first_ready
         self.tally = Tally()
-        self._owners: dict[WorkerProcess, BodyLaunch | Emissions | LaunchedScenario | None] = {}
+        self._owners: dict[Worker, Owner] = {}
         self._launches: list[BodyLaunch] = []
-        self._workers: dict[LaunchedScenario, WorkerProcess] = {}
+        self._workers: dict[LaunchedScenario, Worker] = {}
         self._stopping: dict[LaunchedScenario, StopReply] = {}
         self._kept_rows: dict[LaunchedScenario, int] = {}
         self._processes = Workers(loop, self._handle, self._ended)
         self._emissions = Emissions(pool, self._processes)
+        self._hosts = Hosts(pool, self._processes, sharing)
         self._handshakes = Handshakes(
-            loop, self._owes_an_answer, lambda worker: worker in pool.starting, self._processes.kill
+            loop, self._owes_an_answer, lambda worker: worker in pool.starting, self._processes.kill_process
         )
         self._wiring = Wiring(self._processes.kill)
         self._on_empty: Callback | None = None
@@ -99,7 +104,7 @@ class Fleet:
         now_ns = time.monotonic_ns()
         scenarios = [LaunchedScenario(str(uuid.uuid4()), entry, plan.scenario_name, now_ns) for entry in plan.entries]
         try:
-            self._check_room(len(scenarios))
+            self._check_room(scenarios)
             self._scenarios.reserve(scenarios)
         except (NameConflict, CapacityError, LaunchError) as exc:
             refuse(reply, exc)
@@ -117,7 +122,7 @@ class Fleet:
     def deliver(self, entry: EntryPlan, reply: EventReply) -> None:
         """Deliver the first event of `entry`; `reply` gets the nanoseconds it took, or an EventError."""
         try:
-            self._check_room(1)
+            self._check_room(events=1)
         except LaunchError as exc:
             refuse(reply, EventError(str(exc), "runtime"))
             return
@@ -156,8 +161,7 @@ class Fleet:
 
     def kill_all(self) -> None:
         """Kill every worker that is still there."""
-        for worker in self._processes:
-            self._processes.kill(worker, "killed: it did not stop before the daemon did")
+        self._processes.kill_all("killed: it did not stop before the daemon did")
 
     def discard_stdout(self) -> None:
         """Tell all workers, present and future, that nobody reads stdout any more; logged once.
@@ -170,7 +174,7 @@ class Fleet:
         logger.warning("stdout was closed by its reader; stdout sinks discard from now on")
         for worker in self._owners:
             if worker not in self._pool.starting:
-                self._tell_stdout_discards(worker)
+                self._processes.tell(worker, StdoutDiscards())
 
     @property
     def leaving(self) -> bool:
@@ -190,7 +194,7 @@ class Fleet:
             self._give_up(launch, LaunchError(f"no worker can be started: {refusal}"))
         if refusal is not None:
             self._emissions.refuse_waiting(f"no worker can be started: {refusal}")
-        waiting = self._without_worker()
+        waiting = self._hosts.workers_for(self._waiting()) + self._emissions.waiting
         due_ns = self._pool.due_ns(now_ns, waiting=waiting, busy=bool(self._launches))
         if due_ns is None or due_ns > now_ns:
             return due_ns
@@ -203,18 +207,15 @@ class Fleet:
             self._handshakes.started(started)
         return now_ns
 
-    def _check_room(self, wanted: int) -> None:
+    def _check_room(self, scenarios: Sequence[LaunchedScenario] = (), events: int = 0) -> None:
         if self.leaving:
             raise LaunchError("the daemon is shutting down")
-        if self._pool.room() - self._without_worker() < wanted:
-            raise LaunchError(f"all {self._board.rows} places for scenarios are taken: DELETE finished ones first")
-        missing = wanted + self._without_worker() - len(self._pool.spares) - len(self._pool.starting)
-        short = shortage(missing) if missing > 0 else None
-        if short is not None:
-            raise LaunchError(f"no worker can be started: {short}: DELETE what is not needed, or raise the limit")
+        refusal = self._hosts.refusal([*self._waiting(), *scenarios], self._emissions.waiting + events)
+        if refusal is not None:
+            raise LaunchError(refusal)
 
-    def _without_worker(self) -> int:
-        return sum(len(launch.without_worker) for launch in self._launches) + self._emissions.waiting
+    def _waiting(self) -> list[LaunchedScenario]:
+        return [scenario for launch in self._launches for scenario in launch.without_worker]
 
     def _hand_out_spares(self) -> None:
         for sender in self._emissions.hand_out():
@@ -222,18 +223,20 @@ class Fleet:
             self._handshakes.asked(sender)
         for launch in self._launches:
             while launch.without_worker:
-                worker = self._pool.take()
+                worker = self._hosts.worker_for(launch.without_worker[0])
                 if worker is None:
                     return
+                if isinstance(worker, Guest):
+                    self._owners[worker.host], self._owners[worker] = self._hosts, None
                 self._assign(worker, launch)
 
-    def _assign(self, worker: WorkerProcess, launch: BodyLaunch) -> None:
+    def _assign(self, worker: Worker, launch: BodyLaunch) -> None:
         scenario = launch.assign(worker)
         try:
             worker.send(Run(scenario_id=scenario.id, entry=scenario.entry.plan))
         except WireError:
             launch.withdraw(worker)
-            self._processes.kill(worker, "killed: it did not take its plan")
+            self._processes.kill_process(worker, "killed: it did not take its plan")
             return
         self._owners[worker] = launch
         self._handshakes.asked(worker)
@@ -280,7 +283,7 @@ class Fleet:
             self._owners[worker] = None
             worker.kill()
 
-    def _owes_an_answer(self, worker: WorkerProcess) -> bool:
+    def _owes_an_answer(self, worker: Worker) -> bool:
         owner = self._owners.get(worker)
         if isinstance(owner, Launch):
             return owner.waits_for(worker)
@@ -293,6 +296,10 @@ class Fleet:
                 self.discard_stdout()
             case Ready():
                 self._parked(worker, event)
+            case _ if owner is self._hosts:
+                guest = self._hosts.hear(worker, event)
+                if guest is not None and isinstance(launch := self._owners[guest], Launch) and launch.prepared(guest):
+                    self._start(launch)
             case Emitted() if owner is self._emissions:
                 self._emissions.delivered(worker, event.latency_ns)
                 self._park_again(worker)
@@ -310,7 +317,7 @@ class Fleet:
                 extra=fields(preloaded=ready.preloaded, threads=ready.threads),
             )
         if self.tally.stdout_closed:
-            self._tell_stdout_discards(worker)
+            self._processes.tell(worker, StdoutDiscards())
         self._pool.ready(worker)
         self._hand_out_spares()
         if self._on_first_ready is not None:
@@ -326,47 +333,41 @@ class Fleet:
         else:
             self._processes.ask_to_stop(worker, STOP_SECS)
 
-    def _tell_stdout_discards(self, worker: WorkerProcess) -> None:
-        try:
-            worker.send(StdoutDiscards())
-        except WireError as exc:
-            logger.debug("cannot tell a worker that stdout is closed: %s", exc)
-
-    def _ended(self, worker: WorkerProcess, end: End) -> None:
-        if end.was_born:
-            self.tally.endings[ending_of(end.finished, end.killed, end.exit_code)] += 1
-        match self._owners.pop(worker):
+    def _ended(self, worker: Worker, end: End) -> None:
+        match owner := self._owners.pop(worker):
+            case Launch():
+                self._release_row(worker.row)
+                self._launch_lost(owner, worker, end)
+            case LaunchedScenario():
+                self._scenario_ended(owner, worker, end)
             case None:
-                self._spare_ended(worker, end.reason or "ended without being asked")
-            case Launch() as launch:
+                reason = end.reason or "ended without being asked"
+                self._board.clear(worker.row)
+                if self._pool.lost(worker, reason, time.monotonic_ns()) and not self.leaving:
+                    logger.warning("a spare worker exited", extra=fields(pid=worker.pid, reason=reason))
+            case _:
                 self._release_row(worker.row)
-                self._launch_lost(launch, worker, end)
-            case Emissions() as emissions:
-                emissions.lost(worker, end.reason or "the worker ended without saying why")
-                self._release_row(worker.row)
-            case LaunchedScenario() as scenario:
-                self._scenario_ended(scenario, worker, end)
+        if isinstance(worker, WorkerProcess) and end.was_born:
+            self.tally.endings[ending_of(end.finished, end.killed, end.exit_code)] += 1
+            if isinstance(owner, Emissions):
+                owner.lost(worker, end.reason or "the worker ended without saying why")
+            elif isinstance(owner, Hosts):
+                owner.lost(worker, end)
         self._tell_when_empty()
 
-    def _spare_ended(self, worker: WorkerProcess, reason: str) -> None:
-        self._board.clear(worker.row)
-        if self._pool.lost(worker, reason, time.monotonic_ns()) and not self.leaving:
-            logger.warning("a spare worker exited", extra=fields(pid=worker.pid, reason=reason))
-
-    def _launch_lost(self, launch: BodyLaunch, worker: WorkerProcess, end: End) -> None:
+    def _launch_lost(self, launch: BodyLaunch, worker: Worker, end: End) -> None:
         launch.workers[worker].detach()
         if end.finished is None and launch.retry(worker):
             # It may have been dead before it got its plan; another one is tried.
             self._hand_out_spares()
             return
         why = end.reason or fault_text(end.finished) or "ended without saying why"
-        logger.warning(
-            "a worker exited while starting its scenario", extra=fields(reason=why, **traceback_fields(end.finished))
-        )
+        shown = {"reason": why, **traceback_fields(end.finished)}
+        logger.warning("a worker exited while starting its scenario", extra=fields(**shown))
         del launch.workers[worker]
         self._give_up(launch, LaunchError(f"a worker exited while starting its scenario: {why}"))
 
-    def _scenario_ended(self, scenario: LaunchedScenario, worker: WorkerProcess, end: End) -> None:
+    def _scenario_ended(self, scenario: LaunchedScenario, worker: Worker, end: End) -> None:
         asked = scenario in self._stopping or self.leaving
         reason = end.reason or abnormal_end(end.finished, asked)
         final = scenario.freeze(reason, time.monotonic_ns())

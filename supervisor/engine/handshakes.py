@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from supervisor.engine.spawn import WorkerProcess
+from supervisor.engine.workers import Worker
 from supervisor.host.limits import is_stopped
 from supervisor.host.loop import Loop
 
@@ -31,25 +31,25 @@ class Handshakes:
     def __init__(
         self,
         loop: Loop,
-        owes: Callable[[WorkerProcess], bool],
-        is_starting: Callable[[WorkerProcess], bool],
-        kill: Callable[[WorkerProcess, str], None],
+        owes: Callable[[Worker], bool],
+        is_starting: Callable[[Worker], bool],
+        kill: Callable[[Worker, str], None],
     ) -> None:
         self._loop = loop
         self._owes = owes
         self._is_starting = is_starting
         self._kill = kill
 
-    def started(self, worker: WorkerProcess) -> None:
+    def started(self, worker: Worker) -> None:
         """Expect the report of a worker that was asked for."""
         self.asked(worker)
         self._loop.after(BOOT_SECS, partial(self._check_booted, worker))
 
-    def asked(self, worker: WorkerProcess) -> None:
+    def asked(self, worker: Worker) -> None:
         """Expect an answer of a worker that has got a plan or an event."""
         self._loop.after(HANDSHAKE_SECS, partial(self._check_answered, worker))
 
-    def _check_answered(self, worker: WorkerProcess) -> None:
+    def _check_answered(self, worker: Worker) -> None:
         if not self._owes(worker):
             return
         if is_stopped(worker.pid):
@@ -57,6 +57,6 @@ class Handshakes:
         else:
             self.asked(worker)
 
-    def _check_booted(self, worker: WorkerProcess) -> None:
+    def _check_booted(self, worker: Worker) -> None:
         if self._is_starting(worker):
             self._kill(worker, f"killed: it did not report within {BOOT_SECS:g} s")

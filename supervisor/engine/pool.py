@@ -43,12 +43,14 @@ class Pool(Generic[W]):
         starting_limit: how many workers may be starting at once.
 
     Attributes:
+        rows: see above.
         last_reason: why the newest failure happened.
         started_total: how many workers were started.
     """
 
     def __init__(self, start: Callable[[int], W], *, rows: int, spares_wanted: int, starting_limit: int) -> None:
         self._start = start
+        self.rows = rows
         self._free_rows = deque(range(rows))
         self._spares_wanted = spares_wanted
         self._starting_limit = starting_limit
@@ -94,7 +96,7 @@ class Pool(Generic[W]):
         self._spares.appendleft(worker)
         return True
 
-    def lost(self, worker: W, reason: str, now_ns: int) -> bool:
+    def lost(self, worker: HasRow, reason: str, now_ns: int) -> bool:
         """Note that a worker is gone; its row is free again.
 
         Returns:
@@ -103,11 +105,14 @@ class Pool(Generic[W]):
         ours = worker in self._starting or worker in self._spares
         if ours:
             self._starting.discard(worker)
-            if worker in self._spares:
-                self._spares.remove(worker)
+            self._spares = deque(spare for spare in self._spares if spare is not worker)
             self._failed(reason, now_ns)
         self.give_back(worker.row)
         return ours
+
+    def take_row(self) -> int:
+        """Return a free row, now the caller's; there must be one."""
+        return self._free_rows.popleft()
 
     def give_back(self, row: int) -> None:
         """Free a row that has been cleared."""

@@ -12,7 +12,7 @@ from common.errors import WireError
 from common.messages import Follow, Lose, Unwatch, Watch
 from supervisor.engine.gates import Gates, Wire
 from supervisor.engine.scenarios import LaunchedScenario
-from supervisor.engine.spawn import WorkerProcess
+from supervisor.engine.workers import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +24,12 @@ class Wiring:
         on_broken: called with a worker that cannot be told about its gate although it is there, and why.
     """
 
-    def __init__(self, on_broken: Callable[[WorkerProcess, str], None]) -> None:
+    def __init__(self, on_broken: Callable[[Worker, str], None]) -> None:
         self._gates = Gates()
-        self._workers: dict[LaunchedScenario, WorkerProcess] = {}
+        self._workers: dict[LaunchedScenario, Worker] = {}
         self._on_broken = on_broken
 
-    def add(self, body: Mapping[WorkerProcess, LaunchedScenario], scenarios: list[LaunchedScenario]) -> None:
+    def add(self, body: Mapping[Worker, LaunchedScenario], scenarios: list[LaunchedScenario]) -> None:
         """Connect the entries of a body to their upstreams, before they are started.
 
         Args:

@@ -5,14 +5,15 @@ Whose a worker is, and what its events and its end mean, is up to the fleet.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from common.errors import WireError
 from common.logs import fields
-from common.messages import Event, Finished, Log, Stop
+from common.messages import Command, Event, Finished, Log, Stop
+from supervisor.engine.guests import Guest
 from supervisor.engine.spawn import WorkerProcess
 from supervisor.host.loop import Loop
 
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 worker_logger = logging.getLogger("worker")
 
 _GOODBYE_SECS: Final = 1.0
+
+Worker = WorkerProcess | Guest
+"""What runs one scenario: a process of its own, or a guest in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +58,14 @@ class Workers:
         self,
         loop: Loop,
         on_event: Callable[[WorkerProcess, Event], None],
-        on_end: Callable[[WorkerProcess, End], None],
+        on_end: Callable[[Worker, End], None],
     ) -> None:
         self._loop = loop
         self._on_event = on_event
         self._on_end = on_end
-        self._present: set[WorkerProcess] = set()
+        self._present: set[Worker] = set()
         self._finished: dict[WorkerProcess, Finished] = {}
-        self._verdicts: dict[WorkerProcess, str] = {}
-
-    def __iter__(self) -> Iterator[WorkerProcess]:
-        """Iterate over those that have not ended; they may end meanwhile."""
-        return iter(tuple(self._present))
+        self._verdicts: dict[Worker, str] = {}
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -77,21 +77,48 @@ class Workers:
         self._loop.watch(worker.fileno(), partial(self._receive, worker))
         worker.on_gone = partial(self._ended, worker)
 
-    def ask_to_stop(self, worker: WorkerProcess, grace_secs: float) -> None:
-        """Tell a worker to exit, and kill it when it is still there after `grace_secs`."""
+    def admit(self, guest: Guest) -> None:
+        """Take care of a guest of a worker that is watched."""
+        self._present.add(guest)
+
+    def dismiss(self, guest: Guest, finished: Finished | None, reason: str | None = None) -> None:
+        """Note that a guest has ended: by its last message, or with its process for a reason."""
+        self._present.remove(guest)
+        verdict = self._verdicts.pop(guest, None)
+        if finished is None:
+            end = End(reason=verdict or reason, killed=verdict is not None, exit_code=None, finished=None)
+        else:
+            end = End(reason=None, killed=False, exit_code=0, finished=finished)
+        self._on_end(guest, end)
+
+    def tell(self, worker: Worker, command: Command) -> None:
+        """Send a command; one that is gone does not need it."""
         try:
-            worker.send(Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
+            worker.send(command)
         except WireError as exc:
-            logger.debug("cannot tell a worker to stop: %s", exc)
+            logger.debug("a worker cannot be told: %s", exc)
+
+    def ask_to_stop(self, worker: Worker, grace_secs: float) -> None:
+        """Tell a worker to exit, and kill it when it is still there after `grace_secs`."""
+        self.tell(worker, Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
         self._loop.after(grace_secs, partial(self.kill, worker, f"killed: it did not stop within {grace_secs:g} s"))
 
-    def kill(self, worker: WorkerProcess, why: str) -> None:
+    def kill(self, worker: Worker, why: str) -> None:
         """Send SIGKILL; `why` is the reason of its end. Nothing happens when it has ended."""
         if worker in self._present:
             self._verdicts.setdefault(worker, why)
             worker.kill()
 
-    def was_killed(self, worker: WorkerProcess) -> bool:
+    def kill_process(self, worker: Worker, why: str) -> None:
+        """Kill the process that a worker is, or is in."""
+        self.kill(worker.host if isinstance(worker, Guest) else worker, why)
+
+    def kill_all(self, why: str) -> None:
+        """Kill every worker that is still there, for one reason."""
+        for worker in tuple(self._present):
+            self.kill(worker, why)
+
+    def was_killed(self, worker: Worker) -> bool:
         """Return whether a worker that has not ended is about to."""
         return worker in self._verdicts
 

@@ -11,6 +11,7 @@ from common.plan import EntryPlan, Plan
 from common.specs import File, Loki, SinkSpec, kind_of
 from common.units import clip, quote
 from common.urls import shown_url
+from supervisor.engine.placement import MOST_SHARED_EVENTS_PER_SEC, fits_in_shared
 
 _MAX_COUNTED_STREAMS = 1_000_000
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -22,7 +23,7 @@ _ADVICE = (
 
 
 def warnings(plan: Plan, writing: Iterable[EntryPlan] = ()) -> list[str]:
-    """Return the loopback warnings in entry order, then those about numbers of Loki streams, then about shared files.
+    """Return the warnings about loopback addresses, Loki streams, shared workers and shared files, each in entry order.
 
     Args:
         plan: of the body.
@@ -31,7 +32,8 @@ def warnings(plan: Plan, writing: Iterable[EntryPlan] = ()) -> list[str]:
     entries = [entry.plan for entry in plan.entries]
     loopbacks = [text for entry in entries for text in loopback_warnings(entry.name, entry.sink)]
     streams = [text for entry in entries if (text := _stream_warning(entry)) is not None]
-    return loopbacks + streams + _shared_files(entries, writing)
+    workers = [text for entry in entries if (text := _isolation_warning(entry)) is not None]
+    return loopbacks + streams + workers + _shared_files(entries, writing)
 
 
 def loopback_warnings(entry_name: str, sink: SinkSpec) -> list[str]:
@@ -87,4 +89,13 @@ def _stream_warning(entry: EntryPlan) -> str | None:
         f"scenario entry '{entry.name}' will produce {count} Loki streams (dynamic_labels: {keys}), exceeding "
         f"max_streams_per_push ({cap}). Either raise max_streams_per_push, reduce dynamic_labels cardinality, or "
         "reduce batch_size so each flush stays under the cap."
+    )
+
+
+def _isolation_warning(entry: EntryPlan) -> str | None:
+    if entry.isolation != "shared" or fits_in_shared(entry):
+        return None
+    return (
+        f"scenario entry '{entry.name}' gets a process of its own: with more than {MOST_SHARED_EVENTS_PER_SEC} events "
+        "per second it would delay those that it shares one with."
     )

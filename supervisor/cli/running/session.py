@@ -4,6 +4,7 @@ The first signal ends every entry, which flush what they have; the second one le
 output any more, the run ends like any program in front of `head`. Source: docs/command-line.md, "Signals".
 """
 
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -125,6 +126,7 @@ class Session:
         self._spectator = spectator
         self._writes_stdout = any(isinstance(entry.plan.sink, Stdout) for entry in plan.entries)
         loop.catch_signals(self._signalled)
+        loop.catch_signals(self._hung_up, (signal.SIGHUP,))
         try:
             self._scenarios = engine.launch(plan)
         except LaunchError as exc:

@@ -18,6 +18,7 @@ from common.specs import (
     Duration,
     DurationOrZero,
     Exponential,
+    Isolation,
     LogTemplate,
     OnSinkError,
     Positive,
@@ -230,6 +231,7 @@ class Defaults(Spec, frozen=True, kw_only=True):
     on_sink_error: OnSinkError | None = None
     while_: While | None = msgspec.field(name="while", default=None)
     delay: Delay | None = None
+    isolation: Isolation | None = None
 
     @classmethod
     def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:
@@ -275,6 +277,7 @@ class Entry(Spec, frozen=True, kw_only=True):
     on_sink_error: OnSinkError | None = None
     metric_type: MetricType | None = None
     help: str | None = None
+    isolation: Isolation | None = None
 
     @classmethod
     def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:

@@ -126,6 +126,7 @@ def _filled(index: int, entry: Entry, defaults: Defaults, faults: Faults) -> Ent
         encoder=entry.encoder or defaults.encoder or default_encoder,
         sink=entry.sink or defaults.sink or Stdout(),
         on_sink_error=entry.on_sink_error or defaults.on_sink_error,
+        isolation=entry.isolation or defaults.isolation,
         while_=entry.while_ or defaults.while_,
         delay=entry.delay or defaults.delay,
         labels=entry.labels if entry.pack is not None else (defaults.labels or {}) | (entry.labels or {}),

@@ -186,6 +186,7 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, 
         on_sink_error=entry.on_sink_error or "warn",
         gate=gate,
         files=access,
+        isolation=entry.isolation,
     )
 
 

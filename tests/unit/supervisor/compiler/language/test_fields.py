@@ -9,7 +9,7 @@ ENTRY_FIELDS = (
     "`dynamic_labels`, `encoder`, `sink`, `jitter`, `jitter_seed`, `gaps`, `gap_windows`, `bursts`, "
     "`cardinality_spikes`, `phase_offset`, `clock_group`, `after`, `while`, `delay`, `pack`, `overrides`, "
     "`distribution`, `buckets`, `quantiles`, `observations_per_tick`, `mean_shift_per_sec`, `seed`, `on_sink_error`, "
-    "`metric_type`, `help`"
+    "`metric_type`, `help`, `isolation`"
 )
 
 
@@ -150,7 +150,7 @@ def test_unknown_fields_of_the_other_levels() -> None:
     )
     assert typed(body(entry(), defaults={"name": "x"})) == (
         "defaults: unknown field `name`, expected one of `rate`, `duration`, `start_time`, `encoder`, `sink`, "
-        "`labels`, `on_sink_error`, `while`, `delay`"
+        "`labels`, `on_sink_error`, `while`, `delay`, `isolation`"
     )
     assert typed(body(entry(), expect={"alerts": [{"alert": "a", "firing_within": "1s", "x": 1}]})) == (
         "expect.alerts[0]: unknown field `x`, expected one of `alert`, `labels`, `firing_within`, `resolves_within`"
