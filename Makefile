@@ -19,6 +19,8 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 # What is installed is what the lock names, byte for byte; the project itself is built with what is there by then.
 LOCKED := $(PIP) --require-hashes --requirement
 OURSELVES := $(PIP) --no-deps --no-build-isolation --editable .
+# Where man(1) looks for the pages of what is in the environment's bin.
+PAGES := $(VENV)/bin/python -m supervisor.cli.shells.man docs $(VENV)/share/man
 
 .PHONY: install install-service uninstall-service serve test bench lock clean
 
@@ -58,9 +60,11 @@ $(VENV)/created-$(VERSION):
 $(INSTALLED): pyproject.toml locks/runtime.txt | $(VENV)/created-$(VERSION)
 	$(LOCKED) locks/runtime.txt
 	$(OURSELVES)
+	$(PAGES)
 	touch $@
 
 $(INSTALLED_DEV): pyproject.toml locks/dev.txt | $(VENV)/created-$(VERSION)
 	$(LOCKED) locks/dev.txt
 	$(OURSELVES)
+	$(PAGES)
 	touch $@ $(INSTALLED)

@@ -35,7 +35,7 @@ class Globals:
     catalog: Path | None = None
 
 
-class Reading(click.ParamType[Any]):
+class Reading(click.ParamType):  # type: ignore[type-arg]  # older click takes no argument
     """A text that `read` turns into a value; a ValueError of it is a usage error.
 
     Args:

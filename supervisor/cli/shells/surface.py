@@ -53,7 +53,7 @@ class Surface:
 def surfaces(name: str) -> tuple[list[Flag], dict[str, list[Surface]]]:
     """Return the global flags of a program, and its commands under their headings."""
     grammar = program(name)
-    root = click.Context(grammar, info_name=name)
+    root = click.Context(grammar, info_name=name, help_option_names=grammar.context_settings["help_option_names"])
     headed = {
         heading: [_surface(root, grammar, listed.name, listed.summary) for listed in part]
         for heading, part in grammar.headed.items()

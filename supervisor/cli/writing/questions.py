@@ -41,7 +41,7 @@ def asked_text() -> str:
     return entries_text([entry], shared)
 
 
-class _Positive(click.ParamType[float]):
+class _Positive(click.ParamType):  # type: ignore[type-arg]  # as in supervisor.cli.grammar
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
