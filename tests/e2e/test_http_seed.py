@@ -125,7 +125,9 @@ def test_a_version_one_body(server: LiveServer) -> None:
     """The migration hint, word for word."""
     refused = server.post_yaml("name: up\nrate: 10\ngenerator: {type: constant, value: 1}\n")
     assert refused.status_code == 400
-    assert refused.json() == json.loads((SEED / "v1-error.json").read_text())
+    answer = refused.json()
+    assert [fault["hint"] for fault in answer.pop("faults")] == ["write `version: 2` at the top"]
+    assert answer == json.loads((SEED / "v1-error.json").read_text())
 
 
 def test_a_pack_by_name(server: LiveServer) -> None:
