@@ -23,10 +23,11 @@ def test_every_record_is_of_a_known_format() -> None:
     assert {record["entry"]["encoder"]["type"] for record in RECORDS} == set(STAMPS)
 
 
+@pytest.mark.parametrize("isolation", ["process", "shared"])
 @pytest.mark.parametrize("encoder", STAMPS)
-def test_lines_of_the_peer(start_server: StartServer, tmp_path: Path, encoder: str) -> None:
-    """Each posted entry, whatever its signal, writes the very lines that the peer wrote, stamps aside."""
-    server = start_server("--allow-path", str(tmp_path))
+def test_lines_of_the_peer(start_server: StartServer, tmp_path: Path, encoder: str, isolation: str) -> None:
+    """Each posted entry, whatever its signal and worker, writes the very lines that the peer wrote, stamps aside."""
+    server = start_server("--allow-path", str(tmp_path), "--isolation", isolation)
     chosen = [record for record in RECORDS if record["entry"]["encoder"]["type"] == encoder]
     files = {case["entry"]["id"]: tmp_path / case["entry"]["id"] for case in chosen}
     # Their runs of half a second would lose ticks at the end on a machine that stalls; only the first lines are known.

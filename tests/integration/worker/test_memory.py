@@ -12,7 +12,20 @@ import pytest
 
 import worker.sinks
 from common.plan import Burst, Cycle, EntryPlan, LabelSpike, Silence
-from common.specs import File, HttpPush, Loki, Memory, Sine, SinkSpec, Stdout, Tcp, Udp
+from common.specs import (
+    File,
+    HttpPush,
+    Loki,
+    Memory,
+    PrometheusText,
+    RemoteWriteEncoder,
+    RemoteWriteSink,
+    Sine,
+    SinkSpec,
+    Stdout,
+    Tcp,
+    Udp,
+)
 from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
 from tests.support.receiver import Receiver
@@ -109,14 +122,18 @@ def sink_of(kind: type, stack: ExitStack) -> SinkSpec:
     receiver = stack.enter_context(Receiver())
     if kind is HttpPush:
         return HttpPush(url=receiver.url, batch_size=65_536)
+    if kind is RemoteWriteSink:
+        return RemoteWriteSink(url=receiver.url, batch_size=1000)
     assert kind is Loki, f"{kind.__name__} needs a destination here"
     return Loki(url=receiver.url, batch_size=1000)
 
 
-@pytest.mark.parametrize("kind", worker.sinks.BUILDERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", worker.sinks.BUILDERS | worker.sinks.REQUESTERS, ids=lambda kind: kind.__name__)
 def test_a_sink_keeps_nothing_of_what_it_has_delivered(kind: type) -> None:
     """Flat out, through every kind of sink there is."""
     with ExitStack() as stack:
         sink = sink_of(kind, stack)
-        plan = entry_plan(rate=1e9, generator=Sine(amplitude=50.0, period_secs=60.0, offset=50.0), sink=sink)
+        encoder = RemoteWriteEncoder() if kind is RemoteWriteSink else PrometheusText()
+        wave = Sine(amplitude=50.0, period_secs=60.0, offset=50.0)
+        plan = entry_plan(rate=1e9, generator=wave, encoder=encoder, sink=sink)
         assert growth_kib(plan, 100_000, 500_000) < MOST_GROWTH_KIB
