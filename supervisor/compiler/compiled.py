@@ -77,6 +77,10 @@ MAX_LABEL_BYTES: Final = 65_536
 """Of name and labels of one entry, at their longest: the label text stands in every line."""
 
 _RESERVED_LABELS: Final = {"histogram": "le", "summary": "quantile"}
+_INTERNAL_LABEL: Final = "__"
+"""How labels begin that Prometheus keeps for itself; readers refuse a whole scrape with one of them. Source: Prometheus
+data model, "Metric names and labels"."""
+
 _SHARED: Final = frozenset(Entry.__struct_fields__) & frozenset(CompiledEntry.__struct_fields__)
 
 
@@ -132,25 +136,27 @@ def check_label_bytes(entry: CompiledEntry) -> None:
 
 
 def _check_reserved(entry: CompiledEntry) -> None:
-    reserved = _RESERVED_LABELS.get(entry.signal_type)
-    if reserved is None:
+    if entry.signal_type == "logs":
         return
-    if reserved in entry.labels:
-        raise DecodeError(
-            f"a label may not be named '{reserved}', which {entry.signal_type} lines carry",
-            at=("labels", reserved),
-            on_key=True,
-        )
+    for key in entry.labels:
+        why = _reserved_for(entry.signal_type, key)
+        if why is not None:
+            raise DecodeError(f"a label may not be named '{key}', which {why}", at=("labels", key), on_key=True)
     rotating = [("dynamic_labels", place, label.key) for place, label in enumerate(entry.dynamic_labels or ())]
     rotating += [
         ("cardinality_spikes", place, spike.label) for place, spike in enumerate(entry.cardinality_spikes or ())
     ]
     for block, place, key in rotating:
-        if key == reserved:
-            raise DecodeError(
-                f"a rotating label may not be named '{reserved}', which {entry.signal_type} lines carry",
-                at=(block, place),
-            )
+        why = _reserved_for(entry.signal_type, key)
+        if why is not None:
+            raise DecodeError(f"a rotating label may not be named '{key}', which {why}", at=(block, place))
+
+
+def _reserved_for(signal_type: str, key: str) -> str | None:
+    """Return what a label is reserved for; None when anybody may use it."""
+    if key == _RESERVED_LABELS.get(signal_type):
+        return f"{signal_type} lines carry"
+    return "Prometheus keeps for itself" if key.startswith(_INTERNAL_LABEL) else None
 
 
 def _check_event_bytes(entry: CompiledEntry) -> None:

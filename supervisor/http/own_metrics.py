@@ -215,7 +215,7 @@ class ServerMetrics:
                 counts += late
         return Family(
             "sondad_tick_lateness_seconds",
-            "gauge",
+            "summary",
             "How late ticks were fired in the last full second; NaN when there were none.",
             ("quantile",),
             [((str(quantile),), quantile_secs(counts, quantile)) for quantile in _QUANTILES],

@@ -18,6 +18,10 @@ from common.plan import EntryPlan, LabelSpike, PlannedEntry, RotatingLabel
 from common.series import series_of
 from common.specs import Step
 
+_HELP: Final = "Emitted by sondad."
+"""What stands for a help text that nobody wrote: linters want one."""
+
+_BOUNDS: Final = ("le", "quantile")
 _SERIES_MASK: Final = 2**32 - 1
 
 
@@ -55,13 +59,15 @@ class _Family:
         self.types.add(entry.config.get("metric_type", _default_type(entry.plan)))
         if self.help_text is None:
             self.help_text = entry.config.get("help")
-        for key, value in newest:
+        for key, value in sorted(newest, key=_place):
             self.series.append(series_text(*key))
             self.values.append(value)
 
     def text(self) -> bytes:
         metric_type = "untyped" if len(self.types) > 1 else min(self.types)
-        return metadata_text(self.name, metric_type, self.help_text) + exposition(self.series, np.array(self.values))
+        return metadata_text(self.name, metric_type, self.help_text or _HELP) + exposition(
+            self.series, np.array(self.values)
+        )
 
 
 def snapshot(entry: PlannedEntry, newest: list[SeriesValue]) -> bytes:
@@ -89,6 +95,21 @@ def aggregate(entries: Iterable[tuple[PlannedEntry, list[SeriesValue]]]) -> tupl
             families.setdefault(name, _Family(name)).add(entry, newest)
     contradictory = frozenset(family.name for family in families.values() if len(family.types) > 1)
     return b"".join(family.text() for family in families.values()), contradictory
+
+
+def _place(one: SeriesValue) -> tuple[str, list[tuple[str, str]], float]:
+    """Return where a series stands in its family: bounds of one label set in increasing order, as readers want them."""
+    (name, labels), _ = one
+    bounds = [_number(value) for key, value in labels if key in _BOUNDS]
+    return name, [pair for pair in labels if pair[0] not in _BOUNDS], bounds[0] if bounds else 0.0
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        # A gauge may call any label so.
+        return 0.0
 
 
 def _default_type(plan: EntryPlan) -> str:

@@ -68,7 +68,7 @@ def test_scrapes_stay_bounded(server: LiveServer) -> None:
     assert len(drained) == 1000
     assert len({line.split()[0] for line in drained}) == 1000
     shown = server.get(f"/scenarios/{scenario_id}/metrics", params={"mode": "snapshot"}).text.splitlines()
-    assert shown[0] == "# TYPE session_seconds counter"
-    series = [line.split()[0] for line in shown[1:]]
+    assert shown[1] == "# TYPE session_seconds counter"
+    series = [line.split()[0] for line in shown[2:]]
     assert len(series) == len(set(series)) == CURRENT_SLOTS
     assert series == sorted(series)

@@ -14,7 +14,7 @@ def samples(text: str) -> dict[str, float]:
         AssertionError: a line is no Prometheus text, or a series comes twice.
     """
     found: dict[str, float] = {}
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         if _HEADER.fullmatch(line):
             continue
         match = _SAMPLE.fullmatch(line)

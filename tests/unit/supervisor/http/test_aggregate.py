@@ -14,6 +14,7 @@ from supervisor.http.errors import BadQuery
 from tests.support.http_app import AppClient
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+_HELP = "# HELP {} Emitted by sondad.\n"
 TARGET = "/scenarios/metrics"
 STATES = "pending, running, paused, held, unresolved, finished"
 
@@ -43,7 +44,7 @@ def test_each_series_is_shown_once_with_its_newest_value(client: AppClient) -> N
         body(f"name: up, labels: {{z: 1, a: 2}}, dynamic_labels: [{{key: h, prefix: p, cardinality: 2}}], {CONSTANT}")
     )
     emit(client, scenario_id, 1.0, 2.0, 0.25)
-    expected = '# TYPE up gauge\nup{a="2",h="p0",z="1"} 0.25\nup{a="2",h="p1",z="1"} 2\n'
+    expected = '# HELP up Emitted by sondad.\n# TYPE up gauge\nup{a="2",h="p0",z="1"} 0.25\nup{a="2",h="p1",z="1"} 2\n'
     assert client.get(TARGET).text == expected
     assert client.get(TARGET).text == expected
     assert len(client.get(f"/scenarios/{scenario_id}/metrics").text.splitlines()) == 3
@@ -62,7 +63,7 @@ def test_rows_come_in_the_order_of_ids_and_those_of_one_name_together(client: Ap
     ordered = sorted(rows)
     expected = ""
     for name in dict.fromkeys(names[row] for row in ordered):
-        expected += "# HELP b a\\\\b\n" if name == "b" else ""
+        expected += "# HELP b a\\\\b\n" if name == "b" else f"# HELP {name} Emitted by sondad.\n"
         expected += f"# TYPE {name} gauge\n"
         for row in ordered:
             place = rows.index(row)
@@ -76,7 +77,8 @@ def test_a_name_of_two_types_is_untyped(client: AppClient, caplog: pytest.LogCap
     caplog.set_level(logging.WARNING)
     client.launch(body(f"name: up, {CONSTANT}", f"name: up, {STEP}", f"name: down, {STEP}"))
     for _ in range(3):
-        assert set(client.get(TARGET).text.splitlines()) == {"# TYPE up untyped", "# TYPE down counter"}
+        types = [line for line in client.get(TARGET).text.splitlines() if line.startswith("# TYPE ")]
+        assert set(types) == {"# TYPE up untyped", "# TYPE down counter"}
     assert [record.message for record in caplog.records if "untyped" in record.message] == [
         "scenarios of different metric types share the name up, shown as untyped"
     ]
@@ -89,7 +91,7 @@ def test_a_declared_type_wins_and_logs_are_left_out(client: AppClient) -> None:
         + "  - {signal_type: logs, name: words, encoder: {type: json_lines}, "
         "log_generator: {type: template, templates: [{message: hello}]}}\n"
     )
-    assert client.get(TARGET).text == "# TYPE up counter\n"
+    assert client.get(TARGET).text == "# HELP up Emitted by sondad.\n# TYPE up counter\n"
 
 
 def test_finished_scenarios_keep_their_last_values(client: AppClient) -> None:
@@ -99,11 +101,14 @@ def test_finished_scenarios_keep_their_last_values(client: AppClient) -> None:
     emit(client, second, 2.0)
     client.plane.finish(first)
     assert "one 1\n" in client.get(TARGET).text
-    assert client.get(f"{TARGET}?include_state=finished").text == "# TYPE one gauge\none 1\n"
-    assert client.get(f"{TARGET}?include_state=pending,%20running").text == "# TYPE two gauge\ntwo 2\n"
+    assert client.get(f"{TARGET}?include_state=finished").text == f"{_HELP.format('one')}# TYPE one gauge\none 1\n"
+    assert (
+        client.get(f"{TARGET}?include_state=pending,%20running").text
+        == f"{_HELP.format('two')}# TYPE two gauge\ntwo 2\n"
+    )
     assert client.get(f"{TARGET}?include_state=paused&include_state=held,unresolved").text == ""
     client.request("DELETE", f"/scenarios/{first}")
-    assert client.get(TARGET).text == "# TYPE two gauge\ntwo 2\n"
+    assert client.get(TARGET).text == f"{_HELP.format('two')}# TYPE two gauge\ntwo 2\n"
 
 
 def test_labels_select_by_their_static_pairs(client: AppClient) -> None:

@@ -157,7 +157,8 @@ def test_the_snapshot_shows_the_latest_value_of_each_series_and_takes_nothing(cl
     empty = client.get(f"{target}?mode=snapshot")
     assert (empty.status_code, empty.content) == (200, b"")
     emit(client, scenario_id, 1, [1.0, 2.0, 3.5])
-    expected = '# TYPE up gauge\nup{app="x",host="h-0",zone="a\\"b"} 2\nup{app="x",host="h-1",zone="a\\"b"} 3.5\n'
+    expected = "# HELP up Emitted by sondad.\n# TYPE up gauge\n"
+    expected += 'up{app="x",host="h-0",zone="a\\"b"} 2\nup{app="x",host="h-1",zone="a\\"b"} 3.5\n'
     for _ in range(2):
         shown = client.get(f"{target}?mode=snapshot&limit=abc")
         assert (shown.status_code, shown.text, shown.headers["content-type"]) == (200, expected, EXPOSITION)
@@ -174,7 +175,7 @@ def test_the_snapshot_keeps_series_that_the_buffer_has_lost(client: AppClient) -
     for first_tick in range(0, 6000, 1000):
         emit(client, scenario_id, first_tick, [float(first_tick)] * 1000)
     lines = client.get(f"/scenarios/{scenario_id}/metrics?mode=snapshot").text.splitlines()
-    assert len(lines) == 3001
+    assert len(lines) == 3002
     assert 'up{pod="p0"} 3000' in lines
     assert 'up{pod="p2999"} 5000' in lines
 
@@ -183,4 +184,6 @@ def test_the_snapshot_tells_a_counter_from_a_gauge(client: AppClient) -> None:
     """`step` counts."""
     (scenario_id,) = client.launch(MINIMAL_YAML.replace("{type: constant, value: 1.0}", "{type: step, step_size: 1}"))
     emit(client, scenario_id, 0, [5.0])
-    assert client.get(f"/scenarios/{scenario_id}/metrics?mode=snapshot").text == "# TYPE up counter\nup 5\n"
+    assert client.get(f"/scenarios/{scenario_id}/metrics?mode=snapshot").text == (
+        "# HELP up Emitted by sondad.\n# TYPE up counter\nup 5\n"
+    )

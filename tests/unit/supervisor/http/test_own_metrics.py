@@ -35,7 +35,7 @@ FAMILIES = [
 OWN_FAMILIES = [
     ("sondad_worker_processes", "gauge"),
     ("sondad_worker_exits_total", "counter"),
-    ("sondad_tick_lateness_seconds", "gauge"),
+    ("sondad_tick_lateness_seconds", "summary"),
     ("sondad_wakeup_slack_seconds", "gauge"),
     ("sondad_batches_total", "counter"),
     ("sondad_pool_refills_total", "counter"),

@@ -53,6 +53,7 @@ def test_a_snapshot_has_the_latest_value_of_every_series() -> None:
     entry = PlannedEntry(plan=SUMMARY, config={})
     latest = generators.build(SUMMARY).values(0, 5)[-1].tolist()
     expected = (
+        "# HELP lat Emitted by sondad.\n"
         "# TYPE lat summary\n"
         f'lat{{quantile="0.5",zone="a"}} {latest[0]}\n'
         f'lat{{quantile="0.99",zone="a"}} {latest[1]}\n'
@@ -68,8 +69,8 @@ def test_rotating_labels_multiply_the_series_of_a_histogram() -> None:
     newest = CurrentValues(board.row(0).view, HISTOGRAM).newest()
     text = scrape.snapshot(PlannedEntry(plan=HISTOGRAM, config={}), newest).decode()
     lines = text.splitlines()
-    assert lines[0] == "# TYPE lat histogram"
-    assert len(lines) == 1 + 3 * 6
+    assert lines[:2] == ["# HELP lat Emitted by sondad.", "# TYPE lat histogram"]
+    assert len(lines) == 2 + 3 * 6
     assert 'lat_bucket{host="h0",le="10000000000000000000000",zone="a"} 10' in lines
     assert 'lat_bucket{host="h2",le="+Inf",zone="a"} 30' in lines
     assert 'lat_count{host="h1",le="own",zone="a"} 20' in lines

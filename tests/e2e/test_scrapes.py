@@ -1,0 +1,142 @@
+"""What scrapers get, read by promtool, by Prometheus itself, and by the strict reader of the tests."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.backends.prometheus import Prometheus
+from tests.support.exposition_reading import samples
+from tests.support.live_server import LiveServer
+from tests.support.polling import wait_until
+
+_AWKWARD = {"room": 'the "blue"\\ \n one', "script": "日本\u2028\u202e", "empty": "", "le_": "x", "a": "{}, =#"}
+
+_ENTRIES = [
+    {"name": "plain", "signal_type": "metrics", "generator": {"type": "constant", "value": 1.5}, "labels": _AWKWARD},
+    {"name": "steps_total", "signal_type": "metrics", "generator": {"type": "step", "step_size": 1}},
+    {
+        "name": "rotating",
+        "signal_type": "metrics",
+        "generator": {"type": "constant", "value": 2},
+        "dynamic_labels": [{"key": "pod", "prefix": "p", "cardinality": 3}],
+    },
+    {
+        "name": "latency_seconds",
+        "signal_type": "histogram",
+        "distribution": {"type": "exponential", "rate": 10},
+        "buckets": [0.05, 0.5, 2, 10, 100],
+        "labels": _AWKWARD,
+        "dynamic_labels": [{"key": "pod", "prefix": "p", "cardinality": 2}],
+    },
+    {
+        "name": "size_bytes",
+        "signal_type": "summary",
+        "distribution": {"type": "normal", "mean": 10, "stddev": 1},
+        "labels": {"zone": "b", "area": "c"},
+    },
+    {
+        "name": "application",
+        "signal_type": "logs",
+        "log_generator": {"type": "template", "templates": [{"message": "hello"}]},
+        "encoder": {"type": "json_lines"},
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, dict[str, str]]]:
+    """A daemon with a scenario of every kind, each of which has emitted; with their ids by name."""
+    server = LiveServer(tmp_path_factory.mktemp("scrapes"))
+    launched = server.launch(
+        {"version": 2, "scenarios": [{"rate": 50, "sink": {"type": "memory"}, **entry} for entry in _ENTRIES]}
+    )
+    for one in launched:
+        server.wait_for_events(one["id"], 6)
+    yield server, {one["name"]: one["id"] for one in launched}
+    assert server.stop() == 0
+    server.close()
+
+
+def _complaints(text: str) -> str:
+    """What `promtool check metrics` has to say."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed")
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text.encode(), capture_output=True, timeout=30, check=False
+    )
+    return (done.stdout + done.stderr).decode()
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?own=1", "/scenarios/metrics"])
+def test_promtool_finds_nothing(scraped: tuple[LiveServer, dict[str, str]], path: str) -> None:
+    """Neither in what the daemon says about itself nor in all scenarios together."""
+    text = scraped[0].get(path).text
+    assert text
+    assert _complaints(text) == ""
+
+
+@pytest.mark.parametrize("name", [str(entry["name"]) for entry in _ENTRIES if entry["signal_type"] != "logs"])
+def test_promtool_reads_one_scenario(scraped: tuple[LiveServer, dict[str, str]], name: str) -> None:
+    """The newest values are clean; of drained samples, which have no header lines, it misses the help text alone."""
+    server, ids = scraped
+    assert _complaints(server.get(f"/scenarios/{ids[name]}/metrics?mode=snapshot").text) == ""
+    drained = server.get(f"/scenarios/{ids[name]}/metrics?limit=1000").text
+    assert drained
+    assert [line for line in _complaints(drained).splitlines() if not line.endswith(" no help text")] == []
+
+
+def test_bounds_stand_in_increasing_order(scraped: tuple[LiveServer, dict[str, str]]) -> None:
+    """Buckets of one label set stand together, from the lowest bound to infinity, and their counts never fall."""
+    text = scraped[0].get("/scenarios/metrics").text
+    assert samples(text)
+    found = re.findall(r'latency_seconds_bucket\{.*,le="([^"]+)".*pod="(p\d)".*\} (\d+)', text)
+    assert [(pod, bound) for bound, pod, _ in found] == [
+        (pod, bound) for pod in ("p0", "p1") for bound in ("0.05", "0.5", "2", "10", "100", "+Inf")
+    ]
+    for pod in ("p0", "p1"):
+        counts = [int(count) for _, of, count in found if of == pod]
+        assert counts == sorted(counts)
+    quantiles = [float(text) for text in re.findall(r'size_bytes\{.*quantile="([^"]+)"', text)]
+    assert quantiles == sorted(quantiles)
+    assert len(quantiles) > 1
+
+
+def test_prometheus_reads_every_kind(scraped: tuple[LiveServer, dict[str, str]], tmp_path: Path) -> None:
+    """A real one scrapes all scenarios and the daemon without an error, and has the labels as they were written."""
+    server, _ = scraped
+    target = [{"targets": [f"127.0.0.1:{server.port}"]}]
+    prometheus = Prometheus(
+        tmp_path, {"job_name": "all", "metrics_path": "/scenarios/metrics", "static_configs": target}
+    )
+    try:
+        found = wait_until(lambda: prometheus.query("latency_seconds_bucket"), "the histogram is there", 30)
+        assert {series["metric"]["room"] for series in found} == {_AWKWARD["room"]}
+        assert {series["metric"]["script"] for series in found} == {_AWKWARD["script"]}
+        assert len(found) == 2 * 6
+        assert prometheus.query('up{job="all"}')[0]["value"][1] == "1"
+        assert len(prometheus.query("plain")) == 1
+    finally:
+        prometheus.stop()
+
+
+@pytest.mark.parametrize("signal", ["metrics", "histogram", "summary"])
+@pytest.mark.parametrize("label", ["__name__", "__address__", "le", "quantile"])
+def test_a_label_that_would_spoil_the_scrape_is_refused(
+    scraped: tuple[LiveServer, dict[str, str]], signal: str, label: str
+) -> None:
+    """Static or rotating; where it means nothing to readers it stays legal."""
+    server, _ = scraped
+    kind = {"generator": {"type": "constant", "value": 1}}
+    if signal != "metrics":
+        kind = {"distribution": {"type": "normal", "mean": 1, "stddev": 0.1}}
+    entry = {"name": "spoiler", "signal_type": signal, "rate": 1, "duration": "1s", "sink": {"type": "memory"}, **kind}
+    spoils = label.startswith("__") or (signal, label) in {("histogram", "le"), ("summary", "quantile")}
+    for labels in ({"labels": {label: "x"}}, {"dynamic_labels": [{"key": label, "prefix": "x", "cardinality": 2}]}):
+        answer = server.post({"version": 2, "scenarios": [entry | labels]})
+        assert answer.status_code == (400 if spoils else 201), answer.text
+        if not spoils:
+            assert server.delete(f"/scenarios/{answer.json()['id']}").status_code == 200
