@@ -72,5 +72,9 @@ class OtlpEncoder(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag
 
     signals = METRIC_SIGNALS | {"logs"}
 
+    def record(self, signal: SignalType) -> RecordShape:
+        """Return the message of a signal."""
+        return "LogRecord" if signal == "logs" else "Metric"
+
 
 EncoderSpec = PrometheusText | InfluxLp | JsonLines | Syslog | RemoteWriteEncoder | OtlpEncoder

@@ -168,9 +168,14 @@ class Loki(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="loki"):
     retry: Retry | None = None
 
 
-class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp_grpc"):
-    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records per request."""
+def _otlp_record(signal: Literal["metrics", "logs"]) -> RecordShape:
+    return "Metric" if signal == "metrics" else "LogRecord"
 
+
+class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp_grpc"):
+    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records a request."""
+
+    extra = Extra("otlp", "grpc")
     endpoint: str
     signal_type: Literal["metrics", "logs"]
     batch_size: U64 = 5
@@ -178,9 +183,33 @@ class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp
     retry: Retry | None = None
 
     @property
+    def record(self) -> RecordShape:
+        """The message of the signal."""
+        return _otlp_record(self.signal_type)
+
+    @property
     def addresses(self) -> tuple[str, ...]:
         """The endpoint."""
         return (self.endpoint,)
 
 
-SinkSpec = Stdout | File | Tcp | Udp | Memory | HttpPush | RemoteWriteSink | Kafka | Loki | OtlpGrpc
+class OtlpHttp(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="otlp_http"):
+    """An OpenTelemetry collector over HTTP at `url`/v1/metrics or /v1/logs, `batch_size` records a request."""
+
+    url_noun = "OTLP"
+    secret_entries = frozenset({"headers"})
+
+    signal_type: Literal["metrics", "logs"]
+    batch_size: U64 = 5
+    max_buffer_age: DurationOrZero = "5s"
+    compression: Literal["none", "gzip"] = "none"
+    headers: dict[str, str] | None = None
+    retry: Retry | None = None
+
+    @property
+    def record(self) -> RecordShape:
+        """The message of the signal."""
+        return _otlp_record(self.signal_type)
+
+
+SinkSpec = Stdout | File | Tcp | Udp | Memory | HttpPush | RemoteWriteSink | Kafka | Loki | OtlpGrpc | OtlpHttp

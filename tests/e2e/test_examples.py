@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.conftest import StartServer
+from tests.support.collector import Collector
 from tests.support.polling import wait_until
 from tests.support.receiver import Receiver
 
@@ -19,11 +20,12 @@ SCENARIO_FILES = sorted(path for path in EXAMPLES.rglob("*.yaml") if path.name !
 
 @pytest.fixture
 def receivers() -> Iterator[dict[str, str]]:
-    """TCP, UDP and HTTP peers that read all they get, as the variables that the examples name them by."""
+    """TCP, UDP, HTTP and gRPC peers that read all they get, as the variables that the examples name them by."""
     with (
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
         Receiver() as http,
+        Collector() as collector,
     ):
         udp.bind(("127.0.0.1", 0))
 
@@ -45,6 +47,8 @@ def receivers() -> Iterator[dict[str, str]]:
             "SONDA_VAR_EXAMPLE_PUSH": http.url,
             "SONDA_VAR_EXAMPLE_LOKI": http.url,
             "SONDA_VAR_EXAMPLE_REMOTE_WRITE": http.url,
+            "SONDA_VAR_EXAMPLE_OTLP_HTTP": http.url,
+            "SONDA_VAR_EXAMPLE_OTLP_GRPC": collector.endpoint,
         }
         tcp.shutdown(socket.SHUT_RDWR)
         thread.join(10)

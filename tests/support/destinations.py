@@ -9,8 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cramjam
+import grpc
 
-from common.specs import File, HttpPush, Loki, Memory, RemoteWriteSink, SinkSpec, Spec, Stdout, Tcp, Udp
+from common.specs import (
+    File,
+    HttpPush,
+    Loki,
+    Memory,
+    OtlpGrpc,
+    OtlpHttp,
+    RemoteWriteSink,
+    SinkSpec,
+    Spec,
+    Stdout,
+    Tcp,
+    Udp,
+)
+from tests.support.collector import Collector
 from tests.support.receiver import ABORT, Answer, Receiver
 
 
@@ -150,6 +165,24 @@ def remote_write(folder: Path) -> Iterator[Destination]:
         yield Destination(spec, arrived, RemoteWriteSink(url=broken.url, batch_size=1), (receiver.port,))
 
 
+@contextmanager
+def otlp_http(folder: Path) -> Iterator[Destination]:
+    """What has arrived is shown as it is."""
+    with Receiver() as receiver, Receiver(lambda _: Answer(503)) as broken:
+        spec = OtlpHttp(url=receiver.url, signal_type="metrics")
+        gone = OtlpHttp(url=broken.url, signal_type="metrics", batch_size=1)
+        yield Destination(spec, lambda: b"".join(receiver.kept), gone, (receiver.port,))
+
+
+@contextmanager
+def otlp_grpc(folder: Path) -> Iterator[Destination]:
+    """The same requests, by calls."""
+    with Collector() as collector, Collector(lambda _: grpc.StatusCode.UNAVAILABLE) as broken:
+        spec = OtlpGrpc(endpoint=collector.endpoint, signal_type="metrics")
+        gone = OtlpGrpc(endpoint=broken.endpoint, signal_type="metrics", batch_size=1)
+        yield Destination(spec, lambda: b"".join(collector.kept), gone, (collector.port, broken.port))
+
+
 DESTINATIONS: dict[type[Spec], Callable[[Path], AbstractContextManager[Destination]]] = {
     File: file,
     Stdout: stdout,
@@ -159,4 +192,6 @@ DESTINATIONS: dict[type[Spec], Callable[[Path], AbstractContextManager[Destinati
     HttpPush: http_push,
     Loki: loki,
     RemoteWriteSink: remote_write,
+    OtlpHttp: otlp_http,
+    OtlpGrpc: otlp_grpc,
 }

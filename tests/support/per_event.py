@@ -9,9 +9,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from common.plan import SEVERITIES, EntryPlan, Histogram, LabelSpike, ReplayRows, RotatingLabel, Summary
-from common.specs import EncoderSpec, InfluxLp, JsonLines, LogTemplate, PrometheusText, RemoteWriteEncoder, Syslog
+from common.specs import (
+    EncoderSpec,
+    InfluxLp,
+    JsonLines,
+    LogTemplate,
+    OtlpEncoder,
+    PrometheusText,
+    RemoteWriteEncoder,
+    Syslog,
+)
 from tests.support.protobuf_classes import PROMETHEUS
 
 _MASK = 2**64 - 1
@@ -129,11 +140,14 @@ def log_event(plan: EntryPlan, tick: int, choices: list[int]) -> tuple[str, str,
 def encode_event(plan: EntryPlan, tick: int, row: NDArray[Any], stamp_ns: int, spike_mask: int = 0) -> list[bytes]:
     """Return the lines of one event; `row` is its row of the batch's values."""
     cells = np.atleast_1d(row).tolist()
+    if plan.signal_type == "logs" and isinstance(plan.encoder, OtlpEncoder):
+        return [_log_record(plan, tick, cells, stamp_ns, labels_of(plan, tick, spike_mask))]
     if plan.signal_type == "logs":
         return [_log_line(plan, tick, cells, stamp_ns, labels_of(plan, tick, spike_mask)).encode()]
-    if isinstance(plan.encoder, RemoteWriteEncoder):
+    if isinstance(plan.encoder, RemoteWriteEncoder | OtlpEncoder):
+        write = _time_series if isinstance(plan.encoder, RemoteWriteEncoder) else _point
         return [
-            _time_series(name, value, stamp_ns, labels_of(plan, tick, spike_mask, own_label))
+            write(name, value, stamp_ns, labels_of(plan, tick, spike_mask, own_label))
             for (name, own_label), value in zip(series_of(plan), cells, strict=True)
         ]
     return [
@@ -168,7 +182,28 @@ def _time_series(name: str, value: float, stamp_ns: int, labels: dict[str, str])
     series = PROMETHEUS["TimeSeries"](labels=[{"name": key, "value": text} for key, text in pairs])
     # Whatever the runtime does with -0.0, it is a default and is left out.
     series.samples.add(timestamp=stamp_ns // 1_000_000, **({"value": value} if value != 0 else {}))
-    message = series.SerializeToString()
+    return _framed(series.SerializeToString())
+
+
+def _point(name: str, value: float, stamp_ns: int, labels: dict[str, str]) -> bytes:
+    metric = Metric(name=name)
+    point = metric.gauge.data_points.add(time_unix_nano=stamp_ns, as_double=value)
+    for key, text in labels.items():
+        point.attributes.add(key=key).value.string_value = text
+    return _framed(metric.SerializeToString())
+
+
+def _log_record(plan: EntryPlan, tick: int, choices: list[int], stamp_ns: int, labels: dict[str, str]) -> bytes:
+    severity, message, fields = log_event(plan, tick, choices)
+    number = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}[severity]
+    record = LogRecord(time_unix_nano=stamp_ns, severity_number=number, severity_text=severity.upper())
+    record.body.string_value = message
+    for key, text in [*labels.items(), *fields.items()]:
+        record.attributes.add(key=key).value.string_value = text
+    return _framed(record.SerializeToString())
+
+
+def _framed(message: bytes) -> bytes:
     return len(message).to_bytes(4, "little") + message
 
 

@@ -160,9 +160,9 @@ class BatchedDelivery:
         self._sending = self._count_events(pieces)
         request = self._sink.request(pieces)
         rejection = self._retrying.attempt(lambda: self._sink.send(request))
-        if rejection is None:
+        if rejection is None or rejection.records is not None:
             self._outcomes.deliver()
-        else:
+        if rejection is not None:
             self._outcomes.reject(rejection, self._sending)
 
     def _count_events(self, pieces: Sequence[Piece]) -> int:

@@ -12,6 +12,7 @@ from common.errors import SinkError
 from common.plan import EntryPlan
 from common.specs import kind_of
 from worker.control.waiting import Waiter
+from worker.sinks.batching import Rejection
 
 _LOG_INTERVAL_NS: Final = 60_000_000_000
 
@@ -97,7 +98,7 @@ class Outcomes:
         """Say that what was buffered at the end is lost."""
         self._waiter.log(logging.WARNING, f"sonda: scenario '{self._name}': flush failed at shutdown: {error}")
 
-    def reject(self, rejection: str, events: int) -> None:
+    def reject(self, rejection: Rejection, events: int) -> None:
         """Count and log that the destination refused a batch for good: no sink error, and no delivery either.
 
         Args:
@@ -105,17 +106,20 @@ class Outcomes:
             events: how many were in the batch.
         """
         counters = self._counters
-        counters.failed_deliveries += 1
+        if rejection.records is None:
+            counters.failed_deliveries += 1
+        else:
+            events = min(events, rejection.records)
         counters.rejected_batches += 1
         counters.rejected_events += events
-        counters.last_rejection = rejection
+        counters.last_rejection = rejection.words
         self._rejections.count(1)
         batches = self._rejections.take(self._clock.monotonic_ns())
         if batches:
             dropped = "discarding batch" if batches == 1 else f"{batches} batches discarded in last 60s"
             self._waiter.log(
                 logging.WARNING,
-                f"sonda: scenario '{self._name}': {self._sink_kind} sink: received {rejection}; {dropped}",
+                f"sonda: scenario '{self._name}': {self._sink_kind} sink: received {rejection.words}; {dropped}",
             )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from common.plan import EntryPlan
-from common.specs import InfluxLp, JsonLines, PrometheusText, RemoteWriteEncoder, Spec, Syslog
-from worker.encoders import influx_lp, json_lines, prometheus_text, remote_write, syslog
+from common.specs import InfluxLp, JsonLines, OtlpEncoder, PrometheusText, RemoteWriteEncoder, Spec, Syslog
+from worker.encoders import influx_lp, json_lines, otlp, prometheus_text, remote_write, syslog
 from worker.encoders.refusal import MisreadEncoder, RefusingEncoder
 from worker.ticks.batch import Batch, Encoded
 
@@ -28,6 +28,7 @@ BUILDERS: Final[dict[type[Spec], Callable[[EntryPlan, Any], Encoder]]] = {
     JsonLines: json_lines.build,
     Syslog: syslog.build,
     RemoteWriteEncoder: remote_write.build,
+    OtlpEncoder: otlp.build,
 }
 """Specification type to `build(plan, spec)`."""
 

@@ -1,6 +1,6 @@
 """The constant parts of records whose labels rotate: made once for each label set that recurs, kept in a table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from math import lcm
@@ -16,18 +16,43 @@ _MAX_TABLE_TICKS: Final = 4096
 _MAX_TABLES: Final = 16
 """Sets of active spikes, each with a shape of record, whose tables are kept at a time."""
 
+Template = tuple[bytes, int]
+"""A record with a hole where its numbers belong, and how many bytes it has from the beginning of the hole on."""
+
+Column = tuple[int, NDArray[np.uint8]]
+"""Where numbers are written, counted from the beginning of the hole, and their bytes: uint8[ticks, records, width]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Records of a run of ticks with holes where numbers belong.
+    """The templates of a run of ticks.
 
     Attributes:
         payload: the records of all ticks back to back, or those of one tick when all ticks have the same.
         lengths: int64[ticks, records a tick], or one row when all ticks have the same.
+        behind: of the same shape, how many bytes each record has from its hole on.
     """
 
     payload: bytes
     lengths: NDArray[np.int64]
+    behind: NDArray[np.int64]
+
+    def filled(self, count: int, columns: Sequence[Column]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return the bytes of the records of `count` ticks with numbers in their holes, and the length of each."""
+        if len(self.lengths) > 1 or count == 1:
+            lengths = self.lengths[:count].ravel()
+            out = np.frombuffer(self.payload, np.uint8).copy()
+            holes = np.cumsum(lengths) - self.behind[:count].ravel()
+            for offset, numbers in columns:
+                width = numbers.shape[2]
+                out[holes[:, None] + np.arange(offset, offset + width)] = numbers.reshape(-1, width)
+            return out, lengths
+        table = np.tile(np.frombuffer(self.payload, np.uint8), (count, 1))
+        holes = np.cumsum(self.lengths[0]) - self.behind[0]
+        for record, hole in enumerate(holes.tolist()):
+            for offset, numbers in columns:
+                table[:, hole + offset : hole + offset + numbers.shape[2]] = numbers[:, record]
+        return table.ravel(), np.tile(self.lengths[0], count)
 
 
 class LabelMessages:
@@ -38,7 +63,7 @@ class LabelMessages:
         render: place of the record within its tick, its labels and the shape asked for, to its template.
     """
 
-    def __init__(self, spaces: tuple[LabelSpace, ...], render: Callable[[int, Labels, int], bytes]) -> None:
+    def __init__(self, spaces: Sequence[LabelSpace], render: Callable[[int, Labels, int], Template]) -> None:
         self._spaces = spaces
         self._render = render
         self._tables: dict[tuple[int, int], _Table] = {}
@@ -47,8 +72,7 @@ class LabelMessages:
         """Return the templates of `count` ticks, at most BATCH_EVENTS, while exactly these spikes are active."""
         period = self._period(spike_mask)
         if period > _MAX_TABLE_TICKS:
-            ticks = [self._tick(first_tick + k, spike_mask, shape) for k in range(count)]
-            return Templates(b"".join(b"".join(tick) for tick in ticks), _lengths(ticks))
+            return _joined([self._tick(first_tick + k, spike_mask, shape) for k in range(count)])
         table = self._tables.get((spike_mask, shape))
         if table is None:
             if len(self._tables) >= _MAX_TABLES:
@@ -66,26 +90,31 @@ class LabelMessages:
         )
         return lcm(*rotations)
 
-    def _tick(self, tick: int, spike_mask: int, shape: int) -> list[bytes]:
+    def _tick(self, tick: int, spike_mask: int, shape: int) -> list[Template]:
         return [self._render(place, space.at(tick, spike_mask), shape) for place, space in enumerate(self._spaces)]
 
 
 class _Table:
     """Templates that repeat, continued by one batch so that every run is one slice."""
 
-    def __init__(self, ticks: list[list[bytes]]) -> None:
+    def __init__(self, ticks: list[list[Template]]) -> None:
         self._period = len(ticks)
-        texts = [b"".join(tick) for tick in ticks]
+        once = _joined(ticks)
+        texts = [b"".join(text for text, _ in tick) for tick in ticks]
         self._texts = [*texts, *islice(cycle(texts), BATCH_EVENTS)] if self._period > 1 else texts
-        lengths = _lengths(ticks)
-        self._lengths = np.resize(lengths, (len(self._texts), lengths.shape[1]))
+        shape = (len(self._texts), once.lengths.shape[1])
+        self._lengths, self._behind = np.resize(once.lengths, shape), np.resize(once.behind, shape)
 
     def run(self, first_tick: int, count: int) -> Templates:
         if self._period == 1:
-            return Templates(self._texts[0], self._lengths)
-        start = first_tick % self._period
-        return Templates(b"".join(self._texts[start : start + count]), self._lengths[start : start + count])
+            return Templates(self._texts[0], self._lengths, self._behind)
+        part = slice(start := first_tick % self._period, start + count)
+        return Templates(b"".join(self._texts[part]), self._lengths[part], self._behind[part])
 
 
-def _lengths(ticks: list[list[bytes]]) -> NDArray[np.int64]:
-    return np.array([[len(record) for record in tick] for tick in ticks], dtype=np.int64)
+def _joined(ticks: list[list[Template]]) -> Templates:
+    return Templates(
+        b"".join(text for tick in ticks for text, _ in tick),
+        np.array([[len(text) for text, _ in tick] for tick in ticks], dtype=np.int64),
+        np.array([[behind for _, behind in tick] for tick in ticks], dtype=np.int64),
+    )

@@ -33,6 +33,16 @@ def text_field(number: int, text: str) -> bytes:
     return field(number, text.encode()) if text else b""
 
 
+def framed(message: bytes) -> bytes:
+    """Return a message behind its length."""
+    return len(message).to_bytes(PREFIX_BYTES, "little") + message
+
+
+def float_columns(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return uint8[ticks, records, 8] of float64[ticks] or float64[ticks, records], little endian."""
+    return np.ascontiguousarray(values, dtype="<f8").reshape(len(values), -1, 1).view(np.uint8)
+
+
 def varint_widths(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return how many bytes each of these numbers ≥ 0 takes; 0 takes one."""
     # The bounds are the numbers at which another byte begins.

@@ -21,8 +21,16 @@ from common.labels import Labels
 from common.plan import EntryPlan
 from common.series import series_of
 from common.specs import RemoteWriteEncoder as Spec
-from worker.encoders.label_messages import LabelMessages, Templates
-from worker.encoders.protobuf import PREFIX_BYTES, field, text_field, varint_columns, varint_widths
+from worker.encoders.label_messages import LabelMessages, Template
+from worker.encoders.protobuf import (
+    PREFIX_BYTES,
+    field,
+    float_columns,
+    framed,
+    text_field,
+    varint_columns,
+    varint_widths,
+)
 from worker.ticks.batch import Batch, Encoded
 
 _NS_PER_MS: Final = 1_000_000
@@ -36,7 +44,7 @@ class RemoteWriteEncoder:
     def __init__(self, plan: EntryPlan) -> None:
         series = series_of(plan)
         self._names = [one.name for one in series]
-        self._templates = LabelMessages(tuple(one.labels for one in series), self._template)
+        self._templates = LabelMessages([one.labels for one in series], self._template)
 
     def encode(self, batch: Batch) -> Encoded:
         """Return a record for each series of each tick.
@@ -63,49 +71,29 @@ class RemoteWriteEncoder:
         """Encode ticks whose stamps take `width` bytes; return their records and the lengths of these."""
         count = stop - start
         templates = self._templates.of(batch.first_tick + start, count, batch.spike_mask, width)
-        values = np.ascontiguousarray(batch.values[start:stop], dtype=np.float64).reshape(count, -1)
-        tail = _tail_bytes(width)
-        if len(templates.lengths) == 1:
-            out = _filled_table(templates, values, stamps_ms, width)
-            lengths = np.tile(templates.lengths[0], count)
-        else:
-            lengths = templates.lengths.ravel()
-            out = np.frombuffer(templates.payload, np.uint8).copy()
-            holes = np.cumsum(lengths) - tail
-            out[holes[:, None] + np.arange(1, _VALUE_BYTES)] = values.reshape(-1, 1).view(np.uint8)
-            if width:
-                columns = np.repeat(varint_columns(stamps_ms, width), values.shape[1], axis=0)
-                out[holes[:, None] + np.arange(_VALUE_BYTES + 1, tail)] = columns
-        zero = values.ravel() == 0
-        return _without_zeros(out, lengths, tail, zero) if zero.any() else (out.tobytes(), lengths)
+        values = float_columns(batch.values[start:stop])
+        columns = [(1, values)]
+        if width:
+            stamps = np.broadcast_to(varint_columns(stamps_ms, width)[:, None], (*values.shape[:2], width))
+            columns.append((_VALUE_BYTES + 1, stamps))
+        out, lengths = templates.filled(count, columns)
+        zero = batch.values[start:stop].ravel() == 0
+        if zero.any():
+            return _without_zeros(out, lengths, _tail_bytes(width), zero)
+        return out.tobytes(), lengths
 
-    def _template(self, place: int, labels: Labels, width: int) -> bytes:
+    def _template(self, place: int, labels: Labels, width: int) -> Template:
         """Return the record of one series with holes, its prefix included."""
         pairs = sorted([("__name__", self._names[place]), *labels], key=lambda pair: pair[0].encode())
         written = b"".join(field(1, text_field(1, key) + text_field(2, value)) for key, value in pairs)
         sample = b"\x09" + bytes(8) + (b"\x10" + bytes(width) if width else b"")
         message = written + field(2, sample)
-        return len(message).to_bytes(PREFIX_BYTES, "little") + message
+        return framed(message), _tail_bytes(width)
 
 
 def _tail_bytes(width: int) -> int:
     """Return how many bytes a record ends with from the tag of its value on."""
     return _VALUE_BYTES + (1 + width if width else 0)
-
-
-def _filled_table(
-    templates: Templates, values: NDArray[np.float64], stamps_ms: NDArray[np.int64], width: int
-) -> NDArray[np.uint8]:
-    """Return the records of ticks with the same labels: the template of one tick, repeated and filled."""
-    table = np.tile(np.frombuffer(templates.payload, np.uint8), (len(values), 1))
-    columns = varint_columns(stamps_ms, width) if width else None
-    for place, end in enumerate(np.cumsum(templates.lengths[0]).tolist()):
-        hole = end - _tail_bytes(width)
-        value = np.ascontiguousarray(values[:, place])
-        table[:, hole + 1 : hole + _VALUE_BYTES] = value.view(np.uint8).reshape(-1, 8)
-        if columns is not None:
-            table[:, hole + _VALUE_BYTES + 1 : end] = columns
-    return table.ravel()
 
 
 def _without_zeros(

@@ -10,9 +10,9 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from common.specs import File, HttpPush, Loki, Memory, RemoteWriteSink, Spec, Stdout, Tcp, Udp
-from worker.sinks import file, http_push, loki, memory, stdout, tcp, udp
-from worker.sinks.batching import Batching, Piece
+from common.specs import File, HttpPush, Loki, Memory, OtlpGrpc, OtlpHttp, RemoteWriteSink, Spec, Stdout, Tcp, Udp
+from worker.sinks import file, http_push, loki, memory, otlp_http, stdout, tcp, udp
+from worker.sinks.batching import Batching, Piece, Rejection
 from worker.sinks.context import SinkContext
 from worker.ticks.batch import Encoded
 
@@ -66,8 +66,8 @@ class RequestSink(Protocol):
         """
         ...
 
-    def send(self, request: bytes) -> str | None:
-        """Deliver a request; return None, or what the destination said when it refused it for good.
+    def send(self, request: bytes) -> Rejection | None:
+        """Deliver a request; return what the destination refused of it for good.
 
         Raises:
             SinkError: it was not delivered.
@@ -103,5 +103,7 @@ REQUESTERS: Final[dict[type[Spec], Callable[[Any, SinkContext], RequestSink]]] =
     HttpPush: http_push.build,
     Loki: loki.build,
     RemoteWriteSink: _imported("remote_write"),
+    OtlpGrpc: _imported("otlp_grpc"),
+    OtlpHttp: otlp_http.build,
 }
 """The same of sinks that send requests."""

@@ -81,6 +81,19 @@ class Piece:
         return self.batch.first_tick + (self.first_record + self.records - 1) // self.records_per_event
 
 
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What a destination will never take.
+
+    Attributes:
+        words: what it said.
+        records: how many of the request's records; None for all of them.
+    """
+
+    words: str
+    records: int | None = None
+
+
 class BatchBuffer:
     """Lines on their way into one request.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from common.specs import UrlSink
-from worker.sinks.batching import Batching
+from worker.sinks.batching import Batching, Rejection
 from worker.sinks.context import SinkContext
 from worker.sinks.endpoint import parse_endpoint
 from worker.sinks.http_headers import request_headers
@@ -63,13 +63,14 @@ class HttpSink:
         assert self._requests is not None  # noqa: S101 - open comes first
         return self._requests
 
-    def send(self, request: bytes) -> str | None:
-        """Post one body; return None when it was taken, or what was said when it was refused for good.
+    def send(self, request: bytes) -> Rejection | None:
+        """Post one body; return what was said when it was refused for good.
 
         Raises:
             SinkError: it was not taken, and may be later.
         """
-        return self.requests.post(request).rejection
+        rejection = self.requests.post(request).rejection
+        return None if rejection is None else Rejection(rejection)
 
     def close(self) -> None:
         """Close the connection; safe twice and before `open`."""

@@ -34,7 +34,7 @@ class RemoteWriteSink(HttpSink):
         """
         rejection = super().send(request)
         if rejection is not None:
-            raise SinkError(rejection)
+            raise SinkError(rejection.words)
 
 
 def build(spec: Spec, context: SinkContext) -> RemoteWriteSink:

@@ -17,6 +17,7 @@ from common.specs import (
     Memory,
     Normal,
     OtlpGrpc,
+    OtlpHttp,
     RemoteWriteSink,
     Sawtooth,
     Sequence,
@@ -84,7 +85,7 @@ def sink_text(sink: SinkSpec) -> str:
             return f"file ({place})"
         case Tcp(address=place) | Udp(address=place) | OtlpGrpc(endpoint=place):
             return f"{kind_of(sink)} ({shown_url(place)})"
-        case HttpPush(url=place) | Loki(url=place) | RemoteWriteSink(url=place):
+        case HttpPush(url=place) | Loki(url=place) | RemoteWriteSink(url=place) | OtlpHttp(url=place):
             return f"{kind_of(sink)} ({shown_url(place)})"
         case Kafka():
             return f"kafka ({shown_url(sink.brokers)} / {sink.topic})"

@@ -8,8 +8,8 @@ from supervisor.compiler.faults import Faults, compile_fault
 from supervisor.compiler.language.blocks import Entry
 
 NOT_YET_RUNNABLE: Final[dict[str, frozenset[str]]] = {
-    "encoder": frozenset({"otlp"}),
-    "sink": frozenset({"kafka", "otlp_grpc"}),
+    "encoder": frozenset(),
+    "sink": frozenset({"kafka"}),
 }
 """Kinds of a block of an entry. The network-device kinds are refused where they are read."""
 

@@ -86,3 +86,43 @@ def test_logs_arrive_entry_by_entry(server: LiveServer, store: VictoriaLogs) -> 
         line = json.loads(entry.line)
         assert line["labels"] == {"app": "edge", "pod": f"p-{tick % 3}"}
         assert line["message"] in ('said "é\t"', 'said "back\\slash"', 'said "\b"')
+
+
+def test_opentelemetry_logs_arrive_record_by_record(server: LiveServer, store: VictoriaLogs) -> None:
+    """Over otlp_http, compressed: message, severity, labels and fields, each at its own nanosecond."""
+    scenario = {
+        "id": "log",
+        "signal_type": "logs",
+        "name": "logins",
+        "rate": 2000,
+        "duration": "2s",
+        "start_time": "2023-11-14T22:13:20.123456789Z",
+        "log_generator": {
+            "type": "template",
+            "templates": [{"message": 'said "{word}"', "field_pools": {"word": ["é", "back\\slash", "plain"]}}],
+            "severity_weights": {"error": 1.0},
+        },
+        "labels": {"app": "edge"},
+        "dynamic_labels": [{"key": "host", "prefix": "h", "cardinality": 3}],
+        "encoder": {"type": "otlp"},
+        "sink": {
+            "type": "otlp_http",
+            "url": f"{store.url}/opentelemetry",
+            "signal_type": "logs",
+            "batch_size": 700,
+            "compression": "gzip",
+        },
+    }
+    (row,) = server.launch({"version": 2, "scenarios": [scenario]})
+    stats = server.wait_for_state(row["id"], "finished", 20)
+    ticks = stats["total_events"]
+    assert ticks > 2000
+    assert (stats["errors"], stats["rejected_events"]) == (0, 0), stats
+    wait_until(lambda: len(store.entries()) >= ticks, "all is stored", 20)
+    entries = sorted(store.entries(), key=lambda entry: entry.time_ns)
+    first_ns = 1_700_000_000_123_456_789
+    assert [entry.time_ns for entry in entries] == [first_ns + tick * 500_000 for tick in range(ticks)]
+    for tick, entry in enumerate(entries):
+        assert entry.line == f'said "{entry.fields["word"]}"'
+        assert entry.fields["host"] == f"h{tick % 3}"
+        assert "ERROR" in map(str.upper, map(str, entry.fields.values())), entry.fields

@@ -20,7 +20,7 @@ from common.board import Board, Counters
 from common.clock import SystemClock
 from common.errors import SinkError
 from common.plan import EntryPlan
-from common.specs import PrometheusText, RemoteWriteEncoder, Spec, kind_of
+from common.specs import OtlpEncoder, PrometheusText, RemoteWriteEncoder, Spec, kind_of
 from tests.support.destinations import DESTINATIONS, Destination
 from tests.support.plans import entry_plan
 from tests.support.station import Station
@@ -34,7 +34,7 @@ GOLDEN = ROOT / "tests" / "golden" / "sinks"
 TABLE = sinks.BUILDERS | sinks.REQUESTERS
 STAMPS_NS = np.array([1731587696789_000_000 + 1_000_000 * tick for tick in range(3)])
 BOARD = Board(1)
-ENCODERS = (PrometheusText(), RemoteWriteEncoder())
+ENCODERS = (PrometheusText(), RemoteWriteEncoder(), OtlpEncoder())
 WALL_CLOCK = re.compile(rb'"\d{19}"')
 every_kind = pytest.mark.parametrize("kind", TABLE, ids=kind_of)
 
@@ -55,7 +55,7 @@ def delivery_of(station: Station, plan: EntryPlan, counters: Counters) -> Delive
 
 
 def plan_to(spec: Any) -> EntryPlan:
-    encoder = next(one for one in ENCODERS if spec.record in (None, one.record("metrics")))
+    encoder = next(one for one in ENCODERS if spec.record in (None, one.record("metrics"), one.record("logs")))
     return entry_plan(name="fan_rpm", labels={"bay": "2"}, encoder=encoder, sink=spec)
 
 

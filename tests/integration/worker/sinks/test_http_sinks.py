@@ -18,7 +18,7 @@ from tests.support.polling import wait_until
 from tests.support.receiver import Answer, Receiver
 from tests.support.station import Station
 from worker.sinks import RequestSink
-from worker.sinks.batching import Piece
+from worker.sinks.batching import Piece, Rejection
 from worker.ticks.batch import Batch
 
 
@@ -142,7 +142,7 @@ def test_a_refusal_is_no_error(station: Station, status: int, kind: str) -> None
     with Receiver(lambda _: Answer(status, b"because")) as receiver:
         sink = opened(station, HttpPush(url=receiver.url) if kind == "http_push" else Loki(url=receiver.url))
         url = receiver.url if kind == "http_push" else f"{receiver.url}/loki/api/v1/push"
-        assert sink.send(b"x") == f"HTTP {status} from '{url}': because"
+        assert sink.send(b"x") == Rejection(f"HTTP {status} from '{url}': because")
         sink.close()
 
 
@@ -266,7 +266,7 @@ def test_an_answer_before_the_body_is_read_counts(station: Station) -> None:
         sink.close()
         thread.join(10)
         assert note is not None
-        assert note.startswith("HTTP 413 from")
+        assert note.words.startswith("HTTP 413 from")
 
 
 def test_an_ipv6_address_is_reached(station: Station) -> None:

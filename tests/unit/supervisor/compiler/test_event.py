@@ -119,7 +119,6 @@ def test_what_is_ignored() -> None:
         (json.dumps(METRIC).replace("1.5", "1e999").encode(), "metric.value"),
         (METRIC | {"encoder": {"type": "xml"}}, "encoder: unknown variant `xml`"),
         (METRIC | {"encoder": {}}, "encoder: missing field `type`"),
-        (METRIC | {"encoder": {"type": "otlp"}}, "encoder type 'otlp' is not available in this release"),
         (METRIC | {"sink": {"type": "pigeon"}}, "sink: unknown variant `pigeon`"),
         (METRIC | {"sink": {"type": "file"}}, "missing field `path`"),
         (METRIC | {"sink": {"type": "kafka", "brokers": "b:1", "topic": "t"}}, "sink type 'kafka' is not available"),

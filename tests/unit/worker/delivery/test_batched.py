@@ -19,7 +19,7 @@ from worker.delivery.batched import BatchedDelivery
 from worker.delivery.outcomes import Outcomes
 from worker.delivery.retrying import Retrying
 from worker.sinks import batching
-from worker.sinks.batching import Batching, Piece
+from worker.sinks.batching import Batching, Piece, Rejection
 from worker.ticks.batch import Batch, Encoded
 
 MS = 1_000_000
@@ -51,12 +51,12 @@ class RecordingSink:
             assert piece.records == bytes(piece.payload).count(b"\n")
         return b"".join(piece.payload for piece in pieces)
 
-    def send(self, request: bytes) -> str | None:
+    def send(self, request: bytes) -> Rejection | None:
         self.clock.now_ns += self.request_ns
         self.sent.append(request)
         match self.outcomes.pop(0) if self.outcomes else "taken":
             case "refused":
-                return "refused for good"
+                return Rejection("refused for good")
             case "failed":
                 raise SinkError("not now", retriable=True)
             case "broken":

@@ -16,6 +16,7 @@ from common.specs import (
     InfluxLp,
     JsonLines,
     LogTemplate,
+    OtlpEncoder,
     PrometheusText,
     RemoteWriteEncoder,
     Sawtooth,
@@ -46,10 +47,13 @@ metric_encoders: st.SearchStrategy[EncoderSpec] = st.one_of(
     st.builds(PrometheusText, precision=precisions),
     st.builds(JsonLines, precision=precisions),
     st.builds(RemoteWriteEncoder),
+    st.builds(OtlpEncoder),
     st.builds(InfluxLp, field_key=st.sampled_from(["value", "a b,c=", "line\nfeed"]), precision=precisions),
 )
 log_encoders: st.SearchStrategy[EncoderSpec] = st.one_of(
-    st.builds(JsonLines), st.builds(Syslog, hostname=st.sampled_from(["h", "two words", "line\nfeed"]))
+    st.builds(JsonLines),
+    st.builds(OtlpEncoder),
+    st.builds(Syslog, hostname=st.sampled_from(["h", "two words", "line\nfeed"])),
 )
 KINDS: dict[str, tuple[st.SearchStrategy[Any], st.SearchStrategy[EncoderSpec]]] = {
     "metrics": (generators, metric_encoders),
@@ -85,7 +89,7 @@ def stamps(count: int, period_ns: int) -> Any:
 
 def test_every_encoder_is_covered_by_the_random_plans() -> None:
     """An encoder that is added to the table must be added to these properties."""
-    assert set(encoders.BUILDERS) == {PrometheusText, JsonLines, InfluxLp, Syslog, RemoteWriteEncoder}
+    assert set(encoders.BUILDERS) == {PrometheusText, JsonLines, InfluxLp, Syslog, RemoteWriteEncoder, OtlpEncoder}
 
 
 @given(

@@ -277,8 +277,6 @@ def test_json_and_yaml_bodies_are_equal() -> None:
 @pytest.mark.parametrize(
     ("fields", "missing"),
     [
-        ({"encoder": {"type": "otlp"}}, "encoder type 'otlp'"),
-        ({"sink": {"type": "otlp_grpc", "endpoint": "http://h", "signal_type": "metrics"}}, "sink type 'otlp_grpc'"),
         ({"sink": {"type": "kafka", "brokers": "a", "topic": "b"}}, "sink type 'kafka'"),
     ],
 )

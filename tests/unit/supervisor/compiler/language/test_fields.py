@@ -239,7 +239,8 @@ def test_another_fault_wins_over_unknown_fields() -> None:
             {"sink": {"type": "Stdout"}},
             (
                 ".sink: unknown variant `Stdout`, expected one of `stdout`, `file`, `tcp`, `udp`, `memory`, "
-                "`http_push`, `remote_write`, `kafka`, `loki`, `otlp_grpc`, `gnmi_target`, `snmp_agent`, `snmp_trap`"
+                "`http_push`, `remote_write`, `kafka`, `loki`, `otlp_grpc`, `otlp_http`, `gnmi_target`, `snmp_agent`, "
+                "`snmp_trap`"
             ),
         ),
         ({"sink": {"type": 5}}, ".sink: invalid type: integer `5`, expected a string"),

@@ -213,11 +213,20 @@ def test_relative_files_are_seen_from_the_working_directory(tmp_path: Path, monk
     assert os.listdir(tmp_path) == []
 
 
-def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("sink", "module", "extra"),
+    [
+        ({"type": "remote_write", "url": "http://h/w"}, "cramjam", "remote-write"),
+        ({"type": "otlp_grpc", "endpoint": "http://h:1", "signal_type": "metrics"}, "grpc", "otlp"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, sink: dict[str, object], module: str, extra: str
+) -> None:
     """A sink that needs an extra is refused without it, and compiles with it."""
-    posted = body(entry(encoder={"type": "remote_write"}, sink={"type": "remote_write", "url": "http://h/w"}))
+    posted = body(entry(sink=sink))
     assert plan_of(posted).entries[0].plan.sink.extra is not None
-    monkeypatch.setitem(sys.modules, "cramjam", None)
+    monkeypatch.setitem(sys.modules, module, None)
     refusal = refusal_of(posted)
     assert refusal[0] == 422
-    assert refusal[1].endswith("sink type 'remote_write' requires the 'remote-write' feature")
+    assert refusal[1].endswith(f"sink type '{sink['type']}' requires the '{extra}' feature")
