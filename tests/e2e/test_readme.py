@@ -1,5 +1,6 @@
 """What the README and the first steps tell users to type is typed, word for word, the port aside."""
 
+import contextlib
 import json
 import os
 import re
@@ -82,7 +83,8 @@ def made_server() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         try:
             yield process, json.loads(process.stdout.readline())["sonda_server"]["port"]
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
 
