@@ -6,6 +6,7 @@ Source: RFC 8259; docs/scenarios.md, "YAML and JSON".
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, NoReturn
@@ -34,6 +35,10 @@ def read_json(text: str) -> Node:
         value = json.loads(
             text, object_pairs_hook=_object, parse_int=_literal, parse_float=_literal, parse_constant=_refuse_constant
         )
+    except _WordError as exc:
+        match = next(match for _, match in _parts(text) if match[0] == exc.word)
+        line, column = _line_and_column(text, match.start())
+        raise DecodeError(str(exc), line=line, column=column) from exc
     except json.JSONDecodeError as exc:
         raise DecodeError(
             f"{exc.msg} at line {exc.lineno} column {exc.colno}",
@@ -122,8 +127,22 @@ class _Object(list[tuple[str, object]]):
     """The pairs of an object in order."""
 
 
+class _WordError(DecodeError):
+    """A number or a word that JSON does not have; `word` is its text."""
+
+    def __init__(self, message: str, word: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+_LONGEST_FINITE: Final = 300
+"""Characters of an integer that is finite as a float, whatever its digits."""
+
+
 def _literal(text: str) -> _Literal:
     # PERF: a function and not the class itself, so that the parser lets other threads run in between.
+    if (len(text) > _LONGEST_FINITE or "e" in text or "E" in text) and math.isinf(float(text)):
+        raise _WordError("number out of range", text)
     return _Literal(text)
 
 
@@ -133,7 +152,7 @@ def _object(pairs: list[tuple[str, object]]) -> _Object:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise DecodeError(f"{name} is not a JSON number")
+    raise _WordError(f"{name} is not a JSON number", name)
 
 
 class _Builder:

@@ -117,6 +117,13 @@ def test_places_are_those_of_the_text_before_references_were_replaced() -> None:
     assert told == {"encoder": "${E:-pigeon}}", "labels.bad-key": "bad-key: y}"}
 
 
+@pytest.mark.parametrize("word", ["NaN", "-Infinity", "1e400"])
+def test_words_that_json_does_not_have_stand_at_their_place(word: str) -> None:
+    """The parser tells the word alone; it is found outside of strings."""
+    (fault,) = faults_of(f'{{"a": "{word}",\n "b": [1, {word}]}}', BodyFormat.JSON)
+    assert (fault.line, fault.column) == (2, 11)
+
+
 def test_places_of_a_json_body_with_references() -> None:
     """A key that a reference makes is found too."""
     text = '{"version": 2, "name": "up", "rate": 1, "labels": {"${K:-bad-key}": "x"}, "generator": {"type": "steady"}}'

@@ -342,7 +342,10 @@ def test_json_has_one_kind_of_number(written: str, value: float) -> None:
     assert repr(config["generator"]["value"]) == repr(value)
     listed = body(entry(rate=99999999999999999999))
     assert config_of(listed, BodyFormat.JSON)["rate"] == 1e20
-    assert "expected f64" in refusal_of(text % "1e400", BodyFormat.JSON).detail
+    assert refusal_of(text % "1e400", BodyFormat.JSON) == (
+        400,
+        "invalid JSON body: number out of range",
+    )
 
 
 def test_big_bodies_are_read() -> None:
