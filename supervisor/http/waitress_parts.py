@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import ChunkedReceiver
@@ -38,6 +39,7 @@ _MAX_HEAD_BYTES: Final = 16 * 1024
 _ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Longer answers wait for their client in a file instead of in memory."""
 
+_SHARED_BYTES: Final = 16 * 1024
 _MAX_CHUNK_LINE_BYTES: Final = 1024
 _MAX_TRAILER_BYTES: Final = 64 * 1024
 _NO_DESCRIPTOR_SECS: Final = 0.05
@@ -213,7 +215,16 @@ class Exchange(WSGITask):  # type: ignore[misc] # waitress has no types
         self.content_length = len(body)
         head: bytes = self.build_response_header()
         self.wrote_header = True
-        self.channel.write_soon(head + body if self.has_body else head)
+        if not self.has_body:
+            self.channel.write_soon(head)
+        elif len(body) < _SHARED_BYTES:
+            self.channel.write_soon(head + body)
+        else:
+            # Not copied: however many clients do not read a document, it is there once.
+            shared = ReadOnlyFileBasedBuffer(io.BytesIO(body))
+            shared.prepare(len(body))
+            self.channel.write_soon(head)
+            self.channel.write_soon(shared)
 
     def set_close_on_finish(self) -> None:
         """End the connection after the answer, unless all that waitress misses is the length of an empty one."""

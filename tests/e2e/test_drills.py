@@ -3,8 +3,10 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -172,8 +174,6 @@ def test_what_was_counted_was_delivered(
 
 def test_a_hangup_is_a_reload_under_a_service_manager(start_server: StartServer, tmp_path: Path) -> None:
     """The catalog is read again, what runs goes on, and the manager is told when that is done."""
-    import socket
-
     catalog = tmp_path / "catalog"
     catalog.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -197,3 +197,30 @@ def test_the_template_leaves_before_the_daemon(start_server: StartServer) -> Non
     family = server.descendants()
     assert server.stop() == 0
     assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_strangers_cost_little(start_server: StartServer) -> None:
+    """Without the key no number of bodies, half heads and unread answers makes the daemon grow by more than 20 MB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    server = start_server(environment={"SONDA_API_KEY": "s3cret"})
+    daemon = psutil.Process(server.pid)
+    for _ in range(50):
+        assert server.get("/health").status_code == 200
+    before = daemon.memory_full_info().uss
+    body = b"POST /scenarios HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 999_999
+    half = b"GET /health HTTP/1.1\r\nX: " + b"x" * 15_000
+    unread = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3
+    try:
+        for octets, count in ((body, 200), (half, 1500), (unread, 2000)):
+            with ExitStack() as stack:
+                for _ in range(count):
+                    stranger = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+                    # Those that were idle for the longest are sent away.
+                    with suppress(ConnectionError, TimeoutError):
+                        stranger.sendall(octets)
+                assert server.get("/health").status_code == 200
+                assert daemon.memory_full_info().uss - before <= 20 * 2**20
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert server.stop() == 0

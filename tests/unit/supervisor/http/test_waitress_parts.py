@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from waitress import trigger, wasyncore
 from waitress.adjustments import Adjustments
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.receiver import ChunkedReceiver
@@ -37,6 +38,8 @@ _USED: dict[Any, str] = {
     HTTPRequestParser.get_body_stream: "(self)",
     HTTPRequestParser.close: "(self)",
     ChunkedReceiver.__init__: "(self, buf)",
+    ReadOnlyFileBasedBuffer.__init__: "(self, file, block_size=32768)",
+    ReadOnlyFileBasedBuffer.prepare: "(self, size=None)",
     BaseWSGIServer.__init__: "(self, application, map=None, _start=True, _sock=None, dispatcher=None, adj=None, "
     "sockinfo=None, bind_socket=True, **kw)",
     BaseWSGIServer.add_task: "(self, task)",
