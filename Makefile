@@ -2,6 +2,7 @@
 #   make serve     install, then run the control plane on 127.0.0.1:8080     (ARGS="--port 9000" adds flags)
 #   make install   the first half alone
 #   make install-service, uninstall-service    as root: install, then the systemd units; or remove these
+#   make deb       build a Debian package in dist/, for the Python of this machine
 #   make test      what the tests need, then the whole check: format, lint, types, imports, tests
 #   make bench     measure this machine; asserts nothing                     (PEER_SERVER=… adds a yardstick)
 #   make lock      renew the locks with the newest versions, then the whole check on them
@@ -22,7 +23,7 @@ OURSELVES := $(PIP) --no-deps --no-build-isolation --editable .
 # Where man(1) looks for the pages of what is in the environment's bin.
 PAGES := $(VENV)/bin/python -m supervisor.cli.shells.man docs $(VENV)/share/man
 
-.PHONY: install install-service uninstall-service serve test bench lock clean
+.PHONY: deb install install-service uninstall-service serve test bench lock clean
 
 install: $(INSTALLED)
 
@@ -31,6 +32,9 @@ install-service: $(INSTALLED)
 
 uninstall-service:
 	systemd/service uninstall
+
+deb:
+	packaging/build-deb
 
 serve: $(INSTALLED)
 	exec $(VENV)/bin/sondad serve $(ARGS)

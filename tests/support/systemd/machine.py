@@ -35,6 +35,10 @@ class CannotBootError(Exception):
     """This machine cannot boot a container; says why."""
 
 
+class NoProcessYetError(Exception):
+    """Nothing runs in the container: it is about to start, or has ended."""
+
+
 class Machine:
     """One booted container with the project's files under /opt/sondad, not yet installed.
 
@@ -181,15 +185,17 @@ class Machine:
 
     def _first_process(self) -> int:
         children = psutil.Process(self._container.pid).children()
-        assert children, "the container has ended"
+        if not children:
+            raise NoProcessYetError
         return children[0].pid
 
     def _has_booted(self) -> bool:
         if self._container.poll() is not None:
             raise AssertionError(f"systemd-nspawn ended with {self._container.returncode}")
-        if not psutil.Process(self._container.pid).children():
+        try:
+            state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        except NoProcessYetError:
             return False
-        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state in ("running", "degraded")
 
     def _unmount(self) -> None:
