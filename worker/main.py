@@ -49,7 +49,7 @@ def run(connection: Connection, board_descriptor: int, row_index: int, alive_des
         connection: the worker's end of its control pipe.
         board_descriptor: the board's memory file.
         row_index: the row that this process alone writes.
-        alive_descriptor: readable when the supervisor has gone.
+        alive_descriptor: readable when the supervisor is gone.
     """
     control = Control(connection, alive_descriptor, SystemClock())
     for number in _IGNORED_SIGNALS:

@@ -6,7 +6,7 @@
                   ◄══════ answers ═════════            ◄─reaps──
 
 It has one thread and a frozen heap, so a worker costs a few milliseconds and a few megabytes. What the system refuses
-(a process, a descriptor) is an answer, not its end; it exits when the control plane has gone. `common/forking.py`
+(a process, a descriptor) is an answer, not its end; it exits when the control plane is gone. `common/forking.py`
 has the packets.
 """
 
@@ -55,7 +55,7 @@ class Template:
     Args:
         control_plane: the socket to it.
         board_descriptor: the board's memory file.
-        alive_descriptor: readable when the control plane has gone.
+        alive_descriptor: readable when the control plane is gone.
     """
 
     def __init__(self, control_plane: socket.socket, board_descriptor: int, alive_descriptor: int) -> None:
@@ -69,7 +69,7 @@ class Template:
             self._poll.register(descriptor, select.POLLIN)
 
     def run(self) -> None:
-        """Serve until the control plane has gone."""
+        """Serve until the control plane is gone."""
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._answer(0, Kind.READY, 0)
@@ -163,7 +163,7 @@ def _complain(text: str) -> None:
 
 
 def main(control_plane_descriptor: int, board_descriptor: int, alive_descriptor: int) -> None:
-    """Be the template until the control plane has gone; the arguments are inherited descriptors."""
+    """Be the template until the control plane is gone; the arguments are inherited descriptors."""
     # A standard descriptor that nobody gave us would go to the next file or socket, and stdout sinks would write there.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass

@@ -173,7 +173,7 @@ def _otlp_record(signal: Literal["metrics", "logs"]) -> RecordShape:
 
 
 class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp_grpc"):
-    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records a request."""
+    """An OpenTelemetry collector over gRPC, `batch_size` data points or log records per request."""
 
     extra = Extra("otlp", "grpc")
     endpoint: str
@@ -194,7 +194,7 @@ class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp
 
 
 class OtlpHttp(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="otlp_http"):
-    """An OpenTelemetry collector over HTTP at `url`/v1/metrics or /v1/logs, `batch_size` records a request."""
+    """An OpenTelemetry collector over HTTP at `url`/v1/metrics or /v1/logs, `batch_size` records per request."""
 
     url_noun = "OTLP"
     secret_entries = frozenset({"headers"})

@@ -4,7 +4,7 @@
 
     Door.start ──request──► template ──fork──► worker
         │  control pipe, one end each ◄─────────┘
-        ├─ pidfd: readable when the process has gone, whatever became of the template
+        ├─ pidfd: readable when the process is gone, whatever became of the template
         └─ exit code: told by the template, which reaps
 
 Used on the loop's thread alone. A worker gets one end of its pipe, the board's descriptor and its row; nothing has a
@@ -46,7 +46,7 @@ class WorkerProcess:
     Attributes:
         pid: process id; 0 until it was forked.
         row: see above.
-        on_gone: called once, when the process has gone, or was never there; whoever watches it sets it.
+        on_gone: called once, when the process is gone, or was never there; whoever watches it sets it.
         exit_code: negative for a signal; None until it is known, or when nobody knows.
     """
 
@@ -73,7 +73,7 @@ class WorkerProcess:
         """Send one command.
 
         Raises:
-            WireError: the worker has gone, or has stopped reading.
+            WireError: the worker is gone, or has stopped reading.
         """
         wire.send(self._connection, command)
 
@@ -81,7 +81,7 @@ class WorkerProcess:
         """Send one command and a copy of `descriptor` behind it.
 
         Raises:
-            WireError: the worker has gone, or has stopped reading.
+            WireError: the worker is gone, or has stopped reading.
         """
         wire.send_with_descriptor(self._connection, command, descriptor)
 
@@ -89,7 +89,7 @@ class WorkerProcess:
         """Return the next event.
 
         Raises:
-            WireError: the worker has gone, or what came is no event.
+            WireError: the worker is gone, or what came is no event.
         """
         return wire.receive_event(self._connection)
 
@@ -103,7 +103,7 @@ class WorkerProcess:
         return self._refusal is None
 
     def exit_reason(self) -> str | None:
-        """Return why the process that has gone did so, in words; None for exit code 0, and when nobody knows."""
+        """Return why the process ended, in words; None for exit code 0, and when nobody knows."""
         if self._refusal is not None:
             return self._refusal
         if self.exit_code is None:
@@ -114,14 +114,14 @@ class WorkerProcess:
         return reason
 
     def kill(self) -> None:
-        """Send SIGKILL, as soon as there is a process; nothing happens when it has gone."""
+        """Send SIGKILL, as soon as there is a process; nothing happens when it is gone."""
         self._is_killed = True
         if self._pidfd is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def close(self) -> None:
-        """Close every descriptor of a process that has gone."""
+        """Close every descriptor of a process that is gone."""
         self._connection.close()
         if self._pidfd is not None:
             os.close(self._pidfd)
@@ -237,7 +237,7 @@ class Door:
         return worker
 
     def close(self) -> None:
-        """Let the template leave; for when all workers have gone."""
+        """Let the template leave; for when all workers are gone."""
         if self._template is not None:
             self._template.close()
             self._template = None

@@ -192,7 +192,7 @@ def test_a_hangup_is_a_reload_under_a_service_manager(start_server: StartServer,
 
 
 def test_the_template_leaves_before_the_daemon(start_server: StartServer) -> None:
-    """When the daemon has gone nobody of it is there, not even for a moment."""
+    """When the daemon is gone, none of its processes is left, not even for a moment."""
     server = start_server()
     family = server.descendants()
     assert server.stop() == 0

@@ -1,7 +1,7 @@
 """One entry's waits: what ends them, and how long they may still be.
 
 Waits for a tick end at once when the entry is stopping. Waits inside a sink go on, so that what was counted can be
-delivered, but end half a second before the deadline of the stop: the process has to leave within it.
+delivered, but end half a second before the deadline of the stop: the process has to exit within it.
 """
 
 from collections import deque

@@ -29,7 +29,7 @@ class Templates:
 
     Attributes:
         payload: the records of all ticks back to back, or those of one tick when all ticks have the same.
-        lengths: int64[ticks, records a tick], or one row when all ticks have the same.
+        lengths: int64[ticks, records per tick], or one row when all ticks have the same.
         behind: of the same shape, how many bytes each record has from its hole on.
     """
 

@@ -115,7 +115,7 @@ class LiveProgress:
 
 
 def stopped_text(counters: Counters, elapsed_secs: float) -> str:
-    """Return what is left to say of an entry whose worker has gone."""
+    """Return what is left to say of an entry whose worker is gone."""
     why = f" (sink: {counters.last_sink_error})" if counters.last_sink_error else ""
     return (
         f"STOPPED{why} | events: {counters.total_events} | bytes: {bytes_text(counters.bytes_emitted)} | "

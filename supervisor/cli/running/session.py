@@ -194,7 +194,7 @@ class Session:
 
 
 def is_over(scenario: Scenario) -> bool:
-    """Return whether the worker of a scenario has gone."""
+    """Return whether the worker of a scenario is gone."""
     return scenario.counters().state == State.FINISHED
 
 

@@ -56,7 +56,7 @@ class Expiry:
         self._staleness.forget(keys)
 
     def tick(self) -> None:
-        """Mark what has gone stale; to be called every half second or so."""
+        """Mark what has become stale; to be called every half second or so."""
         for key in self._staleness.take_due(time.monotonic()):
             self._mark(key)
 

@@ -61,7 +61,7 @@ def test_ready_status_and_a_clean_stop(machine: Machine) -> None:
 
 
 def test_the_journal_keeps_every_line(machine: Machine) -> None:
-    """Ten thousand events a second through the stdout sink, and the daemon's own log beside them."""
+    """Ten thousand events per second through the stdout sink, and the daemon's own log beside them."""
     start(machine)
     started = ask(machine, "POST", "/scenarios", STDOUT)
     stats = lambda: ask(machine, "GET", f"/scenarios/{started['id']}/stats")  # noqa: E731

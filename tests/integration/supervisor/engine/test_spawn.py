@@ -245,7 +245,7 @@ def test_a_worker_gives_way(post: Post) -> None:
 
 
 def test_closing_gives_every_descriptor_back(post: Post) -> None:
-    """A worker that has gone and was closed leaves no descriptor here and none in the template."""
+    """A worker that is gone and was closed leaves no descriptor here and none in the template."""
 
     def cycle() -> None:
         worker = post.born(1)
