@@ -30,17 +30,21 @@ _PARAMETER: Final = re.compile(r"([^&;=]*)(=?)([^&;]*)")
 _HOST: Final = re.compile(r"[\w.:%~-]+", re.ASCII)
 
 
-def shown_url(text: str) -> str:
+def shown_url(text: str, mask: str = MASK) -> str:
     """Return a URL or an address as people may see it: user information and the values of its query masked.
 
     Works on texts that are no proper URLs too. Whatever stands before the last `@` counts as user information, because
     a password may hold characters that end it for a parser.
+
+    Args:
+        text: of any kind.
+        mask: what stands for user information.
     """
     match = _PARTS.fullmatch(text)
     assert match is not None  # noqa: S101 - both groups may be empty
     scheme, rest = match["scheme"], match["rest"]
     login, at, place = rest.rpartition("@")
-    shown = f"{scheme}{MASK}@" if at and login else f"{scheme}{at}"
+    shown = f"{scheme}{mask}@" if at and login else f"{scheme}{at}"
     query = _QUERY.search(place)
     if query is None:
         return shown + place

@@ -14,6 +14,9 @@ from common.errors import SondadError, os_error_text
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 _CHUNK: Final = 65_536
 
+REDACTED: Final = "<redacted>"
+"""What stands for user information in texts of the command line."""
+
 
 class FetchError(SondadError):
     """No answer; the text says why, without the address."""
@@ -73,14 +76,6 @@ def fetch(
         raise FetchError(f"not an HTTP answer: {exc!r}" if not str(exc) else f"not an HTTP answer: {exc}") from exc
     finally:
         connection.close()
-
-
-def without_userinfo(url: str) -> str:
-    """Return `url` as it may be shown."""
-    scheme, marker, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    userinfo, at, host = authority.rpartition("@")
-    return f"{scheme}{marker}{'<redacted>@' if userinfo or at else ''}{host}{slash}{path}"
 
 
 def _split(url: str) -> SplitResult:

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from common.errors import SondadError
-from supervisor.cli.fetch import Fetched, FetchError, fetch, without_userinfo
+from common.urls import shown_url
+from supervisor.cli.fetch import REDACTED, Fetched, FetchError, fetch
 
 
 class QueryError(SondadError):
@@ -30,7 +31,7 @@ def get(
     Raises:
         QueryError: it did not.
     """
-    shown = without_userinfo(endpoint)
+    shown = shown_url(endpoint, REDACTED)
     query = f"?{urlencode(parameters)}" if parameters else ""
     try:
         fetched = fetch(endpoint + query, timeout_secs, headers=headers)
@@ -76,7 +77,7 @@ def prometheus_data(endpoint: str, body: bytes) -> dict[str, Any]:
 
 def unusable(endpoint: str, reason: str) -> QueryError:
     """Return the error of an answer that is not what was asked for."""
-    return QueryError(f"verification error: unusable response from {without_userinfo(endpoint)}: {reason}")
+    return QueryError(f"verification error: unusable response from {shown_url(endpoint, REDACTED)}: {reason}")
 
 
 def _error_of(body: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from common.errors import DurationError
 from common.units import duration_secs
+from common.urls import shown_url
 from supervisor.cli.alerts.alertmanager import Alertmanager
 from supervisor.cli.alerts.expectations import Expectation, LabelSet, Observation, Source, expectations_of
 from supervisor.cli.alerts.polling import Polled, Poller
@@ -152,7 +153,9 @@ class _Test:
                 except QueryError as exc:
                     if attempt + 1 == attempts:
                         name = self._source.title.lower()
-                        raise CommandError(f"{name} preflight against {self._source.url} failed: {exc}") from exc
+                        raise CommandError(
+                            f"{name} preflight against {shown_url(self._source.url, '<redacted>')} failed: {exc}"
+                        ) from exc
                     time.sleep(_PREFLIGHT_PAUSE_SECS)
 
     def _measure_clock(self) -> None:

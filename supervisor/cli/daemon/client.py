@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from common.urls import shown_url
 from supervisor.cli.failures import CommandError
-from supervisor.cli.fetch import Fetched, FetchError, fetch, without_userinfo
+from supervisor.cli.fetch import REDACTED, Fetched, FetchError, fetch
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 KEY_VARIABLE: Final = "SONDA_API_KEY"
@@ -58,7 +59,7 @@ class Daemon:
         found = [one for one in listed if name_or_id in (one["id"], one["name"])]
         if not found:
             names = ", ".join(sorted({one["name"] for one in listed})) or "<none>"
-            raise CommandError(f"no scenario '{name_or_id}' on {without_userinfo(self.url)}; there are: {names}")
+            raise CommandError(f"no scenario '{name_or_id}' on {shown_url(self.url, REDACTED)}; there are: {names}")
         return found
 
     def detail(self, scenario_id: str) -> Json:
@@ -89,7 +90,7 @@ class Daemon:
         if fetched.status >= 400:
             raise RefusedError(_refusal_text(self.url, fetched, answer or {}), fetched.status, answer or {})
         if answer is None:
-            raise CommandError(f"{without_userinfo(self.url)}{path} is no daemon of ours: its answer is not JSON")
+            raise CommandError(f"{shown_url(self.url, REDACTED)}{path} is no daemon of ours: its answer is not JSON")
         return answer
 
     def request(self, method: str, path: str, body: bytes | None = None, content_type: str | None = None) -> Fetched:
@@ -106,7 +107,7 @@ class Daemon:
             return fetch(f"{self.url.rstrip('/')}{path}", TIMEOUT_SECS, method, headers, body)
         except FetchError as exc:
             raise CommandError(
-                f"no daemon at {without_userinfo(self.url)}: {exc}; start one with `sondad serve`, or name another "
+                f"no daemon at {shown_url(self.url, REDACTED)}: {exc}; start one with `sondad serve`, or name another "
                 "with --url"
             ) from exc
 
@@ -120,7 +121,7 @@ def _object(body: bytes) -> Json | None:
 
 def _refusal_text(url: str, fetched: Fetched, answer: Json) -> str:
     if fetched.status == 401:
-        return f"{without_userinfo(url)} wants an API key: set {KEY_VARIABLE}"
+        return f"{shown_url(url, REDACTED)} wants an API key: set {KEY_VARIABLE}"
     if "conflicting_scenarios" in answer:
         names = ", ".join(f"{one['name']} ({one['id']})" for one in answer["conflicting_scenarios"])
         return f"{answer['error']}: {names}; --replace stops them first"

@@ -16,8 +16,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from common.urls import shown_url
 from supervisor.cli.daemon.client import Daemon, Json, RefusedError
 from supervisor.cli.failures import OK, CommandError
+from supervisor.cli.fetch import REDACTED
 from supervisor.cli.running.words import bytes_text, elapsed_text
 
 _REFRESH_SECS: Final = 1.0
@@ -101,7 +103,8 @@ def _screen(daemon: Daemon, rows: list[Json], late: str, sort: str, height: int)
     name, key = _SORTS[sort]
     events = sum(one["current_rate"] for one in rows)
     head = Text(
-        f"{daemon.url}  scenarios: {len(rows)} | rate: {events:,.1f}/s | lateness p99: {late} | sorted by {name}",
+        f"{shown_url(daemon.url, REDACTED)}  scenarios: {len(rows)} | rate: {events:,.1f}/s | lateness p99: {late} | "
+        f"sorted by {name}",
         no_wrap=True,
         overflow="ellipsis",
     )

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from common.errors import SondadError
+from common.urls import shown_url
 from supervisor.host.roundtrip import Target, unix_target
 from supervisor.reading.nodes import Mapping, Node
 from supervisor.relay.config import names
@@ -361,9 +362,11 @@ def _target(node: Node) -> Target:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise ValueError(f"not a URL: {exc}") from exc
+        raise ValueError("not a URL: its host or port cannot be read") from exc
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or not url.isprintable():
-        raise ValueError(f"expected http://host:port, https://host:port or unix:/abs/path, found {url[:60]!r}")
+        raise ValueError(
+            f"expected http://host:port, https://host:port or unix:/abs/path, found {shown_url(url)[:60]!r}"
+        )
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("expected no user, query or fragment in the URL; a token belongs into token_file")
     return Target(
