@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +21,7 @@ from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, fields
 from common.states import State
 from supervisor.engine import Engine
+from supervisor.engine.control_plane import LaunchError
 from supervisor.engine.engine import GRACE_SECS
 from supervisor.engine.figures import Figures
 from supervisor.host.activation import inherited_listener
@@ -99,6 +101,9 @@ class Service:
             sharing=settings.sharing,
             on_first_ready=self._announce,
         )
+        # It imports what workers need while the rest is built here; should it fail, the loop tries again.
+        with suppress(LaunchError):
+            self._engine.warm_up()
         self._sweep: Sweep | None = None
         if candidates is not None:
             intake = Intake(self._engine, settings, SystemClock())
