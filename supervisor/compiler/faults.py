@@ -59,6 +59,7 @@ class Faults:
         self._origin = origin
         self._first: CompileError | None = None
         self._found: list[tuple[CompileError | DecodeError, Steps]] = []
+        self._recorded = 0
         self._base: Steps = ()
         self._word: Callable[[DecodeError], CompileError] = parse_fault
 
@@ -78,10 +79,10 @@ class Faults:
         Yields:
             tells whether nothing was recorded since the block was entered.
         """
-        outer, known = (self._base, self._word), len(self._found)
+        outer, known = (self._base, self._word), self._recorded
         self._base, self._word = (*self._base, *steps), word or self._word
         try:
-            yield lambda: len(self._found) == known
+            yield lambda: self._recorded == known
         except (CompileError, DecodeError) as exc:
             # What `close` raised passes by on its way out.
             if exc is not self._first:
@@ -105,6 +106,8 @@ class Faults:
         """Record `error`; where it speaks of several faults, `told` has them one by one."""
         if self._first is None:
             self._first = error if isinstance(error, CompileError) else self._word(error)
+        # Also what finds no room: whoever asks must not go on with an entry that has a fault.
+        self._recorded += 1
         room = MAX_FAULTS - len(self._found)
         self._found += [(fault, (*self._base, *fault.at)) for fault in (told or [error])[:room]]
 

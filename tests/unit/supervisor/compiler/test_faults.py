@@ -286,3 +286,12 @@ def test_going_on_after_a_fault_never_fails_and_places_are_real(form: BodyFormat
             assert fault.line is not None, (seed, fault)
             assert fault.column is not None
             assert fault.column <= len(lines[fault.line - 1]), (seed, fault)
+
+
+@pytest.mark.parametrize("signal", ["logs", "metrics"])
+def test_a_body_with_more_mistakes_than_are_told_is_refused_like_any_other(signal: str) -> None:
+    """An entry whose mistake finds no room in the list is not used either."""
+    posted = json.dumps({"version": 2, "scenarios": [{"signal_type": signal}] * (2 * MAX_FAULTS)})
+    with pytest.raises(CompileError) as caught:
+        compile_scenario(posted.encode(), BodyFormat.JSON, Context())
+    assert len(caught.value.faults) == MAX_FAULTS
