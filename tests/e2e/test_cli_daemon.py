@@ -81,8 +81,7 @@ def test_post_tells_every_fault_with_its_place(sondad: Command, file: Callable[.
     """A body that is refused: the file, the place and the text on stderr, nothing launched, exit code 1."""
     refused = sondad("post", file(FAULTY))
     assert refused.returncode == 1
-    assert "frob" in refused.stderr
-    assert "scenario.yaml" in refused.stderr
+    assert refused.stderr.startswith("scenario.yaml:3:57: scenarios[0].frob: unknown field `frob`")
     assert json.loads(sondad("ps", "--json").stdout) == []
 
 
@@ -167,6 +166,19 @@ def test_validate_needs_no_daemon(tmp_path: Path, file: Callable[..., str]) -> N
     assert "bad.yaml" in done.stderr
     assert "frob" in done.stderr
     assert run(["sondad", "validate", good], tmp_path).returncode == 0
+
+
+def test_validate_asks_a_daemon_that_launches_nothing(sondad: Command, file: Callable[..., str]) -> None:
+    """With --url the daemon checks: every fault with its place and hint; the list of scenarios stays empty."""
+    good, bad = file(BRIEF, "good.yaml"), file(FAULTY, "bad.yaml")
+    done = sondad("validate", good, bad)
+    assert done.returncode == 1
+    assert done.stdout == "good.yaml: valid\n"
+    assert done.stderr.startswith("bad.yaml:3:57: scenarios[0].frob: unknown field `frob`")
+    valid, invalid = json.loads(sondad("validate", good, bad, "--json").stdout)
+    assert (valid["valid"], [one["name"] for one in valid["scenarios"]]) == (True, ["brief"])
+    assert (invalid["valid"], len(invalid["faults"])) == (False, 1)
+    assert json.loads(sondad("ps", "--json").stdout) == []
 
 
 def test_top_shows_sorts_and_leaves_a_clean_screen(
