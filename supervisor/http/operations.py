@@ -136,7 +136,10 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
                     "All entries were started; one is answered with an object, several with a list.",
                     (Launched, LaunchedList),
                 ),
-                400: Answered("The text does not compile; `faults` has every mistake.", Refusal),
+                400: Answered(
+                    "The text does not compile, and `faults` has every mistake; or a query parameter cannot be used.",
+                    (Refusal, Envelope),
+                ),
                 409: Answered("A scenario of this scenario_name is active.", Conflict),
                 422: Answered(
                     "The text compiles, but a value is invalid, or a gate is unresolved.", (Refusal, Unresolved)
