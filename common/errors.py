@@ -6,7 +6,7 @@
     ├── TextError               something wrong in a text that somebody wrote, and where
     │   ├── CompileError        the posted text is wrong: an HTTP 4xx, nothing launched
     │   └── DecodeError         a text that does not read as its format or language (the caller translates it)
-    │       ├── Told            a part that cannot be built; why was recorded (supervisor.reading.decode)
+    │       ├── Told            a part that cannot be built; why was recorded (supervisor.reading.recording)
     │       └── UnlistableError a catalog of packs that cannot be listed (supervisor.compiler.packs.catalog)
     ├── DurationError           a duration text outside the grammar (the caller translates it)
     ├── EncoderError            this encoder can never take this event: the scenario ends

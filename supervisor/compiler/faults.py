@@ -10,8 +10,8 @@ from typing import Final, ParamSpec, TypeVar, cast
 
 from common.errors import BodyFault, CompileError, DecodeError
 from supervisor.compiler.origin import Origin
-from supervisor.reading.decode import MAX_FAULTS
 from supervisor.reading.messages import Steps
+from supervisor.reading.recording import MAX_FAULTS
 
 V1_HINT: Final = (
     "body is not a v2 scenario. Sonda only accepts v2 scenario bodies (`version: 2` at the top level). "

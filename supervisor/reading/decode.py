@@ -15,7 +15,6 @@ Source: docs/http.md, "Answers"; docs/scenarios.md, "YAML and JSON".
 import types
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -23,8 +22,19 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 import msgspec
 
 from common.errors import DecodeError
-from supervisor.reading.messages import Place, Unknown, duplicate, fault, meant, short_form, unknown_variant, wrong
+from supervisor.reading.messages import (
+    Place,
+    Unknown,
+    duplicate,
+    fault,
+    meant,
+    short_form,
+    unknown_variant,
+    without_value,
+    wrong,
+)
 from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.recording import Enough, Reading, Told
 from supervisor.reading.scalars import (
     MAX_UNSIGNED,
     Wide,
@@ -34,9 +44,6 @@ from supervisor.reading.scalars import (
     is_null,
     resolve,
 )
-
-MAX_FAULTS: Final = 50
-"""Faults of one text that are looked for and told."""
 
 _UNSIGNED: Final = {2**8 - 1: "u8", 2**32 - 1: "u32"}
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
@@ -48,35 +55,6 @@ class Regime(Enum):
     DIRECT = "direct"
     LISTED = "listed"
     TAGGED = "tagged"
-
-
-class Told(DecodeError):  # noqa: N818 - named like its meaning
-    """A part that cannot be built; why was recorded."""
-
-
-class _Enough(Exception):  # noqa: N818 - no error, but the end of the search for them
-    """So many faults were recorded that no more are looked for."""
-
-
-@dataclass(slots=True)
-class Reading:
-    """One decoding of one document.
-
-    Attributes:
-        unknown: keys that the language does not have, in text order.
-        faults: everything else, in the order in which it was met.
-    """
-
-    unknown: list[Unknown] = field(default_factory=list)
-    faults: list[DecodeError] = field(default_factory=list)
-
-    def record(self, error: DecodeError) -> None:
-        """Keep a fault and go on, unless there are many."""
-        if isinstance(error, Told):
-            return
-        self.faults.append(error)
-        if len(self.faults) >= MAX_FAULTS:
-            raise _Enough
 
 
 Decoder = Callable[[Reading, Node, Place | None, Regime], Any]
@@ -105,9 +83,9 @@ def examine(
     try:
         return decoder(target)(reading, node, place, regime), reading
     except DecodeError as exc:
-        with suppress(_Enough):
+        with suppress(Enough):
             reading.record(exc)
-    except _Enough:
+    except Enough:
         pass
     return None, reading
 
@@ -158,7 +136,7 @@ def _lenient(inner: Decoder) -> Decoder:
     def decode_lenient(_reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
         try:
             return inner(Reading(), node, place, regime)
-        except (DecodeError, _Enough):
+        except (DecodeError, Enough):
             return msgspec.UNSET
 
     return decode_lenient
@@ -166,12 +144,16 @@ def _lenient(inner: Decoder) -> Decoder:
 
 def _hiding(inner: Decoder) -> Decoder:
     def decode_hidden(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
-        hidden = Reading(reading.unknown)
-        value = None
-        with suppress(DecodeError, _Enough):
-            value = inner(hidden, node, place, regime)
-        if value is None or hidden.faults:
-            raise fault(place, node, "invalid value, which is not shown: texts are expected")
+        hidden, value = Reading(reading.unknown), None
+        with suppress(Enough):
+            try:
+                value = inner(hidden, node, place, regime)
+            except DecodeError as exc:
+                hidden.record(exc)
+        for error in hidden.faults:
+            reading.record(without_value(error))
+        if hidden.faults:
+            raise Told("a secret cannot be read")
         return value
 
     return decode_hidden

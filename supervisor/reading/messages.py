@@ -158,6 +158,22 @@ def one_of(names: tuple[str, ...]) -> str:
     return " or ".join(quoted) if len(quoted) <= 2 else f"one of {', '.join(quoted)}"
 
 
+def without_value(error: DecodeError) -> DecodeError:
+    """Return an error about the type of a secret that does not quote it."""
+    kind, comma, expected = error.problem.rpartition(", expected")
+    words = kind.split(" ")[:3]
+    problem = f"{' '.join(words)}{comma}{expected}" if comma else error.problem
+    return DecodeError(
+        str(error).replace(error.problem, problem),
+        error.status,
+        problem=problem,
+        at=error.at,
+        on_key=error.on_key,
+        line=error.line,
+        column=error.column,
+    )
+
+
 def _hint_of(node: Node, expected: str) -> str | None:
     if isinstance(node, Mapping) and expected == "a sequence":
         return "a list is written with a dash before each item"

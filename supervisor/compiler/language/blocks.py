@@ -35,7 +35,7 @@ from supervisor.compiler.language.kinds import (
     LogGeneratorConfig,
     SinkConfig,
 )
-from supervisor.reading.decode import Told
+from supervisor.reading.recording import Told
 
 MAX_ENTRIES: Final = 512
 """Entries of one body, and scenarios that it expands to: each is a process."""

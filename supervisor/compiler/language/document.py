@@ -15,10 +15,11 @@ from supervisor.compiler.language.hints import misplaced
 from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.compiler.language.packfile import decode_pack
 from supervisor.compiler.origin import Origin
-from supervisor.reading.decode import MAX_FAULTS, examine
+from supervisor.reading.decode import examine
 from supervisor.reading.json_text import read_json
 from supervisor.reading.messages import did_you_mean, path_text, unknown_text
 from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.recording import MAX_FAULTS
 from supervisor.reading.scalars import integer_of, is_null
 from supervisor.reading.yaml_text import read_yaml
 

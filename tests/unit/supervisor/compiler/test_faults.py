@@ -11,7 +11,7 @@ import yaml
 
 from common.errors import BodyFault, CompileError
 from supervisor.compiler import BodyFormat, Context, PackSources, compile_scenario, prepare
-from supervisor.reading.decode import MAX_FAULTS
+from supervisor.reading.recording import MAX_FAULTS
 from tests.support.compiling import body, entry
 from tests.unit.supervisor.compiler.documents import EVERYTHING
 

@@ -384,7 +384,7 @@ def test_secrets_of_the_wrong_type_are_not_quoted() -> None:
     sasl = {"mechanism": "PLAIN", "username": "u", "password": 31337}
     kafka = {"type": "kafka", "brokers": "h:1", "topic": "t", "sasl": sasl}
     push = {"type": "http_push", "url": "http://h", "headers": {"apikey": 31337, "x": [31337]}}
-    for sink, path in ((kafka, "sasl.password"), (push, "headers")):
+    for sink, path in ((kafka, "sasl.password"), (push, "headers.apikey")):
         with pytest.raises(CompileError) as caught:
             plan_of(body(entry(sink=sink)))
         assert caught.value.faults[0].path == f"scenarios[0].sink.{path}"
