@@ -56,7 +56,7 @@ def test_scenario(chosen: Globals, request: Request) -> int:
     """
     check_layout(chosen)
     with CommandLogs(quiet=chosen.quiet):
-        scenario = load(request.reference, chosen.catalog)
+        scenario = load(request.reference, chosen.catalog, is_dry=chosen.dry_run)
         expectations = expectations_of(scenario.expect, request.reference)
         interval = _duration("--interval", request.interval)
         timeout = _duration("--query-timeout", request.query_timeout)

@@ -31,7 +31,7 @@ def dry_run_file(chosen: Globals, reference: str, overrides: Overrides) -> int:
     """
     check_layout(chosen)
     with CommandLogs(quiet=chosen.quiet):
-        print_dry_run(load(reference, chosen.catalog, overrides.apply), chosen.layout)
+        print_dry_run(load(reference, chosen.catalog, overrides.apply, is_dry=True), chosen.layout)
     return OK
 
 

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from common.errors import CompileError, DecodeError
 from common.plan import Plan
+from common.specs import Stdout
 from supervisor.cli.catalog.merged import catalog_of
 from supervisor.cli.failures import CommandError
+from supervisor.cli.running.words import is_installed
 from supervisor.compiler import BodyFormat, Compiled, Context, PackSources, compile_file, prepare, read_scenario
 from supervisor.compiler import written_entries as entries_of
 from supervisor.compiler.language.blocks import Expect, FlatFile, ScenarioFile
@@ -47,13 +51,20 @@ class Scenario:
     expect: Expect | None
 
 
-def load(reference: str, catalog: Path | None, override: Callable[[Compiled], Compiled] | None = None) -> Scenario:
+def load(
+    reference: str,
+    catalog: Path | None,
+    override: Callable[[Compiled], Compiled] | None = None,
+    *,
+    is_dry: bool = False,
+) -> Scenario:
     """Return the scenario that `reference` names, everything checked that can be checked before a launch.
 
     Args:
         reference: a path, or `@name` for an entry of the catalog.
         catalog: directory of named scenarios and packs.
         override: applied to the compiled entries.
+        is_dry: whether sinks pass for which something is not installed; the plan has others in their place.
 
     Raises:
         CommandError: it cannot be read, or cannot run.
@@ -69,9 +80,19 @@ def load(reference: str, catalog: Path | None, override: Callable[[Compiled], Co
             _check_local(reference, written.file)
         compiled = compile_file(written, context)
         compiled = compiled if override is None else override(compiled)
-        return Scenario(reference, compiled, prepare(compiled, context), written.file.expect)
+        return Scenario(
+            reference, compiled, prepare(_dry(compiled) if is_dry else compiled, context), written.file.expect
+        )
     except CompileError as exc:
         raise CommandError(_command_text(reference, exc.detail)) from exc
+
+
+def _dry(compiled: Compiled) -> Compiled:
+    entries = tuple(
+        entry if is_installed(entry.sink) else msgspec.structs.replace(entry, sink=Stdout())
+        for entry in compiled.entries
+    )
+    return msgspec.structs.replace(compiled, entries=entries)
 
 
 def _text_of(reference: str, catalog: Path | None) -> str:

@@ -1,5 +1,6 @@
 """How entries, sinks and numbers are written on a terminal. Source: docs/command-line.md, "Texts"."""
 
+from importlib.util import find_spec
 from typing import Final
 
 from common.errors import DecodeError, DurationError
@@ -78,8 +79,15 @@ def elapsed_text(seconds: float) -> str:
     return f"{int(seconds // 3600)}h{int(seconds % 3600 // 60)}m"
 
 
+def is_installed(sink: SinkSpec) -> bool:
+    """Return whether what a sink needs beyond the program itself is there."""
+    return sink.extra is None or find_spec(sink.extra.module) is not None
+
+
 def sink_text(sink: SinkSpec) -> str:
     """Return a sink with its destination."""
+    if not is_installed(sink):
+        return f"{kind_of(sink)} (disabled)"
     match sink:
         case File(path=place):
             return f"file ({place})"
