@@ -1,4 +1,4 @@
-"""What a file sink wrote last, served to whoever scrapes it."""
+"""What a file sink wrote last, served for scrapes."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

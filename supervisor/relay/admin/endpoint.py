@@ -204,7 +204,7 @@ def _methods_of(pieces: list[str]) -> tuple[str, ...]:
 def _reloaded(fault: str | None) -> Answer:
     if fault is None:
         return ACCEPTED
-    return _invalid(f"the configuration is not reloaded: {fault[:_MAX_FAULT_CHARS]}").answer()
+    return _invalid(f"configuration rejected, the previous one stays in force: {fault[:_MAX_FAULT_CHARS]}").answer()
 
 
 def _invalid(message: str) -> RefusedError:
