@@ -105,12 +105,12 @@ class LiveServer:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def wait_for_state(self, scenario_id: str, state: str, timeout_secs: float = 10) -> Json:
+    def wait_for_state(self, scenario_id: str, state: str, timeout_secs: float = 30) -> Json:
         """Poll until the scenario is in `state`; returns its stats then."""
         reached = lambda: (stats := self.stats(scenario_id))["state"] == state and stats  # noqa: E731
         return wait_until(reached, f"{scenario_id} is {state}", timeout_secs) or {}
 
-    def wait_for_events(self, scenario_id: str, count: int = 1, timeout_secs: float = 10) -> Json:
+    def wait_for_events(self, scenario_id: str, count: int = 1, timeout_secs: float = 30) -> Json:
         """Poll until at least `count` events were delivered; returns the stats then."""
         reached = lambda: (stats := self.stats(scenario_id))["total_events"] >= count and stats  # noqa: E731
         return wait_until(reached, f"{scenario_id} has delivered {count} events", timeout_secs) or {}
@@ -148,7 +148,7 @@ class LiveServer:
             process.kill()
         self.process.wait(STOP_SECS)
 
-    def assert_nothing_left(self, timeout_secs: float = 10) -> None:
+    def assert_nothing_left(self, timeout_secs: float = 30) -> None:
         """Assert that no process and no shared memory remains of a daemon that has ended."""
         assert self.process.returncode is not None, "the daemon is still running"
         wait_until(lambda: not _session_members(self.pid), "no process is left", timeout_secs)

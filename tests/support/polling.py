@@ -7,8 +7,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(probe: Callable[[], T], what: str, timeout_secs: float = 10) -> T:
+def wait_until(probe: Callable[[], T], what: str, timeout_secs: float = 30) -> T:
     """Call `probe` until it returns something true, and return that.
+
+    What is waited for is there in a moment on an idle machine; the default bears one that is very busy.
 
     Raises:
         AssertionError: `timeout_secs` were over first; names `what` and the last result.

@@ -51,7 +51,7 @@ class WorkerProcess:
     def send(self, command: Command) -> None:
         send(self.connection, command)
 
-    def wait_for(self, kind: type[E], timeout_secs: float = 10) -> E:
+    def wait_for(self, kind: type[E], timeout_secs: float = 30) -> E:
         """Return the next event of `kind`; others that come before are kept in `events`."""
         deadline = time.monotonic() + timeout_secs
         while True:
@@ -76,10 +76,10 @@ class WorkerProcess:
     def stop(self, window_secs: float = 5.0) -> None:
         self.send(Stop(deadline_ns=time.monotonic_ns() + int(window_secs * 1e9)))
 
-    def finished(self, timeout_secs: float = 10) -> Finished:
+    def finished(self, timeout_secs: float = 30) -> Finished:
         return self.wait_for(Finished, timeout_secs)
 
-    def ended(self, timeout_secs: float = 10) -> int | None:
+    def ended(self, timeout_secs: float = 30) -> int | None:
         """Wait for the process to leave and return its exit code, None when it did not."""
         self.process.join(timeout_secs)
         return self.process.exitcode
@@ -128,7 +128,7 @@ class HostingWorker(WorkerProcess):
     def counters_of(self, scenario_id: str) -> Counters:
         return self.board.row(self.rows[scenario_id]).read()
 
-    def finished_of(self, scenario_id: str, timeout_secs: float = 10) -> Finished:
+    def finished_of(self, scenario_id: str, timeout_secs: float = 30) -> Finished:
         """Return the last message of one entry, whichever ends first."""
         while scenario_id not in self.finished_by_id:
             finished = self.wait_for(Finished, timeout_secs)
