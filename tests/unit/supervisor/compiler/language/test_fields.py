@@ -332,7 +332,7 @@ def test_another_fault_wins_over_unknown_fields() -> None:
         ),
         (
             {"sink": {"type": "http_push", "url": "http://h", "headers": {"a": 1}}},
-            ".sink.headers: invalid value, which is not shown: texts are expected",
+            ".sink.headers.a: invalid type: integer, expected a string",
         ),
         ({"delay": {"close": 0}}, ".delay.close: invalid type: integer `0`, expected a string"),
         (
