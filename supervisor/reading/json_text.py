@@ -105,7 +105,8 @@ def _hint(text: str, error: json.JSONDecodeError) -> str | None:
         return "the body is empty"
     if rest[:1] == "'":
         return "JSON takes double quotes"
-    if rest[:1] in ("}", "]") and before.endswith(","):
+    # From Python 3.13 on the error stands at the comma, before at what follows it.
+    if re.match(r",\s*[}\]]", rest) or (rest[:1] in ("}", "]") and before.endswith(",")):
         return "JSON takes no comma behind the last member"
     if rest[:2] in ("//", "/*") or rest[:1] == "#":
         return "JSON has no comments; YAML has: send it with Content-Type: text/yaml"
