@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.backends.prometheus import Prometheus
 from tests.support.exposition_reading import samples
@@ -87,6 +88,35 @@ def test_promtool_reads_one_scenario(scraped: tuple[LiveServer, dict[str, str]],
     drained = server.get(f"/scenarios/{ids[name]}/metrics?limit=1000").text
     assert drained
     assert [line for line in _complaints(drained).splitlines() if not line.endswith(" no help text")] == []
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics?own=1", "/scenarios/metrics"])
+def test_the_python_client_reads_every_line(scraped: tuple[LiveServer, dict[str, str]], path: str) -> None:
+    """Each line is a sample of a family, and no family comes twice."""
+    text = scraped[0].get(path).text
+    families = list(text_string_to_metric_families(text))
+    assert sum(len(family.samples) for family in families) == _lines(text)
+    assert len({family.name for family in families}) == len(families)
+
+
+@pytest.mark.parametrize("query", ["mode=snapshot", "limit=1000"])
+@pytest.mark.parametrize("entry", _ENTRIES[:2], ids=lambda entry: str(entry["name"]))
+def test_the_python_client_reads_labels_as_posted(
+    scraped: tuple[LiveServer, dict[str, str]], entry: dict[str, object], query: str
+) -> None:
+    """The newest values and the drained samples, with quotes, line breaks and other scripts in their labels."""
+    server, ids = scraped
+    path = f"/scenarios/{ids[str(entry['name'])]}/metrics?{query}"
+    # Another test may have drained it a moment ago.
+    text = wait_until(lambda: server.get(path).text, "samples to read")
+    read = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert len(read) == _lines(text)
+    assert all(sample.labels == entry.get("labels", {}) for sample in read)
+
+
+def _lines(text: str) -> int:
+    """How many samples there are."""
+    return sum(bool(line) and not line.startswith("#") for line in text.split("\n"))
 
 
 def test_bounds_stand_in_increasing_order(scraped: tuple[LiveServer, dict[str, str]]) -> None:
