@@ -3,10 +3,14 @@
 import logging
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, is_filter, setup_logging
-from supervisor.settings import Settings, parse_settings
+from supervisor.host.limits import require_address_space
+
+if TYPE_CHECKING:
+    from supervisor.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,10 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
         logs.close(_LAST_LINES_SECS)
         return MISUSED
     try:
+        # Before anything is imported that takes addresses, and aborts where there are none.
+        require_address_space()
+        from supervisor.settings import parse_settings
+
         return _run(parse_settings(program, arguments, os.environ, with_relay=with_relay), logs)
     except StartupError as exc:
         logs.put(f"Error: {exc}\n".encode(errors="replace"))
@@ -47,11 +55,8 @@ def serve(program: str, arguments: Sequence[str], *, with_relay: bool = False) -
     return FAILED
 
 
-def _run(settings: Settings, logs: LineWriter) -> int:
+def _run(settings: "Settings", logs: LineWriter) -> int:
     # Imported here, so that wrong arguments, help and version answer at once.
-    from supervisor.host.limits import require_address_space
-
-    require_address_space()
     from supervisor.host.allocator import return_large_blocks
     from supervisor.relay.config.reader import ConfigError, load
     from supervisor.service import Service
