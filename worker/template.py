@@ -83,7 +83,11 @@ class Template:
 
     def _serve(self) -> bool:
         """Serve one request; False when there will be none."""
-        packet, descriptors, _, _ = socket.recv_fds(self._control_plane, REQUEST.size, 1)
+        try:
+            packet, descriptors, _, _ = socket.recv_fds(self._control_plane, REQUEST.size, 1)
+        except ConnectionError:
+            # It has gone without reading our last answer.
+            return False
         if not packet:
             return False
         number, row, memory_bytes = REQUEST.unpack(packet)
