@@ -17,6 +17,9 @@ from common.specs import (
     HttpPush,
     Loki,
     Memory,
+    OtlpEncoder,
+    OtlpGrpc,
+    OtlpHttp,
     PrometheusText,
     RemoteWriteEncoder,
     RemoteWriteSink,
@@ -26,6 +29,7 @@ from common.specs import (
     Tcp,
     Udp,
 )
+from tests.support.collector import Collector
 from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
 from tests.support.receiver import Receiver
@@ -119,11 +123,16 @@ def sink_of(kind: type, stack: ExitStack) -> SinkSpec:
         return Tcp(address=stack.enter_context(draining(socket.SOCK_STREAM)))
     if kind is Udp:
         return Udp(address=stack.enter_context(draining(socket.SOCK_DGRAM)))
+    if kind is OtlpGrpc:
+        collector = stack.enter_context(Collector())
+        return OtlpGrpc(endpoint=collector.endpoint, signal_type="metrics", batch_size=1000)
     receiver = stack.enter_context(Receiver())
     if kind is HttpPush:
         return HttpPush(url=receiver.url, batch_size=65_536)
     if kind is RemoteWriteSink:
         return RemoteWriteSink(url=receiver.url, batch_size=1000)
+    if kind is OtlpHttp:
+        return OtlpHttp(url=receiver.url, signal_type="metrics", batch_size=1000)
     assert kind is Loki, f"{kind.__name__} needs a destination here"
     return Loki(url=receiver.url, batch_size=1000)
 
@@ -133,7 +142,9 @@ def test_a_sink_keeps_nothing_of_what_it_has_delivered(kind: type) -> None:
     """Flat out, through every kind of sink there is."""
     with ExitStack() as stack:
         sink = sink_of(kind, stack)
-        encoder = RemoteWriteEncoder() if kind is RemoteWriteSink else PrometheusText()
+        encoder = {RemoteWriteSink: RemoteWriteEncoder, OtlpGrpc: OtlpEncoder, OtlpHttp: OtlpEncoder}.get(
+            kind, PrometheusText
+        )()
         wave = Sine(amplitude=50.0, period_secs=60.0, offset=50.0)
         plan = entry_plan(rate=1e9, generator=wave, encoder=encoder, sink=sink)
         assert growth_kib(plan, 100_000, 500_000) < MOST_GROWTH_KIB
