@@ -67,6 +67,21 @@ class Terminal:
             assert self._read(0.2), f"the program ended without {what} on:\n{self.shown()}"
         return self.shown()
 
+    def interrupt(self) -> int:
+        """Press Ctrl-C until the program ends; returns its exit code.
+
+        Python's `input` sees no signal that comes between its prompt and its wait for a key.
+        """
+        deadline = time.monotonic() + PATIENCE_SECS
+        pressed = 0.0
+        while True:
+            if time.monotonic() >= pressed + 1:
+                self.type("\x03")
+                pressed = time.monotonic()
+            if not self._read(0.2):
+                return self.wait()
+            assert time.monotonic() < deadline, f"still running:\n{self.shown()}"
+
     def wait(self) -> int:
         """Read to the end of the program; returns its exit code."""
         deadline = time.monotonic() + PATIENCE_SECS
