@@ -12,6 +12,9 @@ from supervisor.cli.daemon.client import Daemon, Json, RefusedError
 from supervisor.cli.daemon.tables import print_json, print_table
 from supervisor.cli.failures import FAILED, OK, CommandError
 
+_LEAVING_SECS: Final = 5.0
+"""How long a worker with errors may take to leave until its end counts as a regular one."""
+
 _POLL_SECS: Final = 0.25
 _STDIN: Final = "-"
 
@@ -118,7 +121,7 @@ def _wait(daemon: Daemon, launched: list[Json]) -> int:
         running = {one["id"]: one["state"] for one in daemon.scenarios()}
         for scenario_id in sorted(waiting):
             if running.get(scenario_id) == "finished":
-                detail = daemon.detail(scenario_id)
+                detail = _ended(daemon, scenario_id)
                 reason = detail.get("exit_reason")
                 stats = detail["stats"]
                 click.echo(
@@ -132,6 +135,19 @@ def _wait(daemon: Daemon, launched: list[Json]) -> int:
         if waiting:
             time.sleep(_POLL_SECS)
     return code
+
+
+def _ended(daemon: Daemon, scenario_id: str) -> Json:
+    """Return the detail of a scenario that has finished.
+
+    It shows the state a moment before the daemon has seen its worker leave, and knows the reason from then on.
+    """
+    deadline = time.monotonic() + _LEAVING_SECS
+    while True:
+        detail = daemon.detail(scenario_id)
+        if "exit_reason" in detail or not detail["stats"]["errors"] or time.monotonic() >= deadline:
+            return detail
+        time.sleep(_POLL_SECS)
 
 
 def _content_type(file: str) -> str:
