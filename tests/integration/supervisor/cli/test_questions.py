@@ -47,7 +47,8 @@ def test_a_rate_that_is_none_is_asked_for_again(tmp_path: Path) -> None:
             terminal.wait_for(lambda shown: shown.rstrip().endswith("]:"), "question")
             terminal.type(f"{answer}\n")
         terminal.wait_for(lambda shown: "must be greater than zero" in shown, "error")
-        assert terminal.interrupt() == 130
+        terminal.type("\x03")
+        assert terminal.wait() == 130
     finally:
         terminal.close()
     assert not (tmp_path / "made.yaml").exists()
