@@ -23,9 +23,6 @@ class State(IntEnum):
         return self.name.lower()
 
 
-ACTIVE: Final = frozenset(State) - {State.FINISHED}
-"""States that hold a `scenario_name`: a second body with it gets 409."""
-
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.PENDING: frozenset({State.RUNNING, State.PAUSED, State.UNRESOLVED, State.FINISHED}),
     State.RUNNING: frozenset({State.PAUSED, State.HELD, State.UNRESOLVED, State.FINISHED}),

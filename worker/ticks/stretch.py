@@ -64,10 +64,6 @@ class Stretch:
         places += self._base + shift_ns
         return places
 
-    def exact_offset(self, n: int) -> Fraction:
-        """Return the offset of tick `n` in ns before rounding."""
-        return Fraction(self._origin + n * self._step, self._denominator) - _HALF
-
     def first_at(self, edge_ns: int) -> int:
         """Return the number of the first tick whose offset is at or after `edge_ns`."""
         n = max(-((self._origin - edge_ns * self._denominator) // self._step), 0)
