@@ -1,26 +1,25 @@
 """Numbers as the text formats spell them, a column at a time.
 
 A column is float64[n]; its text is n numbers separated by commas, which no number contains. All digits of a column
-come from one call of msgspec, which writes the shortest decimal as JSON does; what a format spells differently is
-then put right, and only where the column has such values.
+come from one call of orjson, which reads the array itself and writes the shortest decimals; what a format spells
+differently is then put right, and only where the column has such values.
 
 Source: docs/formats.md, "Numbers".
 """
 
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import msgspec
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from common.units import number_text
 
 Column = NDArray[np.float64]
 
-_json = msgspec.json.Encoder().encode
 _POWERS_OF_TEN: Final = 10.0 ** np.arange(26)
-_MINUS_ZERO_BITS: Final = -(2**63)
+_BITS_OF_2_53: Final = int(np.float64(2.0**53).view(np.uint64))
 _LARGEST_BELOW_HALF: Final = 0.49999999999999994
 
 
@@ -36,6 +35,11 @@ class NumberFormat(Protocol):
         ...
 
 
+def json_column(numbers: NDArray[np.float64] | NDArray[np.int64]) -> bytes:
+    """Return the JSON of numbers, separated by commas; they may be a column of a table."""
+    return orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+
+
 class Text:
     """Shortest decimals without exponent: `7`, `0.00001`, `NaN`, `-inf`. Source: docs/formats.md, "Numbers"."""
 
@@ -45,63 +49,63 @@ class Text:
 
     def column(self, values: Column) -> bytes:
         """Return the texts of `values`, separated by commas."""
+        if values.item(0).is_integer() and _all_counts(values):
+            return json_column(values.astype(np.int64))
+        texts = json_column(values)
         with np.errstate(all="ignore"):
             scaled = values * 2.0**25
             dyadic = scaled == np.rint(scaled)
-            numbers = _with_integers(values, dyadic) if dyadic.any() else values.tolist()
-            texts = _json(numbers)
-            if b"e" in texts or b"n" in texts:
-                magnitudes = np.abs(values)
-                _respell(numbers, values, np.flatnonzero(~((magnitudes >= 1e-4) | (magnitudes == 0))))
-                texts = _json(numbers)
-        return texts[1:-1]
+            has_dyadic = dyadic.any()
+            if has_dyadic or b"e" in texts or b"n" in texts:
+                texts = _respelled(texts, values, _places_of_others(values, dyadic))
+        return _without_zero_decimals(texts) if has_dyadic else texts
 
 
-def _with_integers(values: Column, dyadic: NDArray[np.bool_]) -> list[Any]:
-    """Return the values, the whole ones as integers, which JSON spells without `.0`.
-
-    Above 2^53 the shortest decimal is not the integer's own, and no integer is -0: those are respelled.
-    """
-    integral = values == np.rint(values)
-    whole = integral & (np.abs(values) < 2.0**53) & (values.view(np.int64) != _MINUS_ZERO_BITS)
-    whole_count, integral_count = np.count_nonzero(whole), np.count_nonzero(integral)
-    most, places = values, np.flatnonzero(whole)
-    few: NDArray[Any] = values.astype(np.int64)
-    if 2 * whole_count > len(values):
-        most, few, places = few, values, np.flatnonzero(~whole)
-    numbers: list[Any] = most.tolist()
-    for place, number in zip(places.tolist(), few[places].tolist(), strict=True):
-        numbers[place] = number
-    if integral_count > whole_count:
-        _respell(numbers, values, np.flatnonzero(integral & ~whole))
-    if np.count_nonzero(dyadic) > integral_count:
-        _respell(numbers, values, _possible_ties(values, np.flatnonzero(dyadic & ~integral)))
-    return numbers
+def _all_counts(values: Column) -> bool:
+    """Whether all are whole numbers from 0, without a sign, to where integers have gaps."""
+    return bool(values.view(np.uint64).max() < _BITS_OF_2_53 and (values == np.rint(values)).all())
 
 
-def _respell(numbers: list[Any], values: Column, places: NDArray[np.intp]) -> None:
+def _places_of_others(values: Column, dyadic: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return where JSON has an exponent or no number, or where two shortest decimals may be equally near."""
+    magnitudes = np.abs(values)
+    others = np.flatnonzero(~(((magnitudes >= 1e-4) & (magnitudes < 2.0**53)) | (magnitudes == 0)))
+    fractions = np.flatnonzero(dyadic & (values != np.rint(values)))
+    return np.concatenate((others, _possible_ties(values, fractions))) if len(fractions) else others
+
+
+def _respelled(texts: bytes, values: Column, places: NDArray[np.intp]) -> bytes:
+    if not len(places):
+        return texts
+    cells = texts.split(b",")
     for place in places.tolist():
-        numbers[place] = _raw(values.item(place))
+        cells[place] = _spelled(values.item(place))
+    return b",".join(cells)
 
 
 @lru_cache(maxsize=1024)
-def _raw(value: float) -> msgspec.Raw:
-    # Of the two zeros, which the cache would confuse, only -0 ever comes here.
-    return msgspec.Raw(number_text(value).encode())
+def _spelled(value: float) -> bytes:
+    # Zeros, two of which the cache would confuse, never come here.
+    return number_text(value).encode()
+
+
+def _without_zero_decimals(texts: bytes) -> bytes:
+    return texts.replace(b".0,", b",").removesuffix(b".0")
 
 
 def _possible_ties(values: Column, places: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return those of `places` where two shortest decimals may be equally near the value.
 
-    At all of them the value has 1 to 25 fractional bits, which are as many decimals of its exact text. Only an exact
-    text of 17 or more digits is longer than a shortest one.
+    At all of them the value has 1 to 25 fractional bits, which are as many decimals of its exact text. In the middle
+    between two decimals is one with a digit more, and a shortest one has 16 or 17 digits, or is exact.
     """
     magnitudes = np.abs(values[places])
     mantissas, exponents = np.frexp(magnitudes)
     bits = (mantissas * 2.0**53).astype(np.int64)
     _, lowest_bit = np.frexp((bits & -bits).astype(np.float64))
     fraction_bits = 54 - exponents - lowest_bit
-    possible: NDArray[np.intp] = places[magnitudes * _POWERS_OF_TEN[fraction_bits] >= 0.9e16]
+    digits = magnitudes * _POWERS_OF_TEN[fraction_bits]
+    possible: NDArray[np.intp] = places[(digits >= 0.9e16) & (digits < 1.1e18)]
     return possible
 
 
@@ -121,20 +125,16 @@ class FixedText:
         return (pattern % tuple(values.tolist())).replace("nan", "NaN").encode()
 
 
-class Json:
+class JsonNumbers:
     """JSON numbers, `null` where there is none: `7.0`, `1e+16`, `1e-6`. Source: docs/formats.md, "Numbers"."""
 
     def one(self, value: float) -> bytes:
         """Return the text of one number."""
-        return _signed_exponents(_json(value))
+        return orjson.dumps(value)
 
     def column(self, values: Column) -> bytes:
         """Return the texts of `values`, separated by commas."""
-        return _signed_exponents(_json(values.tolist())[1:-1])
-
-
-def _signed_exponents(texts: bytes) -> bytes:
-    return texts.replace(b"e", b"e+").replace(b"e+-", b"e-") if b"e" in texts else texts
+        return json_column(values)
 
 
 class RoundedJson:
@@ -142,7 +142,7 @@ class RoundedJson:
 
     def __init__(self, decimals: int) -> None:
         self._scale = 10.0**decimals
-        self._json = Json()
+        self._json = JsonNumbers()
 
     def one(self, value: float) -> bytes:
         """Return the text of one number."""
@@ -163,4 +163,4 @@ def text_format(precision: int | None) -> NumberFormat:
 
 def json_format(precision: int | None) -> NumberFormat:
     """Return the spelling of JSON: rounded to `precision` decimals, or full for None."""
-    return Json() if precision is None else RoundedJson(precision)
+    return JsonNumbers() if precision is None else RoundedJson(precision)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common.mixing import mix, ticks, unit_closed, unit_half_open
+from common.mixing import fold, mix, mix_number, ticks, unit_closed, unit_half_open
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,17 @@ def test_mix_leaves_its_argument_alone() -> None:
     numbers = np.arange(4, dtype=np.uint64)
     mix(numbers)
     assert numbers.tolist() == [0, 1, 2, 3]
+
+
+def test_fold_mixes_every_byte_in() -> None:
+    """One round of the mixer for each byte, also of every other number of a column, and the column stays as it is."""
+    numbers = np.arange(2**64 - 6, 2**64 - 1, dtype=np.uint64)[::2]
+    before = numbers.tolist()
+    expected = before
+    for byte in b"ip\xff":
+        expected = [mix_number(number ^ byte) for number in expected]
+    assert fold(numbers, b"ip\xff").tolist() == expected
+    assert fold(numbers, b"").tolist() == numbers.tolist() == before
 
 
 def test_ticks_reach_the_last_number() -> None:

@@ -93,6 +93,16 @@ def test_text_numbers_equal_a_slow_reference(values: list[float]) -> None:
     assert column == [shortest_text(value) for value in values]
 
 
+@given(
+    st.lists(st.integers(0, 2**53).map(float), min_size=1, max_size=20),
+    st.lists(st.sampled_from([-0.0, -1.0, 0.5, 2.0**53, math.nan, math.inf]), max_size=1),
+)
+def test_counts_equal_the_same_slow_reference(counts: list[float], others: list[float]) -> None:
+    """A column of counts alone is spelled in a way of its own, and one that has anything else is not."""
+    column = text_format(None).column(np.array(counts + others))
+    assert column == b",".join(text_format(None).one(value) for value in counts + others)
+
+
 @given(st.lists(numbers | finite_patterns, min_size=1, max_size=40))
 def test_json_numbers_have_the_digits_of_repr(values: list[float]) -> None:
     """JSON numbers read back exactly, have the digits of repr, and the exponent form of `docs/formats.md`."""
@@ -138,6 +148,12 @@ def test_a_column_of_one_thousand_is_the_join_of_its_numbers(precision: int | No
     ) * generator.choice([1.0, 1.0, -1.0, 2.0**-20], size=1000)
     for form in (text_format(precision), json_format(precision)):
         assert form.column(values) == b",".join(form.one(value) for value in values.tolist())
+
+
+def test_a_column_of_a_table_is_spelled_as_any_other() -> None:
+    """Recent samples are picked out of a table, so they do not lie next to each other."""
+    table = np.arange(12.0).reshape(4, 3)
+    assert text_format(None).column(table[:, 1]) == b"1,4,7,10"
 
 
 def test_neighbours_in_magnitude_cross_every_threshold() -> None:
