@@ -102,10 +102,15 @@ class LineWriter:
         target: under which the writer reports dropped lines.
         capacity: how many lines may wait.
         to_journal: whether the descriptor is a stream of the systemd journal.
+
+    Attributes:
+        as_json: whether lines are JSON objects.
+        dropped_total: how many lines were lost.
     """
 
     def __init__(self, descriptor: int, target: str, capacity: int = QUEUE_LINES, *, to_journal: bool = False) -> None:
         self.dropped_total = 0
+        self.as_json = False
         self._to_journal = to_journal
         self._descriptor = descriptor
         self._target = target
@@ -119,7 +124,8 @@ class LineWriter:
 
     def line(self, level: int, target: str, message: str, shown: Mapping[str, Any]) -> bytes:
         """Return the line of what happens now, in the form that its destination wants."""
-        return line_of(None if self._to_journal else time.time_ns(), level, target, message, shown)
+        form = json_line_of if self.as_json else line_of
+        return form(None if self._to_journal else time.time_ns(), level, target, message, shown)
 
     def put(self, line: bytes) -> None:
         """Queue one line, or drop it when the queue is full; never waits for the destination."""
@@ -190,8 +196,8 @@ class QueueHandler(logging.Handler):
         if record.levelno < self._filter.level(target):
             return
         shown = dict(getattr(record, "fields", {}))
-        if record.exc_info and record.exc_info[0] is not None:
-            shown["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
+        if record.exc_info and record.exc_info[1] is not None:
+            shown["error"] = str(record.exc_info[1]) or "it gives no reason"
             shown["traceback"] = logging.Formatter().formatException(record.exc_info)
         self.writer.put(self.writer.line(record.levelno, target, record.getMessage(), shown))
 
@@ -214,11 +220,7 @@ def line_of(wall_ns: int | None, level: int, target: str, message: str, shown: M
         shown: the fields; of a traceback the end is kept.
     """
     name = _level_name(level)
-    if wall_ns is None:
-        head = f"<{_PRIORITIES[name]}>{name}"
-    else:
-        seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
-        head = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest_ns // 1000:06d}Z {name:>5}"
+    head = f"<{_PRIORITIES[name]}>{name}" if wall_ns is None else f"{_instant(wall_ns)} {name:>5}"
     parts = [f"{head} {target} {printable(message)}"]
     for key, value in shown.items():
         text = str(value)[-_TRACEBACK_CHARS:] if key == "traceback" else str(value)
@@ -227,6 +229,35 @@ def line_of(wall_ns: int | None, level: int, target: str, message: str, shown: M
     if len(line) >= LINE_BYTES:
         line = line[: LINE_BYTES - 1].decode(errors="ignore").encode()
     return line + b"\n"
+
+
+def json_line_of(wall_ns: int | None, level: int, target: str, message: str, shown: Mapping[str, Any]) -> bytes:
+    """Return the same as an object with `time`, `level`, `target`, `message` and `fields`; arguments as `line_of`.
+
+    What makes the line too long is cut, the longest text first; of texts other than the message the end is kept.
+    """
+    import json
+
+    name = _level_name(level)
+    head = f"<{_PRIORITIES[name]}>".encode() if wall_ns is None else b""
+    said = {} if wall_ns is None else {"time": _instant(wall_ns)}
+    texts = {key: value if isinstance(value, bool | int) else str(value) for key, value in shown.items()}
+    while True:
+        record = {**said, "level": name, "target": target, "message": message, "fields": texts}
+        line = head + json.dumps(record, separators=(",", ":")).encode()
+        if len(line) < LINE_BYTES:
+            return line + b"\n"
+        longest = max(texts, key=lambda key: len(str(texts[key])), default=None)
+        if longest is None or len(message) >= len(str(texts[longest])):
+            message = message[: len(message) // 2]
+        else:
+            text = str(texts[longest])
+            texts[longest] = text[len(text) - len(text) // 2 :]
+
+
+def _instant(wall_ns: int) -> str:
+    seconds, rest_ns = divmod(wall_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest_ns // 1000:06d}Z"
 
 
 def _level_name(level: int) -> str:
@@ -255,10 +286,15 @@ def setup_logging(role: str, filter_text: str | None = None) -> LineWriter:
     Returns:
         The writer, to be closed as the last thing before the process ends.
     """
-    levels = LevelFilter(os.environ.get("RUST_LOG", "info") if filter_text is None else filter_text)
     descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
     writer = LineWriter(descriptor, f"{role}::logs", to_journal=is_journal(descriptor, os.environ))
+    show(role, os.environ.get("RUST_LOG", "info") if filter_text is None else filter_text, writer)
+    return writer
+
+
+def show(role: str, filter_text: str, writer: LineWriter) -> None:
+    """Show what a filter lets through from now on; arguments as `setup_logging`."""
+    levels = LevelFilter(filter_text)
     root = logging.getLogger()
     root.handlers[:] = [QueueHandler(role, levels, writer)]
     root.setLevel(levels.lowest())
-    return writer

@@ -1,5 +1,6 @@
 """Log lines: their shape, their filter, and that nothing makes the caller wait or ends anything."""
 
+import json
 import logging
 import os
 import re
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import logs
 from common.logs import LINE_BYTES, LevelFilter, LineWriter, QueueHandler, fields, is_journal, line_of, target_of
 
 
@@ -142,7 +144,7 @@ def test_full_queue_drops_newest_and_says_so() -> None:
     while (received := os.read(pipe.reader, 65536)) and b"dropped" not in pipe.received + received:
         pipe.received += received
     pipe.received += received
-    closing.join(10)
+    closing.join(30)
     text = pipe.read_all().decode()
     assert text.count("x" * 4095 + "\n") == 100 - dropped
     assert text.count(f"WARN sonda_server::logs {dropped} log lines dropped\n") == 1
@@ -215,7 +217,7 @@ def test_handler_shows_the_exception_in_the_same_line() -> None:
     handler.writer.close(10)
     text = pipe.read_all().decode()
     assert text.count("\n") == 1
-    assert 'it failed error="ValueError: broken" traceback="Traceback (most recent call last):\\n' in text
+    assert 'it failed error=broken traceback="Traceback (most recent call last):\\n' in text
 
 
 @pytest.mark.parametrize(
@@ -240,3 +242,24 @@ def test_the_journal_is_known_by_its_stream() -> None:
     writer.put(writer.line(logging.WARNING, "t", "m", {}))
     writer.close(10)
     assert pipe.read_all() == b"<4>WARN t m\n"
+
+
+@given(message=st.text(max_size=6000), shown=st.dictionaries(st.text(max_size=20), st.text(max_size=6000), max_size=4))
+def test_a_json_line_is_one_object_of_one_line(message: str, shown: dict[str, str]) -> None:
+    """Whatever is logged; what is too long is cut, so that the line stays one write."""
+    line = logs.json_line_of(1_700_000_000_123_456_789, logging.WARNING, "a::b", message, shown)
+    assert len(line) <= logs.LINE_BYTES
+    assert line.endswith(b"}\n")
+    assert line.count(b"\n") == 1
+    record = json.loads(line)
+    assert list(record) == ["time", "level", "target", "message", "fields"]
+    assert (record["time"], record["level"]) == ("2023-11-14T22:13:20.123456Z", "WARN")
+    assert message.startswith(record["message"])
+    assert record["fields"].keys() == shown.keys()
+    assert all(text.endswith(record["fields"][key]) for key, text in shown.items())
+
+
+def test_a_json_line_of_the_journal_has_a_priority() -> None:
+    """In place of the time, as a text line has; numbers stay numbers."""
+    line = logs.json_line_of(None, logging.ERROR, "a", "b", {"workers": 2})
+    assert line == b'<3>{"level":"ERROR","target":"a","message":"b","fields":{"workers":2}}\n'
