@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.board import Board, Counters, WorkerBoard
-from common.lateness import BUCKETS, Lateness, quantile_secs
+from common.board import Board, WorkerBoard
+from common.counters import Counters
+from common.lateness import BUCKETS, Lateness, bucket_pairs, counts_of, quantile_secs
 
 NS = 1_000_000_000
 MS = 1_000_000
@@ -80,3 +81,37 @@ def test_the_histogram_is_beside_everything_else_of_the_row() -> None:
     counts = lateness.last_second(2 * NS)
     assert counts is not None
     assert counts.tolist() == [0] * (BUCKETS - 1) + [3]
+
+
+@given(
+    hosts=st.lists(st.lists(st.integers(0, 10**12), min_size=1, max_size=30), min_size=1, max_size=4),
+    quantile=st.sampled_from([0.5, 0.9, 0.99]),
+)
+def test_histograms_of_hosts_add_up(hosts: list[list[int]], quantile: float) -> None:
+    """The quantile of the sums is that of all ticks together, through the pairs that clients see."""
+    boards = [Board(1) for _ in (*hosts, "all")]
+    rows = [Lateness(board.row(0).view) for board in boards]
+    for row, late in zip(rows, hosts, strict=False):
+        for one in late:
+            row.count(one, 1, NS)
+            rows[-1].count(one, 1, NS)
+    merged = counts_of(pair for row in rows[:-1] for pair in bucket_pairs(row.whole_run()))
+    assert merged.tolist() == rows[-1].whole_run().tolist()
+    assert quantile_secs(merged, quantile) == quantile_secs(rows[-1].whole_run(), quantile)
+
+
+def test_the_run_is_counted_whatever_becomes_of_its_seconds() -> None:
+    """The buckets of each second begin anew, those of the run do not; the highest are one."""
+    row = Lateness(Board(1).row(0).view)
+    for second in range(5):
+        row.count(1000, 2, second * NS)
+    row.count(2**50, 1, 5 * NS)
+    pairs = bucket_pairs(row.whole_run())
+    assert [events for _, events in pairs] == [10, 1]
+    assert pairs[0][0] == 1024
+
+
+def test_a_bound_of_no_bucket_is_refused() -> None:
+    """Histograms of another make cannot be added."""
+    with pytest.raises(ValueError, match="no bucket of lateness ends at 1000 ns"):
+        counts_of([(1000, 1)])
