@@ -6,12 +6,12 @@ per row. Readers take no lock and send no message, so a worker that hangs in a s
 ::
 
     page 0      header: slack_ns u64, written by the supervisor, read by every worker
-    row 0       cells  64 × 8 bytes   counters below, guarded by a sequence number (odd while being written)
+    row 0       cells  64 × 8 bytes   the record of counters.py, guarded by a sequence number (odd while being written)
                 text   1024 bytes     last sink error, UTF-8, length in a cell
                 gate   2 × 8 bytes    when the first value was published u64, the newest one f64: see gate_cell.py
                 text   448 bytes      last rejection, UTF-8, length in a cell
                 late   2 seconds      how late ticks were fired: see lateness.py
-                ring   columns of RING_SLOTS × 8 bytes: tick u64, stamp_ns i64, value f64, series u64
+                ring   RING_SLOTS records of 32 bytes: tick u64, stamp_ns i64, value f64, series u64
                 values CURRENT_SLOTS  the newest value of each series: see current.py
     row 1       …                     every row starts on a page, so that a worker maps its own row alone
 
@@ -31,7 +31,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from common.states import State
+from common.counters import Counters, read_record, write_record
 
 RECENT_SAMPLES: Final = 1000
 """Newest samples that a scrape can get. Source: docs/http.md, "Scrape one"."""
@@ -47,61 +47,22 @@ CURRENT_SLOT_BYTES: Final = 9
 
 _CELL_BYTES: Final = 512
 _RING_OFFSET: Final = PAGE_BYTES
-_COLUMN_BYTES: Final = RING_SLOTS * 8
-CURRENT_OFFSET: Final = _RING_OFFSET + 4 * _COLUMN_BYTES
+_SAMPLE: Final = struct.Struct("=QqdQ")
+SAMPLE_BYTES: Final = _SAMPLE.size
+_RING_BYTES: Final = RING_SLOTS * SAMPLE_BYTES
+CURRENT_OFFSET: Final = _RING_OFFSET + _RING_BYTES
 ROW_BYTES: Final = -(-(CURRENT_OFFSET + CURRENT_SLOTS * CURRENT_SLOT_BYTES) // PAGE_BYTES) * PAGE_BYTES
 
-# The cells in order; the sequence number is cell 0 and guards cells 1 to 19 and both texts.
-_RECORD: Final = struct.Struct("=QqqQQQQQqd??xxxxxxQQQQQQQQ")
+# Cell 0 is a sequence number that guards the record behind it and both texts.
 _RECORD_OFFSET: Final = 8
 _TEXT_OFFSET: Final = _CELL_BYTES
 _REJECTION_OFFSET: Final = LATENESS_OFFSET - REJECTION_TEXT_BYTES
-_RESERVED_CELL: Final = 32
-_COMMITTED_CELL: Final = 33
-CURRENT_SEQUENCE_CELL: Final = 34
+_RESERVED_CELL: Final = 60
+_COMMITTED_CELL: Final = 61
+CURRENT_SEQUENCE_CELL: Final = 62
 _READ_ATTEMPTS: Final = 200
 _RING_ATTEMPTS: Final = 20
 _RING_RETRY_SECS: Final = 0.0005
-
-
-class Counters(msgspec.Struct):
-    """What a worker tells about its scenario; times are CLOCK_MONOTONIC ns unless named otherwise.
-
-    Attributes:
-        state: a value of `common.states.State`.
-        state_since_ns: when `state` was entered.
-        heartbeat_ns: when the emitting loop last came by.
-        last_successful_write_at: wall clock, ns since the epoch; 0 before the first.
-        current_rate: events per second over the last closed measuring window.
-        batches: how many runs of due ticks were fired, each as one.
-        deliveries: how often the destination took something.
-        failed_deliveries: how often it did not, retries not counted.
-        rejected_batches: how often it refused a batch for good.
-        rejected_events: how many events were in those, whole or in part.
-        lost_events: how many were in batches that were given up.
-        last_rejection: what the destination said to the last batch that it refused for good.
-    """
-
-    state: int = State.PENDING
-    state_since_ns: int = 0
-    heartbeat_ns: int = 0
-    total_events: int = 0
-    bytes_emitted: int = 0
-    errors: int = 0
-    total_sink_failures: int = 0
-    consecutive_failures: int = 0
-    last_successful_write_at: int = 0
-    current_rate: float = 0.0
-    in_gap: bool = False
-    in_burst: bool = False
-    batches: int = 0
-    deliveries: int = 0
-    failed_deliveries: int = 0
-    rejected_batches: int = 0
-    rejected_events: int = 0
-    lost_events: int = 0
-    last_sink_error: str | None = None
-    last_rejection: str | None = None
 
 
 class Recent(msgspec.Struct):
@@ -173,16 +134,9 @@ class Row:
     __slots__ = (
         "_cells",
         "_committed",
-        "_doubles",
         "_error",
-        "_integers",
         "_rejection",
         "_ring",
-        "_series",
-        "_stamps_ns",
-        "_ticks",
-        "_values",
-        "_words",
         "view",
     )
 
@@ -191,13 +145,7 @@ class Row:
         self._cells = view[:_CELL_BYTES].cast("Q")
         self._error = _Text(view[_TEXT_OFFSET : _TEXT_OFFSET + ERROR_TEXT_BYTES])
         self._rejection = _Text(view[_REJECTION_OFFSET : _REJECTION_OFFSET + REJECTION_TEXT_BYTES])
-        ring = np.frombuffer(view, dtype=np.uint64, count=4 * RING_SLOTS, offset=_RING_OFFSET)
-        self._ring = ring.reshape(4, RING_SLOTS)
-        self._ticks, stamps, values, self._series = self._ring
-        self._stamps_ns = stamps.view(np.int64)
-        self._values = values.view(np.float64)
-        columns = view[_RING_OFFSET : _RING_OFFSET + 4 * _COLUMN_BYTES]
-        self._words, self._integers, self._doubles = columns.cast("Q"), columns.cast("q"), columns.cast("d")
+        self._ring = view[_RING_OFFSET : _RING_OFFSET + _RING_BYTES]
         self._committed = int(self._cells[_COMMITTED_CELL])
 
     def publish(self, counters: Counters) -> None:
@@ -206,30 +154,7 @@ class Row:
         self._cells[0] = sequence
         error_mark = self._error.put(counters.last_sink_error)
         rejection_mark = self._rejection.put(counters.last_rejection)
-        _RECORD.pack_into(
-            self.view,
-            _RECORD_OFFSET,
-            counters.state,
-            counters.state_since_ns,
-            counters.heartbeat_ns,
-            counters.total_events,
-            counters.bytes_emitted,
-            counters.errors,
-            counters.total_sink_failures,
-            counters.consecutive_failures,
-            counters.last_successful_write_at,
-            counters.current_rate,
-            counters.in_gap,
-            counters.in_burst,
-            counters.batches,
-            counters.deliveries,
-            counters.failed_deliveries,
-            counters.rejected_batches,
-            counters.rejected_events,
-            counters.lost_events,
-            error_mark,
-            rejection_mark,
-        )
+        write_record(self.view, _RECORD_OFFSET, counters, error_mark, rejection_mark)
         self._cells[0] = sequence + 1
 
     def read(self) -> Counters:
@@ -240,11 +165,10 @@ class Row:
         """
         for _ in range(_READ_ATTEMPTS):
             before = self._cells[0]
-            *record, error_mark, rejection_mark = _RECORD.unpack_from(self.view, _RECORD_OFFSET)
+            counters, error_mark, rejection_mark = read_record(self.view, _RECORD_OFFSET)
             error, rejection = self._error.get(error_mark), self._rejection.get(rejection_mark)
             if before == self._cells[0] and not before & 1:
                 break
-        counters = Counters(*record)
         counters.last_sink_error, counters.last_rejection = error, rejection
         return counters
 
@@ -266,29 +190,31 @@ class Row:
         if values.size == 1:
             self._append_sample(first_tick, stamps_ns.item(), values.item(), spike_mask)
             return
-        skipped = max(len(values) - RECENT_SAMPLES, 0)
-        stamps_ns, shown = stamps_ns[skipped:], values[skipped:]
-        first_tick += skipped
-        ticks = np.arange(first_tick, first_tick + len(shown), dtype=np.uint64)
-        marks: NDArray[np.uint64] | int = spike_mask << 32
-        if shown.ndim == 2:
-            series = shown.shape[1]
-            ticks, stamps_ns = np.repeat(ticks, series), np.repeat(stamps_ns, series)
-            marks = np.tile(np.arange(series, dtype=np.uint64) | np.uint64(marks), len(shown))
-            shown = shown.reshape(-1)
-        end = self._committed + values.size
+        newest = -(-RECENT_SAMPLES // max(values[:1].size, 1))
+        skipped = max(len(values) - newest, 0)
+        records = samples_of(first_tick + skipped, stamps_ns[skipped:], values[skipped:], spike_mask)
+        self.append_records(records[-RECENT_SAMPLES * SAMPLE_BYTES :], values.size)
+
+    def skip(self, samples: int) -> None:
+        """Leave out samples that the next ones replace: they are counted with those, and never shown."""
+        self._committed += samples
+
+    def append_records(self, records: memoryview, samples: int) -> None:
+        """Add samples as `samples_of` makes them; only the row's writer may call this.
+
+        Args:
+            records: the newest of them, at most RING_SLOTS.
+            samples: how many there are.
+        """
+        end = self._committed + samples
         self._cells[_RESERVED_CELL] = end
-        done = max(len(shown) - RECENT_SAMPLES, 0)
-        slot = (end - len(shown) + done) % RING_SLOTS
-        while done < len(shown):
-            length = min(len(shown) - done, RING_SLOTS - slot)
-            span, part = slice(slot, slot + length), slice(done, done + length)
-            self._ticks[span] = ticks[part]
-            self._stamps_ns[span] = stamps_ns[part]
-            self._values[span] = shown[part]
-            self._series[span] = marks if isinstance(marks, int) else marks[part]
-            done += length
-            slot = 0
+        start = (end * SAMPLE_BYTES - len(records)) % _RING_BYTES
+        room = _RING_BYTES - start
+        if len(records) <= room:
+            self._ring[start : start + len(records)] = records
+        else:
+            self._ring[start:] = records[:room]
+            self._ring[: len(records) - room] = records[room:]
         self._committed = end
         self._cells[_COMMITTED_CELL] = end
 
@@ -297,10 +223,7 @@ class Row:
         slot = self._committed % RING_SLOTS
         self._committed += 1
         self._cells[_RESERVED_CELL] = self._committed
-        self._words[slot] = tick
-        self._integers[RING_SLOTS + slot] = stamp_ns
-        self._doubles[2 * RING_SLOTS + slot] = value
-        self._words[3 * RING_SLOTS + slot] = spike_mask << 32
+        _SAMPLE.pack_into(self._ring, slot * SAMPLE_BYTES, tick, stamp_ns, value, spike_mask << 32)
         self._cells[_COMMITTED_CELL] = self._committed
 
     def recent(self, position: int) -> Recent:
@@ -308,14 +231,14 @@ class Row:
         for _ in range(_RING_ATTEMPTS):
             committed = self._cells[_COMMITTED_CELL]
             # One block copy takes a tenth of picking slot by slot, and leaves the writer little time to overwrite them.
-            copied = self._ring.copy()
+            copied = np.frombuffer(bytes(self._ring), dtype=np.uint64).reshape(RING_SLOTS, 4)
             overwritten_below = self._cells[_RESERVED_CELL] - RING_SLOTS
             if overwritten_below < committed:
                 break
             # The writer is in the middle of replacing all of them, and may have lost its core there.
             time.sleep(_RING_RETRY_SECS)
         oldest = max(position, committed - RECENT_SAMPLES, overwritten_below)
-        ticks, stamps, values, series = copied[:, np.arange(oldest, committed) % RING_SLOTS]
+        ticks, stamps, values, series = copied.T[:, np.arange(oldest, committed) % RING_SLOTS]
         return Recent(
             position=committed,
             ticks=ticks,
@@ -361,7 +284,22 @@ class Board:
         return self._header[0]
 
 
-class WorkerBoard:
+class BoardHeader:
+    """The header, as a worker holds it.
+
+    Args:
+        descriptor: the board's memory file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._header = memoryview(mmap.mmap(descriptor, PAGE_BYTES, prot=mmap.PROT_READ)).cast("Q")
+
+    def slack_ns(self) -> int:
+        """Return how late a tick may be fired, in nanoseconds."""
+        return self._header[0]
+
+
+class WorkerBoard(BoardHeader):
     """The header and one row, as a worker holds them.
 
     Args:
@@ -370,12 +308,21 @@ class WorkerBoard:
     """
 
     def __init__(self, descriptor: int, index: int) -> None:
-        self._header = memoryview(mmap.mmap(descriptor, PAGE_BYTES, prot=mmap.PROT_READ)).cast("Q")
+        super().__init__(descriptor)
         self.row = Row(memoryview(mmap.mmap(descriptor, ROW_BYTES, offset=PAGE_BYTES + index * ROW_BYTES)))
 
-    def slack_ns(self) -> int:
-        """Return how late a tick may be fired, in nanoseconds."""
-        return self._header[0]
+
+def samples_of(
+    first_tick: int, stamps_ns: NDArray[np.int64], values: NDArray[np.float64], spike_mask: int
+) -> memoryview:
+    """Return the samples of consecutive ticks as the ring holds them, SAMPLE_BYTES each; see `Row.append_samples`."""
+    series = values.shape[1] if values.ndim == 2 else 1
+    records = np.empty((len(values), series, 4), dtype=np.uint64)
+    records[..., 0] = np.arange(first_tick, first_tick + len(values), dtype=np.uint64)[:, None]
+    records[..., 1] = stamps_ns.view(np.uint64)[:, None]
+    records[..., 2] = values.view(np.uint64).reshape(len(values), series)
+    records[..., 3] = np.arange(series, dtype=np.uint64) | np.uint64(spike_mask << 32)
+    return memoryview(records.tobytes())
 
 
 def truncated_utf8(text: str, limit: int) -> bytes:

@@ -11,13 +11,25 @@
 
 import enum
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 REQUEST: Final = struct.Struct("<QQQ")
 ANSWER: Final = struct.Struct("<Qiq")
 
 
-class Kind(enum.IntEnum):
+class SharedFiles(NamedTuple):
+    """Descriptors that every worker inherits.
+
+    Attributes:
+        board: the board's memory file.
+        checkpoints: see `common.checkpoints`.
+    """
+
+    board: int
+    checkpoints: int
+
+
+class TemplateAnswer(enum.IntEnum):
     """What an answer of the template is about."""
 
     READY = 0

@@ -24,7 +24,8 @@ class State(IntEnum):
 
 
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
-    State.PENDING: frozenset({State.RUNNING, State.PAUSED, State.UNRESOLVED, State.FINISHED}),
+    # Held only where a run goes on that was interrupted.
+    State.PENDING: frozenset({State.RUNNING, State.PAUSED, State.HELD, State.UNRESOLVED, State.FINISHED}),
     State.RUNNING: frozenset({State.PAUSED, State.HELD, State.UNRESOLVED, State.FINISHED}),
     State.PAUSED: frozenset({State.RUNNING, State.UNRESOLVED, State.FINISHED}),
     State.HELD: frozenset({State.RUNNING, State.UNRESOLVED, State.FINISHED}),

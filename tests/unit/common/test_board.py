@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.board import ERROR_TEXT_BYTES, RECENT_SAMPLES, Board, Counters, WorkerBoard, truncated_utf8
+from common.board import ERROR_TEXT_BYTES, RECENT_SAMPLES, Board, WorkerBoard, truncated_utf8
+from common.counters import Counters
 from common.states import State
 
 
@@ -31,6 +32,8 @@ def test_counters_arrive_as_they_were_published() -> None:
         rejected_batches=13,
         rejected_events=14,
         lost_events=15,
+        acknowledged_events=16,
+        in_doubt_events=17,
         last_rejection="HTTP 404 – nothing here",
         last_sink_error="Verbindung verweigert – später",
     )
