@@ -2,13 +2,14 @@
 
 import http.client
 import io
+import re
 from typing import cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.sinks.http_answer import plain_answer
+from common.http_answer import fields_of, plain_answer, retry_after_secs
 
 
 class Bytes:
@@ -62,6 +63,21 @@ def test_what_is_plain_reads_as_the_library_reads_it(received: bytes) -> None:
         assert received.partition(b"\r\n")[2] == fields + b"\r\n" + body
 
 
+@given(answers)
+@example(b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc")
+def test_the_last_answer_of_a_connection_may_say_that_it_closes(received: bytes) -> None:
+    """Then, too, status, body and fields are those that the library reads."""
+    plain = plain_answer(received, is_last=True)
+    if plain is not None:
+        status, fields, body = plain
+        assert (status, body) == by_library(received)[:2]
+        assert set(fields_of(fields)) == {
+            name.lower() for name in re.findall(r"(?m)^([\w-]+):", fields.decode("latin-1"))
+        }
+    if plain_answer(received) is not None:
+        assert plain == plain_answer(received)
+
+
 @pytest.mark.parametrize(
     "received",
     [
@@ -101,3 +117,23 @@ def test_what_receivers_say_is_plain(received: bytes) -> None:
 def test_what_is_unusual_is_left_to_the_library(received: bytes) -> None:
     """Not whole yet, two answers at once, framing other than one length, white space where there is none."""
     assert plain_answer(received) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "secs"),
+    [
+        (b"Content-Length: 0\r\nRetry-After: 120\r\n", 120.0),
+        (b"retry-after:\t0 \r\n", 0.0),
+        (b"Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 10.0),
+        (b"Retry-After: Sun, 06 Nov 1994 08:49:17 GMT\r\n", 0.0),
+        (b"Retry-After: -1\r\n", 0.0),
+        (b"Retry-After: 1.5\r\n", 0.0),
+        (b"Retry-After: soon\r\n", 0.0),
+        (b"Retry-After:\r\n", 0.0),
+        (b"X-Retry-After: 5\r\n", 0.0),
+        (b"", 0.0),
+    ],
+)
+def test_a_receiver_says_when_to_come_back(fields: bytes, secs: float) -> None:
+    """In seconds or as an instant; what is neither says nothing."""
+    assert retry_after_secs(fields_of(fields).get("retry-after"), 784111767.0) == secs
