@@ -1,4 +1,4 @@
-"""One HTTP request over one connection, within one deadline that covers everything from connect to the last byte.
+"""One HTTP request over one connection, within one deadline for all from the name server to the last byte.
 
 The request is one send. An answer that is whole and plain when its first bytes arrive, as nearly all are, is read in
 one look; any other is read by `http.client`, over a socket that looks at the deadline before every receive: an answer
@@ -10,9 +10,9 @@ Source: RFC 9110, section 15.2; RFC 9112.
 
 import http.client
 import io
-import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -20,15 +20,14 @@ from typing import Any, Final, Literal
 import msgspec
 
 from common.errors import SondadError
+from common.http_answer import fields_of, plain_answer, received_stream
+from common.name_lookup import Addresses, NameLookup, numeric_addresses
 
 _MAX_HEAD_BYTES: Final = 64 << 10
 # A chunk of one byte takes six.
 _MAX_BYTES_PER_BODY_BYTE: Final = 8
 _SWITCHING_PROTOCOLS: Final = 101
 _RECEIVE_BYTES: Final = 64 << 10
-# Status line, fields, an empty line; each byte is looked at once.
-_PLAIN_HEAD: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2}) [^\r\n]*\r\n((?:[!-9;-~]+:[^\r\n]*\r\n)*)\r\n")
-_LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class RoundtripError(SondadError):
@@ -76,7 +75,7 @@ def roundtrip(
         target: the server; its prefix goes before `path`.
         method: upper case.
         path: percent-encoded, with its query.
-        timeout_secs: for everything together. The name server alone has its own time.
+        timeout_secs: for everything together.
         max_body_bytes: what is read of the body at most.
         headers: beside `Host`, `Content-Length` and `Connection: close`; names and values are sent as they are.
         body: None for a request without one.
@@ -86,14 +85,14 @@ def roundtrip(
         RoundtripError: with the address and the reason.
     """
     deadline = time.monotonic() + timeout_secs
-    octets = body or b""
-    length = "" if body is None else f"Content-Length: {len(octets)}\r\n"
+    content = body or b""
+    length = "" if body is None else f"Content-Length: {len(content)}\r\n"
     fields = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     start = f"{method} {target.prefix}{path} HTTP/1.1\r\nHost: {_authority(target)}\r\nConnection: close\r\n"
     try:
         with _connect(target, deadline, tls) as sock:
             sock.settimeout(_remaining(deadline))
-            sock.sendall(f"{start}{fields}{length}\r\n".encode("ascii") + octets)
+            sock.sendall(f"{start}{fields}{length}\r\n".encode("ascii") + content)
             sock.settimeout(_remaining(deadline))
             received = sock.recv(_RECEIVE_BYTES)
             answer = _plain(received, max_body_bytes)
@@ -112,22 +111,11 @@ def _authority(target: Target) -> str:
 
 def _plain(received: bytes, max_body_bytes: int) -> Response | None:
     """Return the answer that `received` holds as a whole, None when it must be read in another way."""
-    match = _PLAIN_HEAD.match(received)
-    if match is None:
+    plain = plain_answer(received, is_last=True)
+    if plain is None or len(plain[2]) > max_body_bytes:
         return None
-    headers = {}
-    for line in match[2].decode("latin-1").split("\r\n")[:-1]:
-        name, _, value = line.partition(":")
-        name = name.lower()
-        if name in headers and name == "content-length":
-            return None
-        headers[name] = value.strip(" \t")
-    length = headers.get("content-length", "")
-    if "transfer-encoding" in headers or match[1] in (b"204", b"304") or not _LENGTH.fullmatch(length):
-        return None
-    body = received[match.end() :]
-    wanted = min(int(length), max_body_bytes)
-    return Response(int(match[1]), headers, body[:wanted]) if len(body) >= wanted else None
+    status, fields, body = plain
+    return Response(status, fields_of(fields), body)
 
 
 def _any(sock: "_TimedSocket", max_body_bytes: int) -> Response:
@@ -140,15 +128,44 @@ def _any(sock: "_TimedSocket", max_body_bytes: int) -> Response:
 
 
 def _connect(target: Target, deadline: float, tls: ssl.SSLContext | None) -> socket.socket:
-    if target.scheme != "unix":
-        sock = socket.create_connection((target.host, target.port), timeout=_remaining(deadline))
-    else:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if target.scheme == "unix":
+        return _connected(socket.AF_UNIX, target.path, deadline)
+    failure: OSError = OSError("the name has no address")
+    for family, _, _, _, address in _addresses(target, deadline):
+        try:
+            sock = _connected(family, address, deadline)
+        except OSError as exc:
+            failure = exc
+            continue
+        return sock if tls is None else _encrypted(sock, tls, target.host, deadline)
+    raise failure
+
+
+def _addresses(target: Target, deadline: float) -> Addresses:
+    known = numeric_addresses(target.host, target.port, socket.SOCK_STREAM)
+    if known is not None:
+        return known
+    answered = threading.Event()
+    lookup = NameLookup(target.host, target.port, socket.SOCK_STREAM, answered.set)
+    answered.wait(_remaining(deadline))
+    return lookup.addresses()
+
+
+def _connected(family: socket.AddressFamily, address: Any, deadline: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.settimeout(_remaining(deadline))
-        if target.scheme == "unix":
-            sock.connect(target.path)
-        return sock if tls is None else tls.wrap_socket(sock, server_hostname=target.host)
+        sock.connect(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _encrypted(sock: socket.socket, tls: ssl.SSLContext, host: str, deadline: float) -> socket.socket:
+    try:
+        sock.settimeout(_remaining(deadline))
+        return tls.wrap_socket(sock, server_hostname=host)
     except (OSError, ValueError):
         sock.close()
         raise
@@ -200,7 +217,7 @@ class _TimedSocket:
         self._is_over = not received
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self))
+        return received_stream(self)
 
     def recv_into(self, buffer: Any) -> int:
         if self._is_over:
@@ -216,17 +233,6 @@ class _TimedSocket:
         if self._left < 0:
             raise ValueError("an answer without end")
         return count
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, sock: _TimedSocket) -> None:
-        self._sock = sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._sock.recv_into(buffer)
 
 
 def _remaining(deadline: float) -> float:

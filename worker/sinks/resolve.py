@@ -3,20 +3,17 @@
 import errno
 import os
 import socket
-import threading
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+from common.name_lookup import Addresses, NameLookup, numeric_addresses
 from common.urls import split_address
 from worker.control.waiting import Waiter
 
 CONNECT_SECS: Final = 10.0
 """Upper bound for resolving and for connecting: no scenario waits longer for a host that does not answer."""
 
-_Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
 
-
-def resolve(address: str, kind: socket.SocketKind, waiter: Waiter) -> _Addresses:
+def resolve(address: str, kind: socket.SocketKind, waiter: Waiter) -> Addresses:
     """Return all addresses behind `host:port` or `[v6]:port`, in the system's order of preference.
 
     Raises:
@@ -26,10 +23,8 @@ def resolve(address: str, kind: socket.SocketKind, waiter: Waiter) -> _Addresses
         host, port = split_address(address)
     except ValueError as exc:
         raise OSError(errno.EINVAL, "invalid socket address") from exc
-    try:
-        return socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        return _look_up(host, port, kind, waiter)
+    known = numeric_addresses(host, port, kind)
+    return _look_up(host, port, kind, waiter) if known is None else known
 
 
 def reason(error: OSError) -> str:
@@ -41,24 +36,10 @@ def reason(error: OSError) -> str:
     return f"{error.strerror or error} (os error {error.errno})"
 
 
-def _look_up(host: str, port: int, kind: socket.SocketKind, waiter: Waiter) -> _Addresses:
-    # The resolver of the C library cannot be interrupted, so it runs beside the main thread; a thread that is given up
-    # ends with the resolver's own limit, or with the process.
-    found: list[_Addresses | OSError] = []
+def _look_up(host: str, port: int, kind: socket.SocketKind, waiter: Waiter) -> Addresses:
     done, working = socket.socketpair()
-
-    def ask() -> None:
-        with working:
-            try:
-                found.append(socket.getaddrinfo(host, port, type=kind))
-            except OSError as exc:
-                found.append(exc)
-
+    lookup = NameLookup(host, port, kind, working.close)
     with done:
-        threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
         if not waiter.until_readable(done.fileno(), CONNECT_SECS):
             raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-    answer = found[0]
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
+    return lookup.addresses()

@@ -1,7 +1,10 @@
 """One request to a server over a real socket, whatever that server answers."""
 
 import contextlib
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,7 +80,7 @@ def test_the_request_is_what_was_asked_for(serve: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "status", "body"),
+    ("raw", "status", "body"),
     [
         (b"HTTP/1.1 204 No Content\r\n\r\nnothing", 204, b""),
         (b"HTTP/1.1 200 OK\r\n\r\nto the end", 200, b"to the end"),
@@ -87,14 +90,14 @@ def test_the_request_is_what_was_asked_for(serve: Server) -> None:
         (b"HTTP/1.0 503 Later\nRetry-After: 3\n\n", 503, b""),
     ],
 )
-def test_answers_are_read(serve: Server, octets: bytes, status: int, body: bytes) -> None:
+def test_answers_are_read(serve: Server, raw: bytes, status: int, body: bytes) -> None:
     """By length, in chunks, to the end; interim answers are passed over; a long body is cut."""
-    answer = get(serve(lambda sock: sock.sendall(octets)))
+    answer = get(serve(lambda sock: sock.sendall(raw)))
     assert (answer.status, answer.body) == (status, body)
 
 
 @pytest.mark.parametrize(
-    ("octets", "reason"),
+    ("raw", "reason"),
     [
         (b"", "connection closed before the answer"),
         (b"SSH-2.0-OpenSSH\r\n", "the answer is not HTTP"),
@@ -105,9 +108,9 @@ def test_answers_are_read(serve: Server, octets: bytes, status: int, body: bytes
         (b"HTTP/1.1 100 C\r\n\r\n" * 20_000, "the answer is not HTTP"),
     ],
 )
-def test_what_is_no_answer_says_why(serve: Server, octets: bytes, reason: str) -> None:
+def test_what_is_no_answer_says_why(serve: Server, raw: bytes, reason: str) -> None:
     """Cut off, not HTTP, without end: one error with the address and the reason."""
-    target = serve(lambda sock: sock.sendall(octets))
+    target = serve(lambda sock: sock.sendall(raw))
     with pytest.raises(RoundtripError) as raised:
         get(target)
     assert str(raised.value) == f"{target.url}: {reason}"
@@ -155,3 +158,29 @@ def test_any_bytes_are_an_answer_or_one_error(serve: Server, pieces: list[bytes]
     target = serve(lambda sock: sock.sendall(b"".join(pieces)))
     with contextlib.suppress(RoundtripError):
         assert 100 <= get(target).status <= 999
+
+
+ASK = """
+import socket
+from supervisor.host.roundtrip import RoundtripError, Target, roundtrip
+target = Target(url="http://parent.example", scheme="http", host="parent.example", port=1, path="", prefix="")
+try:
+    roundtrip(target, "GET", "/x", timeout_secs=0.2, max_body_bytes=1)
+except RoundtripError as exc:
+    print(exc)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a process a name server of its own")
+def test_a_silent_name_server_is_left_at_the_deadline(tmp_path: Path) -> None:
+    """The deadline covers the name server, which by itself would be waited for half a minute and more."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((f"127.53.{os.getpid() % 256}.{os.getpid() // 256 % 254 + 1}", 53))
+        resolver = tmp_path / "resolv.conf"
+        resolver.write_text(f"nameserver {silent.getsockname()[0]}\noptions timeout:30 attempts:2\n")
+        own = f"mount --bind {resolver} /etc/resolv.conf && exec {sys.executable} -c '{ASK}'"
+        found = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", own], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert silent.recv(512)
+    assert (found.stdout, found.stderr) == ("http://parent.example: no answer within 0.2 s\n", "")
