@@ -33,6 +33,7 @@ SeriesValue = tuple[SeriesKey, float]
 """A series and its newest value."""
 
 _MAX_REGIONS: Final = 256
+_VALUE_BYTES: Final = 24
 _READ_ATTEMPTS: Final = 20
 
 
@@ -96,6 +97,10 @@ class CurrentValues:
         self._put_columns(first_tick, values, region)
         self._header[CURRENT_SEQUENCE_CELL] = sequence + 1
 
+    def clear(self) -> None:
+        """Forget all values; only the row's worker may call this."""
+        self._written[:] = 0
+
     def newest(self) -> list[SeriesValue]:
         """Return each series that was emitted with its newest value, sorted by name, then by labels."""
         found: dict[SeriesKey, float] = {}
@@ -108,6 +113,16 @@ class CurrentValues:
                 series = self._series[place]
                 found[series.name, series.labels.at(index, spike_mask)] = value
         return sorted(found.items())
+
+    def text_bytes(self) -> int:
+        """Return about how long the text of `newest` is, at most."""
+        width, total = len(self._series), 0
+        for spike_mask, region in self._regions.items():
+            emitted = np.count_nonzero(self._written[region.start : region.start + region.shown * width])
+            if emitted:
+                longest = max(len(series.name) + series.labels.longest(spike_mask) for series in self._series)
+                total += int(emitted) * (longest + _VALUE_BYTES)
+        return total
 
     def _put_columns(self, first_tick: int, values: NDArray[np.float64], region: _Region) -> None:
         skipped = max(len(values) - region.period, 0)

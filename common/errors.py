@@ -14,24 +14,37 @@
     │   └── SinkOpenError       the destination could not be opened: the scenario ends
     ├── WireError               the peer of a control pipe is gone or sent something that is not a message
     ├── StartupError            the daemon cannot start: `Error: …` on stderr, exit code 1
+    │   ├── FlagFileError       a configuration file that is wrong: exit code 2
+    │   └── DirectoryTakenError another daemon has the state directory: exit code 3
+    │
+    │   supervisor.journal.journal
+    ├── JournalError            the journal cannot be opened or written
+    ├── DamagedJournalError     the file is no journal of this version
     │
     │   supervisor.engine.control_plane: what a launch or an event may meet, with what only the supervisor knows
     ├── NameConflict            the name is taken: 409
     ├── CapacityError           no place for so many scenarios: 503
     ├── LaunchError             no worker took the scenario: 500
+    ├── NotRunningError         a scenario that cannot be changed, for it has ended: 409
     ├── EventError              an event was not delivered, and by whose fault
     ├── CallTimeoutError        the main loop did not answer in time: 503
     │
     │   supervisor.http.errors: requests that are answered with an error
     ├── Unauthorized, Forbidden, UnknownScenario, BadQuery, UnresolvedReferences, BodyTooLarge, MethodNotAllowed
+    ├── Unreadable              the catalog cannot be read: 500
     │
     │   the other processes and commands
     ├── CommandError            a command line that failed (supervisor.cli.failures)
+    │   └── FaultyScenarioError a scenario file that cannot run
     ├── FetchError              no answer to a request of a command (supervisor.cli.fetch)
     ├── QueryError              no usable answer of a Prometheus or Alertmanager (supervisor.cli.queries)
+    ├── ActionError             what a host of a fleet could not do (supervisor.fleet.actions)
+    ├── RefusedRunError         a run that its hosts did not agree to (supervisor.fleet.agreement)
+    ├── FleetError              a scheduler that cannot be used (supervisor.fleet.place)
     ├── RoundtripError          no answer of a server on this machine (supervisor.host.roundtrip)
     ├── RelayUnavailableError   the relay does not answer (supervisor.relay_link.client)
-    ├── RefusedError            a request that the relay answers with an error (supervisor.relay.net.answer)
+    ├── RefusedRequestError     a request that the relay answers with an error (supervisor.relay.net.answer)
+    ├── DaemonRefusedError      an answer of the daemon that is none of those asked for (supervisor.cli.daemon.client)
     ├── SocketPathError         a socket that cannot be bound (supervisor.relay.net.unixsock)
     ├── LockHeldError           another relay has the directory (supervisor.relay.config.directories)
     ├── ConfigError             a relay configuration that is wrong (supervisor.relay.config.reader)
@@ -156,17 +169,36 @@ class SinkError(SondadError):
         retriable: whether the same bytes may succeed later.
         delivered_bytes: how many leading bytes of the failed payload reached the destination, always whole events.
         one_event: whether only the event behind those failed, so that the ones after it may succeed.
+        delivered_events: how many events of a failed request reached the destination all the same.
+        in_doubt: whether the destination may have the bytes nevertheless: they were sent, and no answer came.
+        retry_after_secs: how long the destination asked to be left alone.
     """
 
     cause = "sink"
 
     def __init__(
-        self, message: str, *, retriable: bool = False, delivered_bytes: int = 0, one_event: bool = False
+        self,
+        message: str,
+        *,
+        retriable: bool = False,
+        delivered_bytes: int = 0,
+        one_event: bool = False,
+        delivered_events: int = 0,
+        in_doubt: bool = False,
+        retry_after_secs: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.retriable = retriable
         self.delivered_bytes = delivered_bytes
         self.one_event = one_event
+        self.delivered_events = delivered_events
+        self.in_doubt = in_doubt
+        self.retry_after_secs = retry_after_secs
+
+    def without_frames(self) -> "SinkError":
+        """Return it as a value to keep: without the frames that it has passed, which hold what was being delivered."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
 
 class SinkOpenError(SinkError):
@@ -179,6 +211,22 @@ class WireError(SondadError):
 
 class StartupError(SondadError):
     """A reason why the daemon cannot start, in one line for stderr."""
+
+
+class FlagFileError(StartupError):
+    """A configuration file that is wrong.
+
+    Attributes:
+        faults: a line for each, with the place.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class DirectoryTakenError(StartupError):
+    """Another daemon has the state directory; the text names both."""
 
 
 def os_error_text(error: OSError) -> str:

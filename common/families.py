@@ -15,7 +15,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _VALUE_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _HELP_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 
-Labels = tuple[tuple[str, str], ...]
+LabelPairs = tuple[tuple[str, str], ...]
 Sample = tuple[tuple[str, ...], float]
 """Values of a family's labels, and the sample's own."""
 
@@ -25,7 +25,7 @@ def escape_label_value(text: str) -> str:
     return text.translate(_VALUE_ESCAPES)
 
 
-def series_text(name: str, labels: Labels) -> str:
+def series_text(name: str, labels: LabelPairs) -> str:
     """Return `name{key="value",…}`, without braces when there are no labels."""
     if not labels:
         return name
@@ -76,14 +76,14 @@ def header(name: str, metric_type: str, help_text: str) -> str:
     return metadata_text(name, metric_type, help_text).decode()
 
 
-def line(name: str, labels: Labels, value: float) -> str:
+def line(name: str, labels: LabelPairs, value: float) -> str:
     """Return the line of one sample; an integer is exact at any size, a truth value is 0 or 1."""
     digits = str(int(value)) if isinstance(value, int) else number_text(value)
     return f"{series_text(name, labels)} {digits}\n"
 
 
 def histogram_lines(
-    name: str, labels: Labels, bounds: Sequence[float], counts: Sequence[int], total: float
+    name: str, labels: LabelPairs, bounds: Sequence[float], counts: Sequence[int], total: float
 ) -> Iterator[str]:
     """Yield the lines of one histogram: cumulative buckets, sum and count.
 

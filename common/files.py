@@ -14,6 +14,7 @@ from typing import NamedTuple
 from common.plan import FileAccess
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_EVERYWHERE = FileAccess()
 
 
 class ConfinedError(OSError):
@@ -58,13 +59,15 @@ def open_parent(path: str, access: FileAccess, *, writes: bool) -> Parent:
         ConfinedError: the path leads out of all roots, or into a protected place.
         OSError: the operating system's.
     """
-    if not access.roots and not access.protected:
+    if access == _EVERYWHERE:
         if writes:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         return Parent(None, path)
     resolved = os.path.realpath(path)
     if writes and any(is_beneath(resolved, place) for place in access.protected):
         raise ConfinedError("scenarios may not write to the catalog")
+    if any(is_beneath(resolved, place) for place in access.hidden):
+        raise ConfinedError("scenarios may not use the daemon's own state")
     root = next((root for root in access.roots or ("/",) if is_beneath(resolved, root)), None)
     if root is None:
         raise ConfinedError(f"outside the allowed roots {', '.join(access.roots)}")

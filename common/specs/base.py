@@ -11,8 +11,9 @@ RecordShape = Literal["line", "TimeSeries", "Metric", "LogRecord"]
 SignalType = Literal["metrics", "logs", "histogram", "summary"]
 OnSinkError = Literal["warn", "fail"]
 
-Isolation = Literal["process", "shared"]
-"""Whether an entry has a process of its own, or shares one with others and its wake-ups."""
+MetricType = Literal["gauge", "counter", "histogram", "summary", "untyped"]
+"""What receivers that know types of metrics are told."""
+
 SpikeStrategy = Literal["counter", "random"]
 
 U8 = Annotated[int, Meta(ge=0, le=2**8 - 1)]

@@ -1,11 +1,19 @@
 """Kinds of encoders."""
 
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
+
+from msgspec import Meta
 
 from common.specs.base import Precision, RecordShape, SignalType, Spec
 
 METRIC_SIGNALS: Final[frozenset[SignalType]] = frozenset({"metrics", "histogram", "summary"})
 """Signals whose events are numbers."""
+
+
+Temporality = Annotated[
+    Literal["cumulative", "delta"],
+    Meta(description="`cumulative`: since the start; `delta`: since the tick before"),
+]
 
 
 class EncoderBlock(Spec, frozen=True, kw_only=True):
@@ -25,6 +33,11 @@ class EncoderBlock(Spec, frozen=True, kw_only=True):
     def precision(self) -> int | None:
         """Decimals of values, where users can choose them."""
         return None
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it must know the tick before each batch."""
+        return False
 
 
 class PrometheusText(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="prometheus_text"):
@@ -68,9 +81,15 @@ class RemoteWriteEncoder(EncoderBlock, frozen=True, kw_only=True, tag_field="typ
 
 
 class OtlpEncoder(EncoderBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp"):
-    """OpenTelemetry data points and log records."""
+    """OpenTelemetry data points and log records; `temporality` is that of sums and histograms."""
 
     signals = METRIC_SIGNALS | {"logs"}
+    temporality: Temporality = "cumulative"
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it must know the tick before each batch."""
+        return self.temporality == "delta"
 
     def record(self, signal: SignalType) -> RecordShape:
         """Return the message of a signal."""

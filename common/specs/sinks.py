@@ -6,6 +6,9 @@ from msgspec import Meta
 
 from common.specs.base import U32, U64, Duration, DurationOrZero, Extra, RecordShape, Spec
 
+InFlight = Annotated[int, Meta(ge=1, le=64)]
+"""How many requests may be on their way at a time."""
+
 
 class Retry(Spec, frozen=True, kw_only=True):
     """How often and how patiently a failed delivery is tried again."""
@@ -47,6 +50,16 @@ class SinkBlock(Spec, frozen=True, kw_only=True):
     def retry(self) -> Retry | None:
         """How a failed delivery is tried again, where users can choose it."""
         return None
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many requests may wait for their answers at a time; each series has one of them."""
+        return 1
+
+    @property
+    def request_records(self) -> int:
+        """How many records make a request; 1 for a sink that does not count them."""
+        return 1
 
 
 class UrlSink(SinkBlock, frozen=True, kw_only=True):
@@ -106,18 +119,21 @@ class HttpPush(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="http_p
     content_type: str = "application/octet-stream"
     batch_size: U64 = 4096
     max_buffer_age: DurationOrZero = "5s"
+    max_in_flight: InFlight = 1
     headers: dict[str, str] | None = None
     retry: Retry | None = None
 
 
 class RemoteWriteSink(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
-    """Prometheus remote write, `batch_size` time series per request."""
+    """Prometheus remote write of `protocol_version` 1.0 or 2.0, `batch_size` samples per request."""
 
     closes_series = True
     extra = Extra("remote-write", "cramjam")
     url_noun = "remote write"
+    protocol_version: Literal["1.0", "2.0"] = "1.0"
     batch_size: U64 = 5
     max_buffer_age: DurationOrZero = "5s"
+    max_in_flight: InFlight = 1
     retry: Retry | None = None
 
     @property
@@ -125,12 +141,19 @@ class RemoteWriteSink(UrlSink, frozen=True, kw_only=True, tag_field="type", tag=
         """The message of a series."""
         return "TimeSeries"
 
+    @property
+    def request_records(self) -> int:
+        """As many as a batch has, at least one."""
+        return max(self.batch_size, 1)
+
 
 class KafkaTls(Spec, frozen=True, kw_only=True):
-    """TLS towards the brokers; `ca_cert` is the path of a PEM file, public roots without it."""
+    """TLS towards the brokers; paths of PEM files, public roots without `ca_cert`."""
 
     enabled: bool = False
     ca_cert: str | None = None
+    client_cert: Annotated[str | None, Meta(description="path; shown to brokers that ask for it")] = None
+    client_key: Annotated[str | None, Meta(description="path of its key, without a password")] = None
 
 
 class KafkaSasl(Spec, frozen=True, kw_only=True):
@@ -143,10 +166,18 @@ class KafkaSasl(Spec, frozen=True, kw_only=True):
 
 
 class Kafka(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="kafka"):
-    """Records for one topic; `brokers` is a comma list of `host:port`."""
+    """Records for one topic, of 64 KiB or of one event each; `brokers` is a comma list of `host:port`."""
 
+    extra = Extra("kafka", "confluent_kafka")
+    secret_entries = frozenset({"headers"})
     brokers: str
     topic: str
+    records: Annotated[
+        Literal["batch", "event"], Meta(description="`batch`: 64 KiB of events a record; `event`: one event a record")
+    ] = "batch"
+    key: Annotated[str | None, Meta(description="label whose value is the key of a record of one event")] = None
+    headers: Annotated[dict[str, str] | None, Meta(description="of every record of one event")] = None
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     max_buffer_age: DurationOrZero = "5s"
     retry: Retry | None = None
     tls: KafkaTls | None = None
@@ -165,7 +196,13 @@ class Loki(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="loki"):
     batch_size: U64 = 5
     max_streams_per_push: U32 = 128
     max_buffer_age: DurationOrZero = "5s"
+    max_in_flight: InFlight = 1
     retry: Retry | None = None
+
+    @property
+    def request_records(self) -> int:
+        """As many as a batch has, at least one."""
+        return max(self.batch_size, 1)
 
 
 def _otlp_record(signal: Literal["metrics", "logs"]) -> RecordShape:
@@ -180,6 +217,7 @@ class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp
     signal_type: Literal["metrics", "logs"]
     batch_size: U64 = 5
     max_buffer_age: DurationOrZero = "5s"
+    max_in_flight: InFlight = 1
     retry: Retry | None = None
 
     @property
@@ -192,6 +230,11 @@ class OtlpGrpc(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="otlp
         """The endpoint."""
         return (self.endpoint,)
 
+    @property
+    def request_records(self) -> int:
+        """As many as a batch has, at least one."""
+        return max(self.batch_size, 1)
+
 
 class OtlpHttp(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="otlp_http"):
     """An OpenTelemetry collector over HTTP at `url`/v1/metrics or /v1/logs, `batch_size` records per request."""
@@ -202,6 +245,7 @@ class OtlpHttp(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="otlp_h
     signal_type: Literal["metrics", "logs"]
     batch_size: U64 = 5
     max_buffer_age: DurationOrZero = "5s"
+    max_in_flight: InFlight = 1
     compression: Literal["none", "gzip"] = "none"
     headers: dict[str, str] | None = None
     retry: Retry | None = None
@@ -210,6 +254,11 @@ class OtlpHttp(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="otlp_h
     def record(self) -> RecordShape:
         """The message of the signal."""
         return _otlp_record(self.signal_type)
+
+    @property
+    def request_records(self) -> int:
+        """As many as a batch has, at least one."""
+        return max(self.batch_size, 1)
 
 
 SinkSpec = Stdout | File | Tcp | Udp | Memory | HttpPush | RemoteWriteSink | Kafka | Loki | OtlpGrpc | OtlpHttp

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from common.board import CURRENT_SLOTS, Board, WorkerBoard
 from common.current import CurrentValues, SeriesKey
+from common.families import series_text
 from common.labels import label_space
 from common.plan import Cycle, EntryPlan, LabelSpike, RotatingLabel
 from tests.support.plans import entry_plan, plan_of
@@ -32,6 +33,10 @@ def rotating(*cardinalities: int) -> tuple[RotatingLabel, ...]:
         RotatingLabel(key=f"r{place}", cardinality=cardinality, prefix="v-")
         for place, cardinality in enumerate(cardinalities)
     )
+
+
+def text_of(found: list[tuple[SeriesKey, float]]) -> str:
+    return "".join(f"{series_text(*key)} {value}\n" for key, value in found)
 
 
 def spike(key: str, cardinality: int) -> LabelSpike:
@@ -70,6 +75,8 @@ def test_each_series_has_its_newest_value(plan: EntryPlan, batches: list[tuple[i
         expected |= {("up", space.at(number, mask)): float(number) for number in range(tick, tick + count)}
         tick += count
     assert reader.newest() == sorted(expected.items())
+    text = text_of(reader.newest())
+    assert len(text) <= reader.text_bytes() <= len(text) + 32 * len(expected)
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=6))
