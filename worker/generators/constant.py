@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from common.plan import ValueOrigin
 from common.specs import Constant
 from worker.generators.sequence import SequenceGenerator
 
 
-def build(spec: Constant, _rate: float) -> SequenceGenerator:
-    """Return the generator of `spec`; the rate plays no part."""
+def build(spec: Constant, _rate: float, _origin: ValueOrigin) -> SequenceGenerator:
+    """Return the generator of `spec`; nothing else plays a part."""
     return SequenceGenerator(np.array([spec.value]), repeat=True)

@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Column = NDArray[np.float64]
+from common.numbers import Column
+
 Vector = Callable[[Column], Column]
 
 _TRIALS = 50_000
@@ -28,10 +28,18 @@ def by_math(scalar: Callable[[float], float]) -> Vector:
     return apply
 
 
-def exact(vector: Vector, scalar: Callable[[float], float], trials: Column) -> Vector:
-    """Return `vector` if it agrees with `scalar` on every trial, else `scalar` made a column function."""
-    reference = by_math(scalar)
-    return vector if np.array_equal(vector(trials), reference(trials)) else reference
+def exact(
+    vector: Vector, scalar: Callable[[float], float], trials: Column, whole: Callable[[float], float] | None = None
+) -> Vector:
+    """Return `vector` if it agrees with `scalar` on every trial, else a column function of `math`.
+
+    Args:
+        vector: the column function to be judged.
+        scalar: the function of `math`; called for every trial at the start of a run, so best written in C.
+        trials: arguments that `scalar` takes.
+        whole: the same for every argument, where `scalar` does not take all.
+    """
+    return vector if np.array_equal(vector(trials), by_math(scalar)(trials)) else by_math(whole or scalar)
 
 
 def _sin(angle: float) -> float:
@@ -41,7 +49,7 @@ def _sin(angle: float) -> float:
 _units = np.random.default_rng(20231).random(_TRIALS)
 _scales = np.exp2(np.linspace(-60.0, 0.0, _TRIALS))
 
-sin = exact(np.sin, _sin, np.concatenate((_units * 100.0 - 50.0, _units / _scales)))
+sin = exact(np.sin, math.sin, np.concatenate((_units * 100.0 - 50.0, _units / _scales)), _sin)
 """Sines of angles of any size; NaN for infinite ones."""
 
 cos = exact(np.cos, math.cos, _units * (2.0 * math.pi))

@@ -6,28 +6,23 @@ The choice of an event is its row: int32[n, 1]. Source: docs/scenarios.md, "Repl
 import numpy as np
 from numpy.typing import NDArray
 
-from common.plan import ReplayRows
-from worker.ticks.batch import BATCH_EVENTS
+from common.plan import ReplayRows, ValueOrigin
+from worker.generators.tick_generator import TickGenerator
 
 
-class LogReplayGenerator:
+class LogReplayGenerator(TickGenerator):
     """Row numbers of ticks."""
 
     def __init__(self, rows: int, *, repeat: bool) -> None:
-        self._rows = rows
+        self._rows = np.uint64(rows)
         self._repeat = repeat
-        self._steps = np.arange(BATCH_EVENTS)
 
-    def values(self, first_tick: int, count: int) -> NDArray[np.int32]:
-        """Return int32[count, 1]."""
-        steps = self._steps[:count]
-        if self._repeat:
-            rows = (first_tick % self._rows + steps) % self._rows
-        else:
-            rows = np.minimum(min(first_tick, self._rows) + steps, self._rows - 1)
+    def at(self, ticks: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """Return int32[n, 1]."""
+        rows = ticks % self._rows if self._repeat else np.minimum(ticks, self._rows - np.uint64(1))
         return rows.astype(np.int32)[:, np.newaxis]
 
 
-def build(rows: ReplayRows, _rate: float) -> LogReplayGenerator:
-    """Return the generator of `rows`, of which there is at least one; the rate plays no part."""
+def build(rows: ReplayRows, _rate: float, _origin: ValueOrigin) -> LogReplayGenerator:
+    """Return the generator of `rows`, of which there is at least one; nothing else plays a part."""
     return LogReplayGenerator(len(rows.messages), repeat=rows.repeat)

@@ -8,15 +8,16 @@ Source: docs/scenarios.md, "Logs".
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.mixing import mix, ticks, unit_closed
-from common.plan import SEVERITIES
+from common.mixing import fold, mix, ticks, unit_closed
+from common.plan import SEVERITIES, ValueOrigin
 from common.specs import LogTemplate, Template
+from worker.generators.tick_generator import TickGenerator
 
 Hashes = NDArray[np.uint64]
 
@@ -28,7 +29,7 @@ def pools_of(template: Template) -> list[tuple[str, tuple[str, ...]]]:
     return sorted(template.field_pools.items())
 
 
-class LogTemplateGenerator:
+class LogTemplateGenerator(TickGenerator):
     """Choices of the events of one entry."""
 
     def __init__(self, spec: LogTemplate) -> None:
@@ -42,22 +43,34 @@ class LogTemplateGenerator:
         uses = Counter(name for pools in self._pools for name, _ in pools)
         self._shared_names = {name for name, templates in uses.items() if templates > 1}
 
+    def at(self, ticks: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """Return int32[n, 1 + pools]."""
+        templates = ticks % np.uint64(max(len(self._pools), 1))
+        places = {number: np.flatnonzero(templates == number) for number in np.unique(templates).tolist()}
+        return self._choices(ticks, places)
+
     def values(self, first_tick: int, count: int) -> NDArray[np.int32]:
         """Return int32[count, 1 + pools]."""
-        choices = np.zeros((self._width, count), dtype=np.int32)
-        base = mix(ticks(first_tick, count) ^ self._seed)
-        choices[0] = self._severities(base)
         templates = len(self._pools)
+        places = {
+            (first_tick + start) % templates: slice(start, None, templates) for start in range(min(templates, count))
+        }
+        return self._choices(ticks(first_tick, count), places)
+
+    def _choices(self, ticks: Hashes, places: Mapping[int, slice | NDArray[np.int64]]) -> NDArray[np.int32]:
+        """Return the choices of ticks, of which those at some places have each template."""
+        choices = np.zeros((self._width, len(ticks)), dtype=np.int32)
+        base = mix(ticks ^ self._seed)
+        choices[0] = self._severities(base)
         shared: dict[bytes, Hashes] = {}
-        for start in range(min(templates, count)):
-            every = slice(start, None, templates)
-            for row, (name, size) in enumerate(self._pools[(first_tick + start) % templates], start=1):
+        for template, every in places.items():
+            for row, (name, size) in enumerate(self._pools[template] if self._pools else (), start=1):
                 if name in self._shared_names:
                     if name not in shared:
-                        shared[name] = _fold(base, name)
+                        shared[name] = fold(base, name)
                     hashes = shared[name][every]
                 else:
-                    hashes = _fold(base[every], name)
+                    hashes = fold(base[every], name)
                 choices[row, every] = hashes % size
         return choices.T
 
@@ -70,7 +83,7 @@ class LogTemplateGenerator:
             total += weight
             cumulative.append((level, total))
         with np.errstate(all="ignore"):
-            targets = unit_closed(_fold(base, b"severity")) * total
+            targets = unit_closed(fold(base, b"severity")) * total
         levels = np.full(len(base), cumulative[-1][0], dtype=np.int32)
         for level, bound in reversed(cumulative[:-1]):
             levels[targets < bound] = level
@@ -83,12 +96,6 @@ def _severity_weights(weights: dict[str, float]) -> list[tuple[int, float]]:
     return sorted(((levels[key.lower()], weight) for key, weight in weights.items()), key=lambda pair: pair[0])
 
 
-def _fold(base: Hashes, name: Iterable[int]) -> Hashes:
-    for byte in name:
-        base = mix(base ^ np.uint64(byte))
-    return base
-
-
-def build(spec: LogTemplate, _rate: float) -> LogTemplateGenerator:
-    """Return the generator of `spec`; the rate plays no part."""
+def build(spec: LogTemplate, _rate: float, _origin: ValueOrigin) -> LogTemplateGenerator:
+    """Return the generator of `spec`; nothing else plays a part."""
     return LogTemplateGenerator(spec)

@@ -4,6 +4,7 @@ Source: docs/values.md, "Observations".
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ class SummaryGenerator:
         self._per_tick = per_tick
         self._places = [min(max(math.ceil(q * float(per_tick)) - 1, 0), per_tick - 1) for q in quantiles]
         self._observations = observations
-        self._ticks = 0
+        self._counted = 0.0
         self._sum = 0.0
 
     def values(self, first_tick: int, count: int) -> NDArray[np.float64]:
@@ -35,18 +36,35 @@ class SummaryGenerator:
         tick: list[NDArray[np.float64]] = []
         with np.errstate(all="ignore"):
             for start, stop, draws in self._observations.slices(first_tick, count):
-                tick.append(draws.copy())
+                tick.append(draws.T.copy())
                 draws[0, 0] += self._sum
-                sums = np.add.accumulate(draws.ravel()).reshape(draws.shape)[:, -1]
+                sums = np.add.accumulate(draws.T.ravel())[len(draws) - 1 :: len(draws)]
                 values[start:stop, quantiles] = sums
                 self._sum = sums[-1]
                 if sum(part.shape[1] for part in tick) == self._per_tick:
                     ascending = np.sort(np.concatenate(tick, axis=1), axis=1)
                     values[start:stop, :quantiles] = ascending[:, self._places]
                     tick.clear()
-        values[:, quantiles + 1] = np.arange(self._ticks + 1, self._ticks + count + 1) * float(self._per_tick)
-        self._ticks += count
+        values[:, quantiles + 1] = self._counted + np.arange(1, count + 1) * float(self._per_tick)
+        self._counted += count * float(self._per_tick)
         return values
+
+    @property
+    def counted(self) -> NDArray[np.float64]:
+        """The row of the newest tick, its quantiles zeros."""
+        return np.array([*(0.0 for _ in self._places), self._sum, self._counted])
+
+    @property
+    def totals(self) -> list[float]:
+        """What was counted until now: observed ticks, the sum and the count."""
+        return [self._observations.observed_ticks, float(self._sum), self._counted]
+
+    @totals.setter
+    def totals(self, totals: Sequence[float]) -> None:
+        observed, self._sum, *counted = totals
+        self._observations.observed_ticks = int(observed)
+        # An earlier version did not keep the count.
+        self._counted = counted[0] if counted else observed * float(self._per_tick)
 
 
 def build(spec: Summary, observations: Observations) -> SummaryGenerator:

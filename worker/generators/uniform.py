@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from common.mixing import mix, ticks, unit_closed
+from common.mixing import mix, unit_closed
+from common.plan import ValueOrigin
 from common.specs import Uniform
+from worker.generators.tick_generator import TickGenerator
 
 
-class UniformGenerator:
+class UniformGenerator(TickGenerator):
     """`min + unit * (max - min)`, both bounds reachable. Source: docs/values.md, "Draws"."""
 
     def __init__(self, low: float, high: float, seed: int) -> None:
@@ -15,15 +17,15 @@ class UniformGenerator:
         self._width = high - low
         self._seed = np.uint64(seed)
 
-    def values(self, first_tick: int, count: int) -> NDArray[np.float64]:
-        """Return float64[count]; infinite or NaN where `max - min` overflows."""
-        values = unit_closed(mix(ticks(first_tick, count) ^ self._seed))
+    def at(self, ticks: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Return float64[n]; infinite or NaN where `max - min` overflows."""
+        values = unit_closed(mix(ticks ^ self._seed))
         with np.errstate(all="ignore"):
             values *= self._width
             values += self._low
         return values
 
 
-def build(spec: Uniform, _rate: float) -> UniformGenerator:
-    """Return the generator of `spec`; the rate plays no part."""
+def build(spec: Uniform, _rate: float, _origin: ValueOrigin) -> UniformGenerator:
+    """Return the generator of `spec`; nothing else plays a part."""
     return UniformGenerator(spec.min, spec.max, spec.seed)

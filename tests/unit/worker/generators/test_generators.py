@@ -14,15 +14,20 @@ from common.specs import (
     Flap,
     GeneratorSpec,
     LogTemplate,
+    Loki,
+    Memory,
+    OtlpGrpc,
+    RemoteWriteSink,
     Sawtooth,
     Sequence,
     Sine,
+    SinkSpec,
     Spike,
     Step,
     Uniform,
 )
 from tests.support.plans import entry_plan
-from worker.generators import BUILDERS, Generator, build
+from worker.generators import BUILDERS, Generator, build, most_ticks
 from worker.ticks.batch import BATCH_EVENTS
 
 LAST_TICK = 2**64 - 1
@@ -299,6 +304,22 @@ def test_values_do_not_depend_on_the_cut_into_batches(
     assert [whole[place] for place in places] == [fresh.values(first_tick + place, 1)[0] for place in places]
 
 
+@pytest.mark.parametrize(
+    ("signal_type", "sink", "ticks"),
+    [
+        ("metrics", Memory(), 1024),
+        ("metrics", RemoteWriteSink(url="http://x", batch_size=5), 1024),
+        ("metrics", RemoteWriteSink(url="http://x", batch_size=500), 2000),
+        ("metrics", OtlpGrpc(endpoint="http://x", signal_type="metrics", batch_size=1000), 4000),
+        ("metrics", RemoteWriteSink(url="http://x", batch_size=100_000), 4096),
+        ("logs", Loki(url="http://x", batch_size=1000), 1024),
+    ],
+)
+def test_batches_are_large_where_requests_are(signal_type: str, sink: SinkSpec, ticks: int) -> None:
+    """Up to four requests of samples are asked for at a time."""
+    assert most_ticks(entry_plan(signal_type=signal_type, sink=sink)) == ticks
+
+
 @given(seed=seeds, first_tick=st.integers(0, LAST_TICK - BATCH_EVENTS), bounds=st.tuples(finite, finite))
 def test_uniform_stays_within_its_bounds(seed: int, first_tick: int, bounds: tuple[float, float]) -> None:
     """Uniform values lie between min and max, in either order, up to the rounding of the addition."""
@@ -313,3 +334,10 @@ def test_jitter_stays_within_its_amplitude(amplitude: float, seed: int) -> None:
     """Noise lies within plus and minus the amplitude."""
     noise = generator(Constant(value=0), jitter=amplitude, jitter_seed=seed).values(0, BATCH_EVENTS)
     assert np.abs(noise).max() <= amplitude
+
+
+def test_a_recording_stands_still_where_it_has_no_sample() -> None:
+    """So what is counted from one sample to the next is known across those that are absent."""
+    recorded = np.array([5.0, math.nan, math.nan, 9.0, math.nan])
+    values = generator(ReplayColumn(values=recorded.tobytes(), repeat=True)).values(0, 6)
+    assert values.tolist() == [5.0, 5.0, 5.0, 9.0, 9.0, 5.0]

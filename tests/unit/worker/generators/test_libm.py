@@ -1,6 +1,9 @@
 """The choice between numpy's functions and the C library's."""
 
 import math
+import runpy
+import sys
+from types import FrameType
 
 import numpy as np
 
@@ -38,3 +41,20 @@ def test_sine_equals_the_c_library_and_takes_infinities() -> None:
 def test_the_fallback_takes_infinities_too() -> None:
     """The C library's sine raises for infinities; the fallback gives NaN."""
     assert np.isnan(libm.by_math(libm._sin)(np.array([math.inf, math.nan]))).all()
+
+
+def test_comparing_calls_no_python_function_for_each_trial() -> None:
+    """It is done at the start of every run: hundreds of thousands of calls of Python would be felt."""
+    calls = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        runpy.run_path(libm.__file__)
+    finally:
+        sys.setprofile(before)
+    assert calls < libm._TRIALS / 10

@@ -1,7 +1,9 @@
 """Histogram and summary: golden figures, agreement with a slow reference, independence of batch cuts."""
 
 import math
+from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,7 +60,7 @@ def generator(spec: Histogram | Summary, rate: float = 1.0) -> Generator:
 def draws(distribution: DistributionSpec, seed: int, tick: int, count: int) -> list[float]:
     observations = Observations(histogram(distribution, count, seed), 1.0, lambda: False)
     slices = [part for part in observations.slices(0, tick + 1) if part.stop > tick]
-    return slices[0].draws[tick - slices[0].start].tolist()
+    return slices[0].draws[:, tick - slices[0].start].tolist()
 
 
 def test_first_draws_equal_the_recorded_ones() -> None:
@@ -232,6 +234,25 @@ def test_rows_do_not_depend_on_the_cut_into_batches(
         starts = np.cumsum([0, *cuts[:-1]]).tolist()
         parts = [cut.values(start, count) for start, count in zip(starts, cuts, strict=True)]
         assert np.concatenate(parts).tolist() == whole.tolist()
+
+
+@given(
+    distribution=distributions,
+    per_tick=st.integers(1, 50),
+    seed=st.integers(0, MASK),
+    kind=st.sampled_from([histogram, summary]),
+    before=st.integers(0, 20),
+)
+def test_a_generator_goes_on_from_the_totals_of_another(
+    distribution: DistributionSpec, per_tick: int, seed: int, kind: Callable[..., Histogram | Summary], before: int
+) -> None:
+    spec = kind(distribution, per_tick, seed)
+    whole, first, second = generator(spec, 2.0), generator(spec, 2.0), generator(spec, 2.0)
+    expected = whole.values(0, before + 5)[before:]
+    if before:
+        first.values(0, before)
+    second.totals = msgspec.msgpack.decode(msgspec.msgpack.encode(first.totals))
+    assert np.array_equal(second.values(before, 5), expected, equal_nan=True)
 
 
 @given(distribution=distributions, per_tick=st.integers(1, 50), seed=st.integers(0, MASK))
