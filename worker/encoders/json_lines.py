@@ -7,7 +7,7 @@ from common.specs import JsonLines, LogTemplate
 from worker.encoders.json_logs import JsonLogEncoder
 from worker.encoders.json_text import escape_json, label_syntax
 from worker.encoders.label_text import LabelText
-from worker.encoders.lines import LINE_FEED, Cells, Piece, joined, lines, number_piece
+from worker.encoders.lines import LINE_FEED, Cells, LinePiece, joined, lines, number_piece
 from worker.encoders.series_text import SeriesText
 from worker.encoders.stamps import millisecond_runs, rfc3339
 from worker.ticks.batch import Batch, Encoded
@@ -43,7 +43,7 @@ class JsonLinesEncoder:
         ]
         return joined(runs, len(batch), lines_per_event, LINE_FEED)
 
-    def _names(self, count: int) -> Piece:
+    def _names(self, count: int) -> LinePiece:
         return self._heads[0] if len(self._heads) == 1 else Cells(self._heads * count)
 
 

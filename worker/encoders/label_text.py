@@ -17,7 +17,7 @@ import numpy as np
 from common.labels import LabelSpace, Rotation
 from common.mixing import mix
 from common.plan import EntryPlan
-from worker.encoders.lines import NOT_UTF8, Cells, Joined, Piece, lines
+from worker.encoders.lines import NOT_UTF8, Cells, Joined, LinePiece, lines
 from worker.ticks.batch import BATCH_EVENTS
 
 _MAX_TABLE_TICKS: Final = 4096
@@ -56,7 +56,7 @@ class LabelText:
         self._syntax = syntax
         self._texts: dict[int, _Rotating | bytes] = {}
 
-    def piece(self, first_tick: int, count: int, spike_mask: int) -> Piece:
+    def piece(self, first_tick: int, count: int, spike_mask: int) -> LinePiece:
         """Return the label text of `count` ticks with these spikes active: bytes when all have the same."""
         text = self._text(spike_mask)
         return text if isinstance(text, bytes) else text(first_tick, count)
@@ -83,7 +83,7 @@ def may_hold_line_feed(plan: EntryPlan) -> bool:
     return any("\n" in text for text in texts)
 
 
-_Rotating = Callable[[int, int], Piece]
+_Rotating = Callable[[int, int], LinePiece]
 """First tick and count of a run to its texts: bytes for a run of one."""
 
 
@@ -100,7 +100,7 @@ def _text(space: LabelSpace, syntax: LabelSyntax, spike_mask: int) -> _Rotating 
     return _Table([rendered.cell(tick) for tick in range(period)])
 
 
-def _pieces(space: LabelSpace, syntax: LabelSyntax, spike_mask: int) -> "Iterator[bytes | _Table | _Computed]":
+def _pieces(space: LabelSpace, syntax: LabelSyntax, spike_mask: int) -> "Iterator[_Piece]":
     """Yield the label set as constant texts, merged, and rotating ones."""
     layout = space.layout(spike_mask)
     if not layout:
@@ -111,9 +111,13 @@ def _pieces(space: LabelSpace, syntax: LabelSyntax, spike_mask: int) -> "Iterato
         constant += (syntax.between if place else "") + syntax.key(key)
         if isinstance(value, str):
             constant += syntax.escape(value)
-        elif value.cardinality <= _MAX_TABLE_TICKS or value.values is not None:
+        elif value.cardinality <= _MAX_TABLE_TICKS or (value.values and value.cardinality == value.choices):
             yield constant.encode()
-            yield _Table([syntax.escape(value.value(index)).encode() for index in range(value.cardinality)])
+            yield _Table([syntax.escape(value.value(number)).encode() for number in range(value.cardinality)])
+            constant = ""
+        elif value.values is not None:
+            yield constant.encode()
+            yield _Listed(value, [syntax.escape(text).encode() for text in value.values])
             constant = ""
         else:
             yield (constant + syntax.escape(value.prefix)).encode()
@@ -131,9 +135,23 @@ class _Table:
         self.longest = max(map(len, texts))
         self._texts = [*texts, *islice(cycle(texts), BATCH_EVENTS)]
 
-    def __call__(self, first_tick: int, count: int) -> Piece:
+    def __call__(self, first_tick: int, count: int) -> LinePiece:
         start = first_tick % self.cardinality
         return self._texts[start] if count == 1 else Cells(self._texts[start : start + count])
+
+
+class _Listed:
+    """Listed texts, in an order too long for a table."""
+
+    def __init__(self, rotation: Rotation, texts: list[bytes]) -> None:
+        self.cardinality = rotation.cardinality
+        self.longest = max(map(len, texts))
+        self._rotation = rotation
+        self._texts = texts
+
+    def __call__(self, first_tick: int, count: int) -> LinePiece:
+        cells = [self._texts[index] for index in self._rotation.indexes(first_tick, count)]
+        return cells[0] if count == 1 else Cells(cells)
 
 
 class _Computed:
@@ -143,31 +161,33 @@ class _Computed:
 
     def __init__(self, rotation: Rotation) -> None:
         self.cardinality = rotation.cardinality
+        self._rotation = rotation
         self._seed = None if rotation.random_seed is None else np.uint64(rotation.random_seed)
 
-    def __call__(self, first_tick: int, count: int) -> Piece:
-        start = first_tick % self.cardinality
-        whole = start + count <= self.cardinality
-        indices = range(start, start + count) if whole else [(start + k) % self.cardinality for k in range(count)]
+    def __call__(self, first_tick: int, count: int) -> LinePiece:
+        indexes = self._rotation.indexes(first_tick, count)
         if self._seed is None:
-            decimals = msgspec.json.encode(list(indices))[1:-1]
+            decimals = msgspec.json.encode(indexes)[1:-1]
             return decimals if count == 1 else Joined(decimals)
-        hashes = mix(np.array(indices, dtype=np.uint64) ^ self._seed)
+        hashes = mix(np.array(indexes, dtype=np.uint64) ^ self._seed)
         digits = hashes.astype(">u8").tobytes().hex().encode()
         return digits if count == 1 else Cells([digits[at : at + 16] for at in range(0, 16 * count, 16)])
+
+
+_Piece = bytes | _Table | _Listed | _Computed
 
 
 class _Rendered:
     """Whole label sets, joined from their pieces again for every run."""
 
-    def __init__(self, pieces: "list[bytes | _Table | _Computed]") -> None:
+    def __init__(self, pieces: "list[_Piece]") -> None:
         self._pieces = pieces
 
     def cell(self, tick: int) -> bytes:
         """Return the text of one tick."""
         return lines(1, *(piece if isinstance(piece, bytes) else piece(tick, 1) for piece in self._pieces))
 
-    def __call__(self, first_tick: int, count: int) -> Piece:
+    def __call__(self, first_tick: int, count: int) -> LinePiece:
         if count == 1:
             return self.cell(first_tick)
         pieces = (piece if isinstance(piece, bytes) else piece(first_tick, count) for piece in self._pieces)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from worker.encoders.label_text import LabelText
-from worker.encoders.lines import Cells, Piece
+from worker.encoders.lines import Cells, LinePiece
 
 
 class SeriesText:
@@ -13,7 +13,13 @@ class SeriesText:
         self._series = series
         self.lines_per_event = len(series)
 
-    def piece(self, first_tick: int, count: int, spike_mask: int) -> Piece:
+    def constants(self, spike_mask: int) -> list[bytes] | None:
+        """Return the text of each series at every tick with these spikes active, or None when one rotates."""
+        texts = [series.constant(spike_mask) for series in self._series]
+        constant = [text for text in texts if text is not None]
+        return constant if len(constant) == len(texts) else None
+
+    def piece(self, first_tick: int, count: int, spike_mask: int) -> LinePiece:
         """Return the texts of `count` ticks with these spikes active: bytes when all lines have the same."""
         if self.lines_per_event == 1:
             return self._series[0].piece(first_tick, count, spike_mask)

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import EncoderError
-from worker.encoders.lines import Cells, Joined, Piece
+from common.numbers import json_column
+from worker.encoders.lines import Cells, Joined, LinePiece
 
-Run = tuple[int, int, Piece]
+StampRun = tuple[int, int, LinePiece]
 """Start and stop within the batch, and the timestamp of these ticks."""
 
 _NS_PER_MS: Final = 1_000_000
@@ -26,7 +26,9 @@ _MIN_RUN_LINES: Final = 16
 """PERF: with fewer lines a run, cells for single lines are cheaper than one assembly a run."""
 
 
-def millisecond_runs(stamps_ns: NDArray[np.int64], text: Callable[[int], bytes], lines_per_event: int = 1) -> list[Run]:
+def millisecond_runs(
+    stamps_ns: NDArray[np.int64], text: Callable[[int], bytes], lines_per_event: int = 1
+) -> list[StampRun]:
     """Return the runs of a batch whose format prints milliseconds.
 
     Args:
@@ -63,7 +65,7 @@ def _repeated(texts: list[bytes], times: int) -> list[bytes]:
     return repeated
 
 
-def nanoseconds(stamps_ns: NDArray[np.int64], lines_per_event: int) -> Piece:
+def nanoseconds(stamps_ns: NDArray[np.int64], lines_per_event: int) -> LinePiece:
     """Return the stamps of a batch in decimal nanoseconds, one per line.
 
     Raises:
@@ -72,7 +74,7 @@ def nanoseconds(stamps_ns: NDArray[np.int64], lines_per_event: int) -> Piece:
     _check_epoch(stamps_ns.item(0))
     if len(stamps_ns) == 1:
         return decimal(stamps_ns.item())
-    return Joined(msgspec.json.encode(np.repeat(stamps_ns, lines_per_event).tolist())[1:-1])
+    return Joined(json_column(np.repeat(stamps_ns, lines_per_event)))
 
 
 def _check_epoch(first_stamp: int) -> None:

@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from common.labels import label_space
+from common.own_ticks import own_ticks
 from common.plan import EntryPlan, ReplayRows
 from common.specs import LogTemplate, Syslog
 from worker.encoders.label_text import LabelSyntax, LabelText, may_hold_line_feed
 from worker.encoders.lines import LINE_FEED, NOT_UTF8, joined, lines
-from worker.encoders.log_text import LogText, Message, Severity
+from worker.encoders.log_text import LogMessage, LogText, Severity
 from worker.encoders.stamps import millisecond_runs, rfc3339
 from worker.ticks.batch import Batch, Encoded
 
-_PRIORITIES: Final = tuple(f"<{8 + severity}>1 " for severity in (7, 7, 6, 4, 3, 0))
+_PRIORITIES: Final = tuple(b"<%d>1 " % (8 + severity) for severity in (7, 7, 6, 4, 3, 0))
 """Facility 1 (user) and the syslog severities of trace, debug, info, warn, error, fatal; then the version."""
 
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "]": "\\]", '"': '\\"'})
@@ -34,9 +35,9 @@ class SyslogEncoder:
         )
         breaks = may_hold_line_feed(plan) or any("\n" in text for text in (head, *_messages(source)))
         self._line_end = NOT_UTF8 if breaks else LINE_FEED
-        self._priorities = LogText(source, [Severity(_PRIORITIES)])
+        self._priorities = LogText(source, [Severity(_PRIORITIES)], own_ticks(plan))
         self._labels = LabelText(label_space(plan), syntax)
-        self._messages = LogText(source, [Message(str)])
+        self._messages = LogText(source, [LogMessage(str.encode)], own_ticks(plan))
 
     def encode(self, batch: Batch) -> Encoded:
         """Return one line per event.

@@ -3,6 +3,7 @@
 from itertools import accumulate, pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,10 +17,14 @@ from common.specs import (
     InfluxLp,
     JsonLines,
     LogTemplate,
+    Memory,
+    MetricType,
     OtlpEncoder,
     PrometheusText,
     RemoteWriteEncoder,
+    RemoteWriteSink,
     Sawtooth,
+    SinkSpec,
     Step,
     Syslog,
     Uniform,
@@ -94,15 +99,25 @@ def test_every_encoder_is_covered_by_the_random_plans() -> None:
 
 @given(
     plan=plans(),
+    metric_type=st.sampled_from([None, None, "counter", "histogram", "summary"]),
+    sink=st.sampled_from([Memory(), RemoteWriteSink(url="http://h", protocol_version="2.0")]),
     first_tick=st.integers(0, 5000) | st.integers(0, 2**64 - 3000),
-    cuts=st.lists(st.integers(1, 90) | st.just(BATCH_EVENTS), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(1, 60), min_size=1, max_size=4) | st.just([1, BATCH_EVENTS]),
     period_ns=periods_ns,
     spike_mask=st.integers(0, 7),
 )
 def test_any_cut_into_batches_gives_the_same_bytes(
-    plan: EntryPlan, first_tick: int, cuts: list[int], period_ns: int, spike_mask: int
+    plan: EntryPlan,
+    metric_type: MetricType | None,
+    sink: SinkSpec,
+    first_tick: int,
+    cuts: list[int],
+    period_ns: int,
+    spike_mask: int,
 ) -> None:
     """Batches of any size give the bytes of single ticks."""
+    shown_to = sink if isinstance(plan.encoder, RemoteWriteEncoder) else plan.sink
+    plan = msgspec.structs.replace(plan, metric_type=metric_type, sink=shown_to)
     generator = generation.build(plan)
     encoder = encoders.build(plan)
     single = encoders.build(plan)

@@ -10,7 +10,19 @@ import pytest
 from common.mixing import mix_number
 from common.numbers import json_format, text_format
 from common.plan import SEVERITIES, ReplayRows
-from common.specs import Constant, EncoderSpec, InfluxLp, JsonLines, PrometheusText, Syslog
+from common.specs import (
+    Constant,
+    EncoderSpec,
+    InfluxLp,
+    JsonLines,
+    Memory,
+    OtlpEncoder,
+    PrometheusText,
+    RemoteWriteEncoder,
+    RemoteWriteSink,
+    SinkSpec,
+    Syslog,
+)
 from tests.support.plans import entry_plan
 from worker import encoders, generators
 from worker.ticks.batch import Batch
@@ -30,11 +42,15 @@ def rows(title: str) -> list[list[str]]:
     ]
 
 
+def blocks(title: str) -> list[str]:
+    """A section's blocks."""
+    section = FORMATS.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
 def shown(title: str) -> list[str]:
-    """The lines of a section's block."""
-    return re.findall(r"^```\n(.*?)^```$", FORMATS.partition(f"\n## {title}\n")[2], re.DOTALL | re.MULTILINE)[
-        0
-    ].splitlines()
+    """The lines of a section's first block."""
+    return blocks(title)[0].splitlines()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +82,28 @@ def test_log_events_are_written_as_shown(title: str, encoder: EncoderSpec, label
     values = generators.build(plan).values(0, 1)
     encoded = encoders.build(plan).encode(Batch(0, values, np.array([NEW_YEAR_NS])))
     assert encoded.payload.decode().splitlines() == shown(title)[-1:]
+
+
+@pytest.mark.parametrize(
+    ("title", "encoder", "labels", "sinks"),
+    [
+        (
+            "Remote write",
+            RemoteWriteEncoder(),
+            {"Bay": "2", "unit": "rpm"},
+            [Memory(), RemoteWriteSink(url="http://h", protocol_version="2.0")],
+        ),
+        ("OpenTelemetry", OtlpEncoder(), {"bay": "2"}, [Memory()]),
+    ],
+)
+def test_messages_are_written_as_shown(
+    title: str, encoder: EncoderSpec, labels: dict[str, str], sinks: list[SinkSpec]
+) -> None:
+    """The blocks of a section, byte for byte."""
+    plans = [entry_plan(name="fan_rpm", labels=labels, encoder=encoder, sink=sink) for sink in sinks]
+    batch = Batch(0, np.array([2.5]), np.array([1731587696789123456]))
+    made = [encoders.build(plan).encode(batch).payload for plan in plans]
+    assert made == [bytes.fromhex(block) for block in blocks(title)]
 
 
 def test_numbers_are_spelled_as_shown() -> None:
