@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-_SCALARS = {"string": 9, "double": 1, "int64": 3, "uint32": 13, "fixed64": 6}
+_SCALARS = {"string": 9, "bytes": 12, "double": 1, "int64": 3, "uint32": 13, "fixed64": 6}
 _OPTIONAL, _REPEATED, _MESSAGE = 1, 3, 11
 
 
@@ -40,6 +40,30 @@ PROMETHEUS = classes(
     },
 )
 """Remote write 1.0, as prometheus/prompb has it."""
+
+WRITE_2 = classes(
+    "io.prometheus.write.v2",
+    {
+        "Request": {"symbols": (4, "[string]"), "timeseries": (5, "[TimeSeries]")},
+        "TimeSeries": {"labels_refs": (1, "[uint32]"), "samples": (2, "[Sample]"), "metadata": (5, "Metadata")},
+        "Sample": {"value": (1, "double"), "timestamp": (2, "int64"), "start_timestamp": (3, "int64")},
+        # The type is an enumeration there, which has the same bytes.
+        "Metadata": {"type": (1, "uint32"), "help_ref": (3, "uint32"), "unit_ref": (4, "uint32")},
+    },
+)
+"""Remote write 2.0, as prometheus/prompb/io/prometheus/write/v2 has it."""
+
+
+RPC = classes(
+    "google.rpc",
+    {
+        "Status": {"code": (1, "int64"), "message": (2, "string"), "details": (3, "[Any]")},
+        "Any": {"type_url": (1, "string"), "value": (2, "bytes")},
+        "RetryInfo": {"retry_delay": (1, "Duration")},
+        "Duration": {"seconds": (1, "int64"), "nanos": (2, "int64")},
+    },
+)
+"""Details of a gRPC status, as googleapis has them."""
 
 
 def frames_of(payload: bytes) -> list[bytes]:

@@ -1,29 +1,29 @@
 """The otlp_grpc sink: OpenTelemetry records in unary calls, as bytes that gRPC passes on.
 
-The library waits in threads of its own; a call's end rings a bell that the worker waits for, so that a stop ends the
-wait. It is imported in the worker that uses it alone: its threads do not survive a fork.
+The library is imported in the worker that uses it alone: its threads do not survive a fork.
 
 Source: opentelemetry.io/docs/specs/otlp, section OTLP/gRPC; docs/sinks.md, "OpenTelemetry".
 """
 
-import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import grpc
 
 from common.errors import SinkError, SinkOpenError
+from common.plan import EntryPlan
 from common.specs import OtlpGrpc
 from common.units import duration_or_zero_us, nanoseconds
 from common.urls import shown_url
-from worker.control.waiting import Waiter
 from worker.sinks.batching import Batching, Piece, Rejection
+from worker.sinks.connect import connect
 from worker.sinks.context import SinkContext
+from worker.sinks.grpc_calls import UnaryCalls
+from worker.sinks.http_causes import cause_of
 from worker.sinks.http_requests import REQUEST_SECS
-from worker.sinks.otlp_export import Exports, partial_success
-from worker.sinks.resolve import CONNECT_SECS
+from worker.sinks.otlp_answer import partial_success, retry_delay_secs
+from worker.sinks.otlp_export import Exports
 
 _METHODS: Final = {
     "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
@@ -31,13 +31,34 @@ _METHODS: Final = {
 }
 _PORT: Final = 4317
 _RETRIABLE: Final = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
 )
+"""What may pass, and RESOURCE_EXHAUSTED when the receiver says after what time. Source: OTLP, "Failures"."""
+
+_STATUS_DETAILS: Final = "grpc-status-details-bin"
+_UNANSWERED: Final = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+)
+"""What the library says itself when no answer comes; a receiver may say so too, and is believed to be in doubt."""
+
+_NOT_CONNECTED: Final = "failed to connect"
+"""How the library's words begin when nothing was sent."""
+
 _OPTIONS: Final = (
     # A channel of our own: nobody else of this process speaks gRPC, and nothing is shared beyond it.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_http_proxy", 0),
+    # A receiver that is back is found soon: two minutes, as by default, would be minutes of losses.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
 )
 
 
@@ -53,33 +74,30 @@ class OtlpGrpcSink:
         self._spec = spec
         self._endpoint = shown_url(spec.endpoint)
         self._waiter = context.waiter
-        self._exports = Exports(context.plan)
-        self._channel: grpc.Channel | None = None
-        self._call: Any = None
-        self._bell = _Bell(context.waiter)
+        self.relabel(context.plan)
+        self._calls: UnaryCalls | None = None
+
+    def relabel(self, plan: EntryPlan) -> None:
+        """Export for the resource of `plan` from now on."""
+        self._exports = Exports(plan)
 
     def open(self) -> None:
-        """Connect.
+        """Prepare calls, and see that somebody takes connections: the library makes its own with the first call.
 
         Raises:
             SinkOpenError: the endpoint is no URL, or takes no connection within ten seconds.
         """
         scheme, target = self._target()
-        self._channel = (
+        try:
+            connect(target, self._waiter).close()
+        except OSError as exc:
+            raise SinkOpenError(f"otlp grpc sink: failed to connect to '{self._endpoint}': {cause_of(exc)}") from exc
+        channel = (
             grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=_OPTIONS)
             if scheme == "https"
             else grpc.insecure_channel(target, options=_OPTIONS)
         )
-        self._call = self._channel.unary_unary(_METHODS[self._spec.signal_type])
-        ready = grpc.channel_ready_future(self._channel)
-        try:
-            if not self._bell.rings_within(CONNECT_SECS, ready.add_done_callback):
-                raise SinkOpenError(
-                    f"otlp grpc sink: failed to connect to '{self._endpoint}': no connection within"
-                    f" {CONNECT_SECS:.0f} s"
-                )
-        finally:
-            ready.cancel()
+        self._calls = UnaryCalls(channel, _METHODS[self._spec.signal_type], self._waiter)
 
     def _target(self) -> tuple[str, str]:
         """Return scheme and address of the endpoint.
@@ -112,49 +130,36 @@ class OtlpGrpcSink:
         failed = f"otlp grpc sink: gRPC call to '{self._endpoint}' failed"
         if self._waiter.given_up:
             raise SinkError(f"{failed}: the scenario's time to stop is over")
-        call = self._call.future(request, timeout=REQUEST_SECS)
-        if not self._bell.rings_within(REQUEST_SECS + 1, call.add_done_callback):
-            call.cancel()
-            raise SinkError(f"{failed}: no answer before the scenario had to stop")
+        assert self._calls is not None  # noqa: S101 - open comes first
+        outcome = self._calls.make(request, REQUEST_SECS)
+        if outcome is None:
+            raise SinkError(f"{failed}: no answer before the scenario had to stop", in_doubt=True)
+        answer, call = outcome
         code = call.code()
         if code is grpc.StatusCode.OK:
-            return partial_success(call.result())
-        raise SinkError(f"{failed}: {code.name}: {call.details()}", retriable=code in _RETRIABLE)
+            return partial_success(answer)
+        details = call.details() or ""
+        delay_secs = _retry_delay_secs(call)
+        raise SinkError(
+            f"{failed}: {code.name}: {details}",
+            retriable=code in _RETRIABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and delay_secs is not None),
+            retry_after_secs=delay_secs or 0.0,
+            in_doubt=code in _UNANSWERED and not details.startswith(_NOT_CONNECTED),
+        )
 
     def close(self) -> None:
         """Close the connection; safe twice and before `open`."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        self._bell.close()
+        if self._calls is not None:
+            self._calls.close()
+            self._calls = None
 
 
-class _Bell:
-    """Wakes the worker when something of the library's threads is done."""
-
-    def __init__(self, waiter: Waiter) -> None:
-        self._waiter = waiter
-        self._ends: tuple[socket.socket, socket.socket] | None = None
-
-    def rings_within(self, secs: float, when_done: Callable[[Callable[[Any], None]], None]) -> bool:
-        """Return whether what calls its argument when it is done does so in time."""
-        # One bell for each wait: what is given up may still ring its own.
-        self.close()
-        heard, rung = self._ends = socket.socketpair()
-        when_done(lambda _: _ring(rung))
-        return self._waiter.until_readable(heard.fileno(), secs)
-
-    def close(self) -> None:
-        """Release the bell; safe twice."""
-        for end in self._ends or ():
-            end.close()
-        self._ends = None
-
-
-def _ring(bell: socket.socket) -> None:
-    # Nobody waits for what was given up.
-    with suppress(OSError):
-        bell.send(b"!")
+def _retry_delay_secs(call: Any) -> float | None:
+    """Return how long the receiver asks to be left alone; None when it does not ask."""
+    for key, value in call.trailing_metadata() or ():
+        if key == _STATUS_DETAILS:
+            return retry_delay_secs(value)
+    return None
 
 
 def build(spec: OtlpGrpc, context: SinkContext) -> OtlpGrpcSink:

@@ -2,15 +2,21 @@
 
 import gzip
 from collections.abc import Sequence
+from typing import Final
 
+from common.plan import EntryPlan
 from common.specs import OtlpHttp
 from common.units import duration_or_zero_us, nanoseconds
 from worker.sinks.batching import Batching, Piece, Rejection
 from worker.sinks.context import SinkContext
 from worker.sinks.http_sink import HttpSink
-from worker.sinks.otlp_export import Exports, partial_success
+from worker.sinks.otlp_answer import partial_success
+from worker.sinks.otlp_export import Exports
 
-_FAST = 1
+_RETRIED: Final = frozenset({429, 502, 503, 504})
+"""Source: OTLP, section "Retryable response codes"."""
+
+_FAST: Final = 1
 """Level of gzip: bodies repeat themselves so much that more effort gains little."""
 
 
@@ -27,9 +33,14 @@ class OtlpHttpSink(HttpSink):
             headers=encoding | (spec.headers or {}),
             action="OTLP export to",
             path=f"/v1/{spec.signal_type}",
+            retried=_RETRIED,
         )
         self._compresses = bool(encoding)
-        self._exports = Exports(context.plan)
+        self.relabel(context.plan)
+
+    def relabel(self, plan: EntryPlan) -> None:
+        """Export for the resource of `plan` from now on."""
+        self._exports = Exports(plan)
 
     def request(self, pieces: Sequence[Piece]) -> bytes:
         """Return the export request of all records of `pieces`."""
