@@ -10,7 +10,6 @@ A value of 0 or -0 leaves its field out, as proto3 does with defaults.
 Source: prometheus.io/docs/specs/prw/remote_write_spec; docs/formats.md, "Remote write".
 """
 
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,24 +20,21 @@ from common.labels import Labels
 from common.plan import EntryPlan
 from common.series import series_of
 from common.specs import RemoteWriteEncoder as Spec
-from worker.encoders.label_messages import LabelMessages, Template
-from worker.encoders.protobuf import (
-    PREFIX_BYTES,
-    field,
-    float_columns,
-    framed,
-    text_field,
-    varint_columns,
-    varint_widths,
-)
+from common.specs import RemoteWriteSink
+from worker.encoders.label_messages import LabelMessages, NumberSpot, RecordTemplate
+from worker.encoders.protobuf import NumberCells, field, framed, number_cells, text_field, varint_cells, varint_runs
+from worker.encoders.remote_write_samples import SampleFrames
 from worker.ticks.batch import Batch, Encoded
 
 _NS_PER_MS: Final = 1_000_000
 _VALUE_BYTES: Final = 9
 """Tag and double."""
 
+_Records = tuple[bytes, NDArray[np.int64]]
+"""Records back to back, and how long each is."""
 
-class RemoteWriteEncoder:
+
+class RemoteWriteFrames:
     """Frames of one entry."""
 
     def __init__(self, plan: EntryPlan) -> None:
@@ -56,61 +52,61 @@ class RemoteWriteEncoder:
         if stamps_ms[0] < 0:
             raise EncoderError("timestamp before Unix epoch")
         # 0 is a default, and left out.
-        widths = np.where(stamps_ms == 0, 0, varint_widths(stamps_ms))
-        edges = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(batch)]
-        payloads, lengths = [], []
-        for start, stop in pairwise(edges):
-            payload, run_lengths = self._run(batch, start, stop, stamps_ms[start:stop], int(widths[start]))
-            payloads.append(payload)
-            lengths.append(run_lengths)
-        return Encoded(b"".join(payloads), len(batch), len(self._names), np.cumsum(np.concatenate(lengths)))
+        at_epoch = 0 if stamps_ms[0] else int(np.searchsorted(stamps_ms, 1))
+        runs = [(0, at_epoch, 0)] if at_epoch else []
+        if at_epoch < len(batch):
+            later = varint_runs(stamps_ms[at_epoch:])
+            runs += [(begin + at_epoch, end + at_epoch, width) for begin, end, width in later]
+        made = [self._run(batch.part(begin, end), stamps_ms[begin:end], width) for begin, end, width in runs]
+        lengths = made[0][1] if len(made) == 1 else np.concatenate([lengths for _, lengths in made])
+        return Encoded(b"".join(payload for payload, _ in made), len(batch), len(self._names), np.cumsum(lengths))
 
-    def _run(
-        self, batch: Batch, start: int, stop: int, stamps_ms: NDArray[np.int64], width: int
-    ) -> tuple[bytes, NDArray[np.int64]]:
+    def _run(self, batch: Batch, stamps_ms: NDArray[np.int64], width: int) -> _Records:
         """Encode ticks whose stamps take `width` bytes; return their records and the lengths of these."""
-        count = stop - start
-        templates = self._templates.of(batch.first_tick + start, count, batch.spike_mask, width)
-        values = float_columns(batch.values[start:stop])
-        columns = [(1, values)]
-        if width:
-            stamps = np.broadcast_to(varint_columns(stamps_ms, width)[:, None], (*values.shape[:2], width))
-            columns.append((_VALUE_BYTES + 1, stamps))
-        out, lengths = templates.filled(count, columns)
-        zero = batch.values[start:stop].ravel() == 0
-        if zero.any():
-            return _without_zeros(out, lengths, _tail_bytes(width), zero)
+        zero = batch.values.ravel() == 0
+        stamps = varint_cells(stamps_ms, width)[:, None] if width else None
+        if not zero.any():
+            return self._filled(batch, stamps, width, valued=True)
+        if zero.all():
+            return self._filled(batch, stamps, width, valued=False)
+        valued, valued_lengths = self._filled(batch, stamps, width, valued=True)
+        empty, empty_lengths = self._filled(batch, stamps, width, valued=False)
+        return _in_turns(zero, (valued, valued_lengths), (empty, empty_lengths))
+
+    def _filled(self, batch: Batch, stamps: NumberCells | None, width: int, *, valued: bool) -> _Records:
+        """Return all records of a batch with their values, or without."""
+        count = len(batch)
+        templates = self._templates.of(batch.first_tick, count, batch.spike_mask, 2 * width + valued)
+        spots: list[NumberSpot] = [(1, number_cells(batch.values))] if valued else []
+        if stamps is not None:
+            spots.append((_VALUE_BYTES * valued + 1, stamps))
+        out, lengths = templates.filled(count, spots)
         return out.tobytes(), lengths
 
-    def _template(self, place: int, labels: Labels, width: int) -> Template:
-        """Return the record of one series with holes, its prefix included."""
+    def _template(self, place: int, labels: Labels, shape: int) -> RecordTemplate:
+        """Return the record of one series with holes, its prefix included; `shape` is as `_filled` asks."""
+        width, valued = divmod(shape, 2)
         pairs = sorted([("__name__", self._names[place]), *labels], key=lambda pair: pair[0].encode())
         written = b"".join(field(1, text_field(1, key) + text_field(2, value)) for key, value in pairs)
-        sample = b"\x09" + bytes(8) + (b"\x10" + bytes(width) if width else b"")
-        message = written + field(2, sample)
-        return framed(message), _tail_bytes(width)
+        sample = (b"\x09" + bytes(8)) * valued + (b"\x10" + bytes(width) if width else b"")
+        return framed(written + field(2, sample)), len(sample)
 
 
-def _tail_bytes(width: int) -> int:
-    """Return how many bytes a record ends with from the tag of its value on."""
-    return _VALUE_BYTES + (1 + width if width else 0)
+def _in_turns(second: NDArray[np.bool_], *tables: _Records) -> _Records:
+    """Return every record of one of two tables: of the second one where `second` says so."""
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(second)) + 1, [len(second)]))
+    parts = [memoryview(b"")] * (len(edges) - 1)
+    for table, (payload, lengths) in enumerate(tables):
+        first_turn = int(second[0]) ^ table
+        view = memoryview(payload)
+        bounds = np.concatenate(([0], np.cumsum(lengths)))[edges].tolist()
+        turns = zip(bounds[first_turn:-1:2], bounds[first_turn + 1 :: 2], strict=True)
+        parts[first_turn::2] = [view[start:end] for start, end in turns]
+    return b"".join(parts), np.where(second, tables[1][1], tables[0][1])
 
 
-def _without_zeros(
-    out: NDArray[np.uint8], lengths: NDArray[np.int64], tail: int, zero: NDArray[np.bool_]
-) -> tuple[bytes, NDArray[np.int64]]:
-    """Return records and lengths without the values of records that are `zero`."""
-    ends = np.cumsum(lengths)
-    starts, holes = (ends - lengths)[zero], (ends - tail)[zero]
-    lengths = lengths - _VALUE_BYTES * zero
-    prefixes = (lengths[zero] - PREFIX_BYTES).astype("<u4").reshape(-1, 1).view(np.uint8)
-    out[starts[:, None] + np.arange(PREFIX_BYTES)] = prefixes
-    out[holes - 1] -= _VALUE_BYTES
-    kept = np.ones(len(out), np.bool_)
-    kept[holes[:, None] + np.arange(_VALUE_BYTES)] = False
-    return out[kept].tobytes(), lengths
-
-
-def build(plan: EntryPlan, _spec: Spec) -> RemoteWriteEncoder:
-    """Return the encoder of `plan`; there is nothing to configure."""
-    return RemoteWriteEncoder(plan)
+def build(plan: EntryPlan, _spec: Spec) -> RemoteWriteFrames | SampleFrames:
+    """Return the encoder of `plan`: its sink decides about the protocol."""
+    if isinstance(plan.sink, RemoteWriteSink) and plan.sink.protocol_version == "2.0":
+        return SampleFrames(plan)
+    return RemoteWriteFrames(plan)

@@ -18,13 +18,17 @@ class Prometheus:
     Args:
         directory: its own.
         scrapes: jobs of its configuration.
-        more: other sections of it.
+        program: its binary, one that also takes OpenTelemetry; Debian's, which does not, unless one is given.
+        features: what of it must be asked for.
+        more: other sections of its configuration.
 
     Attributes:
         url: where it listens.
     """
 
-    def __init__(self, directory: Path, *scrapes: dict[str, Any], **more: Any) -> None:
+    def __init__(
+        self, directory: Path, *scrapes: dict[str, Any], program: str = "", features: str = "", **more: Any
+    ) -> None:
         config = directory / "prometheus.yml"
         intervals = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config.write_text(yaml.safe_dump({"global": intervals, "scrape_configs": list(scrapes), **more}))
@@ -32,11 +36,13 @@ class Prometheus:
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    backend("prometheus"),
+                    program or backend("prometheus"),
                     f"--config.file={config}",
                     f"--storage.tsdb.path={directory / 'data'}",
                     "--web.listen-address=127.0.0.1:0",
                     "--web.enable-remote-write-receiver",
+                    *(["--web.enable-otlp-receiver"] if program else []),
+                    *([f"--enable-feature={features}"] if features else []),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -53,13 +59,17 @@ class Prometheus:
     def _address(self) -> str | None:
         log = self._log_path.read_text()
         assert self._process.poll() is None, log
-        found = re.search(r'msg="Listening on" address=(\S+)', log)
+        found = re.search(r'msg="Listening on".* address=(\S+)', log)
         return found and found[1]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        answer = self._session.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10).json()
+        return self.api("/api/v1/query", query=expression)["result"]
+
+    def api(self, path: str, **parameters: str) -> Any:
+        """Return the data of an answer of its API."""
+        answer = self._session.get(f"{self.url}{path}", params=parameters, timeout=10).json()
         assert answer["status"] == "success", answer
-        return answer["data"]["result"]
+        return answer["data"]
 
     def stop(self) -> None:
         self._session.close()
