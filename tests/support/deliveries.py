@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from common.board import Counters
 from common.clock import Clock
+from common.counters import Counters
 from common.plan import EntryPlan
 from worker.control.waiting import Waiter
 from worker.delivery import Delivery

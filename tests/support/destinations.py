@@ -14,6 +14,7 @@ import grpc
 from common.specs import (
     File,
     HttpPush,
+    Kafka,
     Loki,
     Memory,
     OtlpGrpc,
@@ -26,6 +27,7 @@ from common.specs import (
     Udp,
 )
 from tests.support.collector import Collector
+from tests.support.mock_kafka import MockKafka
 from tests.support.receiver import ABORT, Answer, Receiver
 
 
@@ -38,12 +40,14 @@ class Destination:
         arrived: returns everything that has arrived, once `enough` is there.
         ports: where it listens, on loopback.
         broken: the same sink on a destination that takes nothing; None for one that always takes all.
+        breaks: what the destination of `broken` does once it has been opened.
     """
 
     spec: SinkSpec
     arrived: Callable[[], bytes] | None
     broken: SinkSpec | None
     ports: tuple[int, ...] = ()
+    breaks: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -111,10 +115,10 @@ def served(serve: Callable[[socket.socket], None]) -> Iterator[tuple[int, Callab
         thread = threading.Thread(target=accept)
         thread.start()
         try:
-            yield server.getsockname()[1], lambda: thread.join(10)
+            yield server.getsockname()[1], lambda: thread.join(30)
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(30)
 
 
 @contextmanager
@@ -122,7 +126,7 @@ def udp(folder: Path) -> Iterator[Destination]:
     """One datagram is one record."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(10)
+        receiver.settimeout(30)
 
         def arrived() -> bytes:
             return b"".join(receiver.recv(65536) for _ in range(3))
@@ -183,6 +187,24 @@ def otlp_grpc(folder: Path) -> Iterator[Destination]:
         yield Destination(spec, lambda: b"".join(collector.kept), gone, (collector.port, broken.port))
 
 
+@contextmanager
+def kafka(folder: Path) -> Iterator[Destination]:
+    """The values of all records; the broken broker is one that has gone before anything was sent."""
+    with MockKafka() as broker, MockKafka() as broken:
+        topic = "fan"
+
+        def arrived() -> bytes:
+            return b"".join(record.value() or b"" for record in broker.records(topic))
+
+        yield Destination(
+            Kafka(brokers=broker.address, topic=topic),
+            arrived,
+            Kafka(brokers=broken.address, topic=topic),
+            (broker.port, broken.port),
+            broken.kill,
+        )
+
+
 DESTINATIONS: dict[type[Spec], Callable[[Path], AbstractContextManager[Destination]]] = {
     File: file,
     Stdout: stdout,
@@ -194,4 +216,5 @@ DESTINATIONS: dict[type[Spec], Callable[[Path], AbstractContextManager[Destinati
     RemoteWriteSink: remote_write,
     OtlpHttp: otlp_http,
     OtlpGrpc: otlp_grpc,
+    Kafka: kafka,
 }

@@ -11,13 +11,13 @@ An event that is only buffered counts as an event at once. The event whose recor
 of the request. Source: docs/sinks.md, "When a request is sent", "Trying again" and "What is guaranteed".
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
-from common.clock import Clock
 from common.errors import SinkError
-from worker.delivery.outcomes import Outcomes
-from worker.delivery.retrying import Retrying
-from worker.sinks import RequestSink
+from common.plan import EntryPlan
+from worker.delivery.policy import RequestPolicy
+from worker.delivery.requests import Requests
+from worker.sinks import LabelledSink, RequestSink
 from worker.sinks.batching import BatchBuffer, Piece
 from worker.ticks.batch import Batch, Encoded
 
@@ -27,36 +27,30 @@ class BatchedDelivery:
 
     Args:
         sink: the destination, not open yet.
-        retrying: the sink's `retry` block.
-        outcomes: where all is counted.
-        clock: for ages of the buffer, and the instants of writing.
-        progressed: called after every request, however it ended, so that its outcome can be shown at once.
-        fails: whether the first failure ends the scenario (`on_sink_error: fail`).
+        policy: what becomes of its requests.
 
     Attributes:
         fatal: the failure that ends the scenario, once there is one.
+        waiting_events: how many events wait for a request.
+        counted: which events of the newest batch count so far, as ranges [start, stop).
     """
 
-    def __init__(
-        self,
-        sink: RequestSink,
-        retrying: Retrying,
-        outcomes: Outcomes,
-        clock: Clock,
-        progressed: Callable[[], None],
-        *,
-        fails: bool,
-    ) -> None:
+    def __init__(self, sink: RequestSink, policy: RequestPolicy) -> None:
         self.fatal: SinkError | None = None
+        self.waiting_events = 0
+        self.counted: list[tuple[int, int]] = []
         self._sink = sink
-        self._retrying = retrying
-        self._outcomes = outcomes
-        self._clock = clock
-        self._progressed = progressed
-        self._fails = fails
-        self._sending = 0
-        self._sent_tick = -1
-        self._buffer = BatchBuffer(sink.batching, clock.monotonic_ns())
+        self._requests = Requests(sink, policy.retrying, policy.outcomes)
+        self._outcomes = policy.outcomes
+        self._clock = policy.clock
+        self._progressed = policy.progressed
+        self._fails = policy.fails
+        self._buffer = BatchBuffer(sink.batching, policy.clock.monotonic_ns())
+
+    @property
+    def next_tick(self) -> int:
+        """The number of the first tick that was neither sent nor given up."""
+        return self._requests.next_tick
 
     def open(self) -> None:
         """Open the sink; ages of the buffer count from here."""
@@ -74,17 +68,21 @@ class BatchedDelivery:
         event along. After the first failure under `on_sink_error: fail`, `fatal` is set and the rest is not tried.
         """
         per_event = encoded.records_per_event
-        counted: list[tuple[int, int]] = []
-        start = record = 0
+        counted = self.counted = []
+        start = record = begin = 0
         while start < encoded.events and self.fatal is None:
             record = self._buffer.add(batch, encoded, record, self._clock.monotonic_ns(), self._clock.wall_ns())
             due = self._buffer.is_due
             error = self._flush() if due else None
             stop = (record if error is None else record - 1) // per_event
             if stop > start:
-                begin, end = (self._buffer.offset(encoded, event * per_event) for event in (start, stop))
+                end = self._buffer.offset(encoded, stop * per_event)
                 self._outcomes.accept(stop - start, end - begin)
-                counted.append((start, stop))
+                begin = end
+                if counted and counted[-1][1] == start:
+                    counted[-1] = (counted[-1][0], stop)
+                else:
+                    counted.append((start, stop))
             if error is not None:
                 if self._fails:
                     self.fatal = error
@@ -92,8 +90,11 @@ class BatchedDelivery:
                     self._outcomes.log_failure(error)
                 stop += 1
                 record = stop * per_event
+                begin = self._buffer.offset(encoded, record)
             if due:
                 self._progressed()
+            else:
+                self.waiting_events += stop - start
             start = stop
         return counted
 
@@ -101,9 +102,25 @@ class BatchedDelivery:
         """Send a batch that is not part of a run as a request of its own."""
         records = encoded.events * encoded.records_per_event
         written_ns = int(batch.stamps_ns[0])
-        per_event = encoded.records_per_event
-        piece = Piece(batch, 0, records, encoded.payload, encoded.known_ends, written_ns, per_event)
-        self._post([piece])
+        self._requests.send([Piece(batch, encoded, 0, records, encoded.payload, written_ns)])
+
+    def settle(self) -> None:
+        """Do nothing: every answer was waited for."""
+
+    def flush(self) -> None:
+        """Send what is buffered."""
+        error = self._flush() if self._buffer else None
+        if error is None:
+            return
+        if self._fails:
+            self.fatal = error
+        else:
+            self._outcomes.log_failure(error)
+
+    def relabel(self, plan: EntryPlan) -> None:
+        """Let requests have the labels of `plan` from now on."""
+        if isinstance(self._sink, LabelledSink):
+            self._sink.relabel(plan)
 
     def close_series(self, batches: Iterable[tuple[Batch, Encoded]]) -> None:
         """Send last samples and whatever waits; the first failure ends that."""
@@ -117,7 +134,7 @@ class BatchedDelivery:
             if self._buffer:
                 self._send()
         except SinkError as exc:
-            self._outcomes.fail_closing(exc, lost=self._sending)
+            self._outcomes.fail_closing(exc, lost=self._requests.sending)
             if self._fails:
                 self.fatal = exc
 
@@ -132,6 +149,7 @@ class BatchedDelivery:
 
     def abandon(self) -> None:
         """Close and leave what is buffered, after a failure that ends the scenario."""
+        self._outcomes.lose(self._requests.count(self._buffer.take(self._clock.monotonic_ns())))
         self._sink.close()
 
     def _flush(self) -> SinkError | None:
@@ -139,37 +157,15 @@ class BatchedDelivery:
         try:
             self._send()
         except SinkError as exc:
-            self._outcomes.fail(1, exc, lost=self._sending)
-            return exc
+            self._outcomes.fail(1, exc, lost=self._requests.sending)
+            return exc.without_frames()
         return None
 
     def _send(self) -> None:
-        """Send the buffer.
+        """Send the buffer; it is empty afterwards, whatever came of it.
 
         Raises:
             SinkError: the failure that it ended with.
         """
-        self._post(self._buffer.take(self._clock.monotonic_ns()))
-
-    def _post(self, pieces: Sequence[Piece]) -> None:
-        """Send pieces as one request, again and again if need be.
-
-        Raises:
-            SinkError: the failure that it ended with.
-        """
-        self._sending = self._count_events(pieces)
-        request = self._sink.request(pieces)
-        rejection = self._retrying.attempt(lambda: self._sink.send(request))
-        if rejection is None or rejection.records is not None:
-            self._outcomes.deliver()
-        if rejection is not None:
-            self._outcomes.reject(rejection, self._sending)
-
-    def _count_events(self, pieces: Sequence[Piece]) -> int:
-        """Return how many events have records in `pieces`; one that has some in the request before counts there."""
-        events = 0
-        for piece in pieces:
-            first, last = piece.first_tick, piece.last_tick
-            events += last - first + (first != self._sent_tick)
-            self._sent_tick = last
-        return events
+        self.waiting_events = 0
+        self._requests.send(self._buffer.take(self._clock.monotonic_ns()))

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from common.errors import SinkError
+from common.plan import EntryPlan
 from worker.delivery.outcomes import Outcomes
 from worker.delivery.retrying import Retrying
 from worker.sinks import Sink
@@ -33,10 +34,17 @@ class DirectDelivery:
 
     Attributes:
         fatal: the failure that ends the scenario, once there is one.
+        next_tick: the number of the first tick that was neither written nor given up.
+        waiting_events: none ever waits.
+        counted: which events of the newest batch were delivered so far, as ranges [start, stop).
     """
+
+    waiting_events = 0
 
     def __init__(self, sink: Sink, retrying: Retrying, outcomes: Outcomes, *, fails: bool) -> None:
         self.fatal: SinkError | None = None
+        self.next_tick = 0
+        self.counted: list[tuple[int, int]] = []
         self._sink = sink
         self._retrying = retrying
         self._outcomes = outcomes
@@ -50,9 +58,10 @@ class DirectDelivery:
             self._outcomes.fail(1, exc, lost=0)
             raise
 
-    def deliver(self, _batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
+    def deliver(self, batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
         """Deliver a batch; return which of its events were delivered, as ranges [start, stop)."""
-        delivered: list[tuple[int, int]] = []
+        self.next_tick = batch.first_tick + encoded.events
+        delivered = self.counted = []
         rest, start, attempt = encoded, 0, 0
         while rest.events:
             try:
@@ -60,7 +69,7 @@ class DirectDelivery:
             except SinkError as exc:
                 if exc.delivered_bytes:
                     done = int(np.searchsorted(rest.ends(), exc.delivered_bytes, side="right"))
-                    self._count(done, exc.delivered_bytes)
+                    self._outcomes.take(done, exc.delivered_bytes)
                     delivered.append((start, start + done))
                     rest, start, attempt = rest.behind(done), start + done, 0
                 if self._retrying.tries_again(exc, attempt):
@@ -74,7 +83,7 @@ class DirectDelivery:
                 self._outcomes.log_failure(exc)
                 rest, start, attempt = rest.behind(lost), start + lost, 0
             else:
-                self._count(rest.events, len(rest.payload))
+                self._outcomes.take(rest.events, len(rest.payload))
                 delivered.append((start, start + rest.events))
                 break
         return delivered
@@ -82,6 +91,15 @@ class DirectDelivery:
     def deliver_now(self, _batch: Batch, encoded: Encoded) -> None:
         """Write a batch that is not part of a run."""
         self._write_all(encoded)
+
+    def settle(self) -> None:
+        """Do nothing: every answer was waited for."""
+
+    def flush(self) -> None:
+        """Do nothing: nothing waits."""
+
+    def relabel(self, plan: EntryPlan) -> None:
+        """Do nothing: labels are in the events."""
 
     def close_series(self, batches: Iterable[tuple[Batch, Encoded]]) -> None:
         """Write last samples; the first failure ends that."""
@@ -93,7 +111,7 @@ class DirectDelivery:
             if self._fails:
                 self.fatal = exc
         else:
-            self._outcomes.deliver()
+            self._outcomes.deliver(0)
 
     def finish(self) -> None:
         """Close: a sink keeps nothing back."""
@@ -110,14 +128,12 @@ class DirectDelivery:
                 self._sink.write(rest)
             except SinkError as exc:
                 if exc.delivered_bytes:
+                    self._outcomes.write(exc.delivered_bytes)
                     rest = rest.behind(int(np.searchsorted(rest.ends(), exc.delivered_bytes, side="right")))
                     attempt = 0
                 if not self._retrying.tries_again(exc, attempt):
                     raise
                 attempt += 1
             else:
+                self._outcomes.write(len(rest.payload))
                 return
-
-    def _count(self, events: int, payload_bytes: int) -> None:
-        self._outcomes.accept(events, payload_bytes)
-        self._outcomes.deliver()

@@ -12,6 +12,9 @@ from worker.delivery.backoff import Backoff
 _STOPPING_BACKOFF_SECS: Final = 0.1
 """Longest backoff once the scenario is stopping: what is left of the time is for attempts."""
 
+_LONGEST_ASKED_SECS: Final = 300.0
+"""Longest wait that a destination may ask for."""
+
 
 _T = TypeVar("_T")
 
@@ -28,17 +31,21 @@ class Retrying:
         self._backoff = None if retry is None else Backoff(retry)
         self._waiter = waiter
 
-    def attempt(self, deliver: Callable[[], _T]) -> _T:
+    def attempt(self, deliver: Callable[[], _T]) -> tuple[_T, bool]:
         """Return the result of `deliver`, which is called again when it fails and another attempt is due.
 
+        Returns:
+            The result, and whether an attempt before it was in doubt.
+
         Raises:
-            SinkError: the failure that it ended with.
+            SinkError: the failure that it ended with; in doubt when one of the attempts was.
         """
-        retries = 0
+        retries, in_doubt = 0, False
         while True:
             try:
-                return deliver()
+                return deliver(), in_doubt
             except SinkError as exc:
+                in_doubt = exc.in_doubt = exc.in_doubt or in_doubt
                 if not self.tries_again(exc, retries):
                     raise
                 retries += 1
@@ -58,7 +65,7 @@ class Retrying:
                 logging.WARNING, f"sonda: all {attempts} retries exhausted (last error: sink error: {error})"
             )
             return False
-        secs = self._backoff.draw_secs(attempt)
+        secs = max(self._backoff.draw_secs(attempt), min(error.retry_after_secs, _LONGEST_ASKED_SECS))
         if self._waiter.stopping:
             secs = min(secs, _STOPPING_BACKOFF_SECS)
         self._waiter.log(

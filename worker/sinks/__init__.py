@@ -8,9 +8,23 @@ so that a stop always reaches the worker.
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
-from common.specs import File, HttpPush, Loki, Memory, OtlpGrpc, OtlpHttp, RemoteWriteSink, Spec, Stdout, Tcp, Udp
+from common.plan import EntryPlan
+from common.specs import (
+    File,
+    HttpPush,
+    Kafka,
+    Loki,
+    Memory,
+    OtlpGrpc,
+    OtlpHttp,
+    RemoteWriteSink,
+    Spec,
+    Stdout,
+    Tcp,
+    Udp,
+)
 from worker.sinks import file, http_push, loki, memory, otlp_http, stdout, tcp, udp
 from worker.sinks.batching import Batching, Piece, Rejection
 from worker.sinks.context import SinkContext
@@ -58,7 +72,7 @@ class RequestSink(Protocol):
         """
         ...
 
-    def request(self, pieces: Sequence[Piece]) -> bytes:
+    def request(self, pieces: Sequence[Piece]) -> Any:
         """Return the request that holds all events of `pieces`, in order.
 
         Raises:
@@ -66,7 +80,7 @@ class RequestSink(Protocol):
         """
         ...
 
-    def send(self, request: bytes) -> Rejection | None:
+    def send(self, request: Any) -> Rejection | None:
         """Deliver a request; return what the destination refused of it for good.
 
         Raises:
@@ -79,12 +93,43 @@ class RequestSink(Protocol):
         ...
 
 
-def _imported(module: str) -> Callable[[Any, SinkContext], RequestSink]:
+@runtime_checkable
+class PipelinedSink(RequestSink, Protocol):
+    """A `RequestSink` that may have several requests in flight: any events make a request, and only whole ones.
+
+    Attributes:
+        max_in_flight: how many.
+    """
+
+    max_in_flight: int
+
+    def begin(self, request: Any) -> Any:
+        """Send a request without waiting for its answer; return what `end` takes."""
+        ...
+
+    def end(self, flight: Any) -> Rejection | None:
+        """Wait for the answer to a request; return what the destination refused of it for good.
+
+        Raises:
+            SinkError: it was not delivered. The same request, begun again, is what is left of it.
+        """
+        ...
+
+
+@runtime_checkable
+class LabelledSink(RequestSink, Protocol):
+    """A `RequestSink` whose requests have labels of their own, beside those in the events."""
+
+    def relabel(self, plan: EntryPlan) -> None:
+        """Take the labels of `plan` from now on."""
+        ...
+
+
+def _imported(module: str) -> Callable[[Any, SinkContext], Any]:
     """Return the builder of a sink that needs an extra, whose module is imported only where the sink is used."""
 
-    def build(spec: Any, context: SinkContext) -> RequestSink:
-        sink: RequestSink = importlib.import_module(f"worker.sinks.{module}").build(spec, context)
-        return sink
+    def build(spec: Any, context: SinkContext) -> Any:
+        return importlib.import_module(f"worker.sinks.{module}").build(spec, context)
 
     build.__module__ = f"worker.sinks.{module}"
     return build
@@ -105,5 +150,6 @@ REQUESTERS: Final[dict[type[Spec], Callable[[Any, SinkContext], RequestSink]]] =
     RemoteWriteSink: _imported("remote_write"),
     OtlpGrpc: _imported("otlp_grpc"),
     OtlpHttp: otlp_http.build,
+    Kafka: _imported("kafka"),
 }
 """The same of sinks that send requests."""

@@ -1,6 +1,7 @@
 """The http_push sink: events back to back as the body of a POST. Source: docs/sinks.md, "Sinks that send requests"."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from common.specs import HttpPush
 from common.units import duration_or_zero_us, nanoseconds
@@ -8,13 +9,17 @@ from worker.sinks.batching import Batching, Piece
 from worker.sinks.context import SinkContext
 from worker.sinks.http_sink import HttpSink
 
+_MOST_PARTS: Final = 64
+"""What the system takes in one call is bounded, and small parts are cheaper copied."""
+
 
 class HttpPushSink(HttpSink):
     """Posts to one URL."""
 
-    def request(self, pieces: Sequence[Piece]) -> bytes:
-        """Return the events of `pieces` as one body."""
-        return b"".join(piece.payload for piece in pieces)
+    def request(self, pieces: Sequence[Piece]) -> Sequence[bytes | memoryview]:
+        """Return the events of `pieces` as parts of one body."""
+        parts = [piece.payload for piece in pieces]
+        return parts if len(parts) <= _MOST_PARTS else [b"".join(parts)]
 
 
 def build(spec: HttpPush, context: SinkContext) -> HttpPushSink:

@@ -16,17 +16,15 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final, cast
 
 from common.errors import SinkError, SinkOpenError
+from common.http_answer import fields_of, plain_answer, retry_after_secs
 from worker.control.waiting import Waiter
 from worker.sinks.connect import connect
 from worker.sinks.endpoint import Endpoint
-from worker.sinks.http_answer import plain_answer
 from worker.sinks.http_causes import cause_of
 from worker.sinks.http_headers import render_head
 from worker.sinks.resolve import CONNECT_SECS
@@ -43,7 +41,7 @@ _MAX_WORDS_BYTES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReceiverAnswer:
     """What a receiver said.
 
     Attributes:
@@ -61,7 +59,7 @@ class Answer:
     @property
     def rejection(self) -> str | None:
         """What was said, when the receiver will never take the request: one line, with the first words of the body."""
-        if self.status < HTTPStatus.MULTIPLE_CHOICES:
+        if self.status < 300:
             return None
         words = " ".join(self.body[:_MAX_WORDS_BYTES].decode(errors="replace").split())
         printable = "".join(char for char in words if char.isprintable())
@@ -76,21 +74,34 @@ class HttpRequests:
         headers: sent with every request, beside Host and Content-Length.
         action: how messages of failures begin, before the URL.
         waiter: all waiting.
+        retried: statuses after which the same body may be taken later; None for all but 2xx, and 4xx other than 429.
 
     Raises:
         SinkOpenError: the file that SSL_CERT_FILE names cannot be read.
     """
 
-    def __init__(self, endpoint: Endpoint, headers: Mapping[str, str], action: str, waiter: Waiter) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        headers: Mapping[str, str],
+        action: str,
+        waiter: Waiter,
+        retried: frozenset[int] | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._head = render_head(endpoint, headers)
         self._failed = f"{action} '{endpoint.url}' failed"
         self._waiter = waiter
+        self._retried = retried
         self._context = _trust() if endpoint.secure else None
         self._socket: WaitingSocket | None = None
+        self._asked = False
+        # PERF: most answers are like the one before, byte by byte.
+        self._usual: bytes | None = None
+        self._usual_answer = ReceiverAnswer(endpoint.url, 0, b"", b"")
 
-    def post(self, body: bytes) -> Answer:
-        """Post `body`; return the answer, which is 2xx, or 4xx other than 429.
+    def post(self, *body: bytes | memoryview) -> ReceiverAnswer:
+        """Post a body, which may be in parts; return the answer, which is 2xx, or 4xx other than 429.
 
         Raises:
             SinkError: any other status, or no answer.
@@ -101,13 +112,17 @@ class HttpRequests:
             answer = self._exchange(body)
         except (OSError, http.client.HTTPException) as exc:
             self.close()
-            if self._waiter.given_up:
-                raise SinkError(f"{self._failed}: no answer before the scenario had to stop") from exc
-            raise SinkError(f"{self._failed}: {cause_of(exc)}", retriable=True) from exc
+            given_up = self._waiter.given_up
+            cause = "no answer before the scenario had to stop" if given_up else cause_of(exc)
+            raise SinkError(f"{self._failed}: {cause}", retriable=not given_up, in_doubt=self._asked) from exc
         status = answer.status
         if 200 <= status < 300 or (400 <= status < 500 and status != http.client.TOO_MANY_REQUESTS):
             return answer
-        raise SinkError(f"HTTP {status} from '{self._endpoint.url}'", retriable=True)
+        raise SinkError(
+            f"HTTP {status} from '{self._endpoint.url}'",
+            retriable=self._retried is None or status in self._retried,
+            retry_after_secs=retry_after_secs(fields_of(answer.fields).get("retry-after"), time.time()),
+        )
 
     def close(self) -> None:
         """Close the connection; safe twice."""
@@ -115,24 +130,31 @@ class HttpRequests:
             self._socket.close()
             self._socket = None
 
-    def _exchange(self, body: bytes) -> Answer:
+    def _exchange(self, body: Sequence[bytes | memoryview]) -> ReceiverAnswer:
         """Send one request, connecting if need be, and return its answer."""
+        self._asked = False
         connection = self._socket
         if connection is None or not connection.is_quiet():
             self.close()
             connection = self._socket = self._connected()
         connection.until = time.monotonic() + REQUEST_SECS
-        # A receiver may answer before it has read everything, and then close.
-        with suppress(BrokenPipeError):
-            connection.send(b"%s%d\r\n\r\n" % (self._head, len(body)), body)
+        try:
+            connection.send((b"%s%d\r\n\r\n" % (self._head, sum(map(len, body))), *body))
+            self._asked = True
+        except BrokenPipeError:
+            # A receiver may answer before it has read everything, and then close.
+            pass
         received = connection.receive()
+        if received == self._usual:
+            return self._usual_answer
         plain = plain_answer(received)
         if plain is not None:
-            return Answer(self._endpoint.url, *plain)
+            self._usual, self._usual_answer = received, ReceiverAnswer(self._endpoint.url, *plain)
+            return self._usual_answer
         connection.put_back(received)
         return self._read(connection)
 
-    def _read(self, connection: WaitingSocket) -> Answer:
+    def _read(self, connection: WaitingSocket) -> ReceiverAnswer:
         """Read an answer by the library."""
         answer = http.client.HTTPResponse(cast(socket.socket, connection), method="POST")
         answer.begin()
@@ -148,7 +170,7 @@ class HttpRequests:
         if not keeps or not answer.isclosed():
             self.close()
         fields = "".join(f"{name}: {value}\r\n" for name, value in answer.getheaders())
-        return Answer(self._endpoint.url, answer.status, fields.encode("latin-1"), body)
+        return ReceiverAnswer(self._endpoint.url, answer.status, fields.encode("latin-1"), body)
 
     def _connected(self) -> WaitingSocket:
         endpoint = self._endpoint

@@ -1,6 +1,7 @@
 """What all sinks have in common that post to one URL."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from common.specs import UrlSink
 from worker.sinks.batching import Batching, Rejection
@@ -21,6 +22,7 @@ class HttpSink:
         headers: further ones, which replace others of the same name.
         action: how messages of failures begin, before the URL.
         path: what the protocol appends to the path of the URL.
+        retried: as of `HttpRequests`.
 
     Attributes:
         batching: what makes a request.
@@ -36,6 +38,7 @@ class HttpSink:
         headers: Mapping[str, str],
         action: str,
         path: str = "",
+        retried: frozenset[int] | None = None,
     ) -> None:
         self.batching = batching
         self._url = spec.url
@@ -45,6 +48,7 @@ class HttpSink:
         self._headers = headers
         self._action = action
         self._path = path
+        self._retried = retried
         self._requests: HttpRequests | None = None
 
     def open(self) -> None:
@@ -55,7 +59,7 @@ class HttpSink:
         """
         endpoint = parse_endpoint(self._url, self._url_noun, self._path)
         headers = request_headers(endpoint, self._content_type, self._headers)
-        self._requests = HttpRequests(endpoint, headers, self._action, self._waiter)
+        self._requests = HttpRequests(endpoint, headers, self._action, self._waiter, self._retried)
 
     @property
     def requests(self) -> HttpRequests:
@@ -63,13 +67,14 @@ class HttpSink:
         assert self._requests is not None  # noqa: S101 - open comes first
         return self._requests
 
-    def send(self, request: bytes) -> Rejection | None:
-        """Post one body; return what was said when it was refused for good.
+    def send(self, request: Any) -> Rejection | None:
+        """Post one body, as bytes or in parts; return what was said when it was refused for good.
 
         Raises:
             SinkError: it was not taken, and may be later.
         """
-        rejection = self.requests.post(request).rejection
+        parts = (request,) if isinstance(request, bytes) else request
+        rejection = self.requests.post(*parts).rejection
         return None if rejection is None else Rejection(rejection)
 
     def close(self) -> None:

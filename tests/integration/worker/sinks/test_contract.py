@@ -16,8 +16,9 @@ import yaml
 
 import worker.delivery
 import worker.encoders
-from common.board import Board, Counters
+from common.board import Board
 from common.clock import SystemClock
+from common.counters import Counters
 from common.errors import SinkError
 from common.plan import EntryPlan
 from common.specs import OtlpEncoder, PrometheusText, RemoteWriteEncoder, Spec, kind_of
@@ -26,6 +27,7 @@ from tests.support.plans import entry_plan
 from tests.support.station import Station
 from worker import sinks
 from worker.delivery import Delivery
+from worker.sinks import otlp_export
 from worker.sinks.context import SinkContext
 from worker.ticks.batch import Batch
 
@@ -39,11 +41,10 @@ WALL_CLOCK = re.compile(rb'"\d{19}"')
 every_kind = pytest.mark.parametrize("kind", TABLE, ids=kind_of)
 
 
-@pytest.fixture
-def station() -> Iterator[Station]:
-    station = Station()
-    yield station
-    station.close()
+@pytest.fixture(autouse=True)
+def any_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent to OpenTelemetry says which version of the program sends it; the recorded bytes say none."""
+    monkeypatch.setattr(otlp_export, "version", lambda _name: "0.0.0")
 
 
 def context_of(station: Station, plan: EntryPlan) -> SinkContext:
@@ -51,7 +52,9 @@ def context_of(station: Station, plan: EntryPlan) -> SinkContext:
 
 
 def delivery_of(station: Station, plan: EntryPlan, counters: Counters) -> Delivery:
-    return worker.delivery.build(context_of(station, plan), counters, lambda: None)
+    delivery = worker.delivery.build(context_of(station, plan), counters, lambda: None)
+    station.ending.callback(delivery.abandon)
+    return delivery
 
 
 def plan_to(spec: Any) -> EntryPlan:
@@ -129,6 +132,30 @@ def test_what_is_delivered_arrives_as_recorded(kind: type[Spec], tmp_path: Path,
 
 
 @every_kind
+def test_labels_change_between_two_events(kind: type[Spec], tmp_path: Path, station: Station) -> None:
+    """What waits is delivered first, with the labels that it had; what follows has the new ones."""
+    with DESTINATIONS[kind](tmp_path) as destination:
+        before = msgspec.structs.replace(plan_to(destination.spec), labels={"bay": "here-before"})
+        after = msgspec.structs.replace(before, labels={"bay": "there-after"})
+        counters = Counters()
+        delivery = delivery_of(station, before, counters)
+        delivery.open()
+        delivery.deliver(batch := Batch(0, np.array([1.0]), STAMPS_NS[:1]), worker.encoders.build(before).encode(batch))
+        delivery.flush()
+        assert (delivery.waiting_events, counters.acknowledged_events) == (0, 1)
+        delivery.relabel(after)
+        delivery.deliver(
+            batch := Batch(1, np.array([2.5, 3.0]), STAMPS_NS[1:]), worker.encoders.build(after).encode(batch)
+        )
+        delivery.finish()
+        assert (counters.total_events, counters.errors) == (3, 0)
+        if destination.arrived is not None:
+            arrived = destination.arrived()
+            assert 0 <= arrived.find(b"here-before") < arrived.find(b"there-after")
+            assert arrived.rfind(b"here-before") < arrived.find(b"there-after")
+
+
+@every_kind
 @pytest.mark.parametrize("end", ["finish", "abandon"])
 def test_closing_releases_everything(kind: type[Spec], tmp_path: Path, station: Station, end: str) -> None:
     """After a regular end and after a failure no descriptor is left, and closing once more is harmless."""
@@ -153,6 +180,7 @@ def test_a_failure_says_truthfully_whether_it_may_pass(kind: type[Spec], tmp_pat
         plan = plan_to(destination.broken)
         delivery = delivery_of(station, plan, Counters())
         delivery.open()
+        destination.breaks()
         batch = Batch(0, np.array([1.0]), STAMPS_NS[:1])
         encoded = worker.encoders.build(plan).encode(batch)
         with pytest.raises(SinkError) as caught:  # noqa: PT012 - a stream takes some events before it notices

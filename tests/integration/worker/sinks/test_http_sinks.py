@@ -19,14 +19,7 @@ from tests.support.receiver import Answer, Receiver
 from tests.support.station import Station
 from worker.sinks import RequestSink
 from worker.sinks.batching import Piece, Rejection
-from worker.ticks.batch import Batch
-
-
-@pytest.fixture
-def station() -> Iterator[Station]:
-    station = Station()
-    yield station
-    station.close()
+from worker.ticks.batch import Batch, Encoded
 
 
 @pytest.fixture
@@ -211,7 +204,7 @@ def test_a_receiver_without_tls_says_so(station: Station) -> None:
         with pytest.raises(SinkError) as caught:
             sink.send(b"x")
         sink.close()
-        thread.join(10)
+        thread.join(30)
         assert str(caught.value) == f"HTTP push to '{url}' failed: the receiver does not speak TLS"
 
 
@@ -246,6 +239,28 @@ def test_a_long_body_arrives_whole(station: Station, receiver: Receiver) -> None
     assert receiver.kept == [body]
 
 
+@pytest.mark.parametrize("sizes", [[], [0], [1, 0, 2], [300_000] * 30, [5_000_000, 1, 7_000_000], [1000] * 500])
+def test_a_body_in_parts_arrives_whole(station: Station, receiver: Receiver, sizes: list[int]) -> None:
+    """Also where the system takes it bit by bit: every part once, in order."""
+    parts = [bytes([number % 251]) * size for number, size in enumerate(sizes)]
+    sink = opened(station, HttpPush(url=receiver.url))
+    assert sink.send([memoryview(part) if number % 2 else part for number, part in enumerate(parts)]) is None
+    sink.close()
+    assert receiver.kept == [b"".join(parts)]
+
+
+def test_many_small_pieces_are_one_part(station: Station) -> None:
+    """What the system would not take in one call is joined, and the body is the same."""
+    batch = Batch(0, np.zeros(2000), np.zeros(2000, dtype=np.int64))
+    encoded = Encoded(b"".join(b"%d\n" % number for number in range(2000)), 2000)
+    pieces = [Piece(batch, encoded, number, 1, b"%d\n" % number, 0) for number in range(2000)]
+    sink = opened(station, HttpPush(url="http://127.0.0.1:1"))
+    for some in (pieces, pieces[:3]):
+        assert b"".join(sink.request(some)) == b"".join(piece.payload for piece in some)
+    assert len(sink.request(pieces)) == 1
+    sink.close()
+
+
 def test_an_answer_before_the_body_is_read_counts(station: Station) -> None:
     """A receiver may refuse a body by its length, and close: that is its answer, not a broken pipe."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -264,7 +279,7 @@ def test_an_answer_before_the_body_is_read_counts(station: Station) -> None:
         sink = opened(station, HttpPush(url=f"http://127.0.0.1:{listener.getsockname()[1]}"))
         note = sink.send(b"x" * 20_000_000)
         sink.close()
-        thread.join(10)
+        thread.join(30)
         assert note is not None
         assert note.words.startswith("HTTP 413 from")
 
@@ -315,7 +330,7 @@ def test_a_dripping_receiver_holds_nobody_beyond_the_stop(station: Station) -> N
             sink.send(b"x")
         sink.close()
         released.set()
-        thread.join(10)
+        thread.join(30)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +366,7 @@ def test_an_answer_without_end_is_cut_off(station: Station, first: bytes, rest: 
                 sink.send(b"x")
             assert caught.value.retriable
         sink.close()
-        thread.join(10)
+        thread.join(30)
         assert station.control.stopping
 
 
@@ -374,6 +389,15 @@ def test_commands_are_heard_while_a_request_runs(station: Station) -> None:
         sink.close()
         timer.join()
         assert station.control.stopping
+
+
+def test_commands_are_heard_between_answers_that_come_at_once(station: Station, receiver: Receiver) -> None:
+    """However many of them follow each other: not every wait looks at commands."""
+    sink = opened(station, HttpPush(url=receiver.url))
+    station.stop(60.0)
+    while not station.control.stopping:
+        assert sink.send(b"x") is None
+    sink.close()
 
 
 def test_a_slow_answer_within_the_time_is_waited_for(station: Station) -> None:
@@ -436,7 +460,8 @@ def test_a_loki_push_goes_to_the_push_path(station: Station, receiver: Receiver)
     sink = opened(station, Loki(url=f"{receiver.url}/"), labels={"rack": "r2", "app": "edge"})
     before_ns = time.time_ns()
     batch = Batch(0, np.zeros(2), np.zeros(2, dtype=np.int64))
-    sink.send(sink.request([Piece(batch, 0, 2, b"up\ndown\n", None, before_ns)]))
+    encoded = Encoded(b"up\ndown\n", 2)
+    sink.send(sink.request([Piece(batch, encoded, 0, 2, encoded.payload, before_ns)]))
     sink.close()
     (request,) = receiver.requests
     assert request.line == "POST //loki/api/v1/push HTTP/1.1"

@@ -22,13 +22,6 @@ NS = 1_000_000_000
 RETRY = Retry(max_attempts=3, initial_backoff="10ms", max_backoff="20ms")
 
 
-@pytest.fixture
-def station() -> Iterator[Station]:
-    station = Station()
-    yield station
-    station.close()
-
-
 def encoded(*lines: bytes) -> Encoded:
     return Encoded(payload=b"".join(lines), events=len(lines))
 
@@ -184,9 +177,9 @@ def test_an_event_of_several_lines_stands_whole_or_not_at_all(station: Station, 
 
 
 def accept(server: socket.socket) -> socket.socket:
-    server.settimeout(10)
+    server.settimeout(30)
     connection, _ = server.accept()
-    connection.settimeout(10)
+    connection.settimeout(30)
     return connection
 
 
@@ -299,6 +292,41 @@ def test_tcp_notices_a_peer_that_has_gone_before_it_writes(station: Station) -> 
         sink.close()
 
 
+def test_tcp_doubts_what_the_peer_has_not_confirmed(station: Station) -> None:
+    """Events that were on their way when the peer reset the connection are counted, those that it confirmed are not."""
+    line = b"%0999d\n" % 1
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sink = station.sink(Tcp(address=f"127.0.0.1:{server.getsockname()[1]}"))
+        sink.open()
+        peer = accept(server)
+        sink.write(encoded(b"first\n"))
+        assert peer.recv(6) == b"first\n"
+        for _ in range(600):
+            sink.write(encoded(line))
+        peer.close()
+        write_until_broken(sink, b"y\n")
+        (doubtful,) = station.doubts
+        assert 500 < doubtful <= 600
+        sink.close()
+        assert station.doubts == [doubtful]
+
+
+def test_tcp_doubts_nothing_of_a_peer_that_has_read_it_all(station: Station) -> None:
+    """An end in order leaves no doubt, be it seen by a write or by the close."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for ends in (lambda sink: write_until_broken(sink, b"y\n"), lambda sink: sink.close()):
+            sink = station.sink(Tcp(address=f"127.0.0.1:{server.getsockname()[1]}"))
+            sink.open()
+            with accept(server) as peer:
+                for _ in range(300):
+                    sink.write(encoded(b"x\n"))
+                    assert peer.recv(2) == b"x\n"
+            ends(sink)
+            sink.close()
+    assert sum(station.doubts) == 0
+
+
 def test_tcp_with_retry_reconnects(station: Station) -> None:
     """The next write after a failure makes a new connection, or tells why it cannot."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -360,7 +388,7 @@ def receiver() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(10)
+        receiver.settimeout(30)
         yield receiver
 
 
@@ -413,7 +441,7 @@ def test_udp_over_ipv6(station: Station) -> None:
     """A bracketed address works alike."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("::1", 0))
-        receiver.settimeout(10)
+        receiver.settimeout(30)
         sink = station.sink(Udp(address=f"[::1]:{receiver.getsockname()[1]}"))
         sink.open()
         sink.write(encoded(b"six\n"))

@@ -1,5 +1,6 @@
 """Requests of batches: the same bodies, counters and log as if every event had been written by itself."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -10,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.board import Counters
+from common.counters import Counters
 from common.errors import SinkError, SinkOpenError
 from common.specs import HttpPush, Retry
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
 from worker.delivery.batched import BatchedDelivery
 from worker.delivery.outcomes import Outcomes
+from worker.delivery.policy import RequestPolicy
 from worker.delivery.retrying import Retrying
 from worker.sinks import batching
 from worker.sinks.batching import Batching, Piece, Rejection
@@ -24,7 +26,7 @@ from worker.ticks.batch import Batch, Encoded
 
 MS = 1_000_000
 PLAN = entry_plan(name="up", sink=HttpPush(url="http://h"))
-Outcome = Literal["taken", "refused", "failed", "broken"]
+Outcome = Literal["taken", "refused", "thinned", "failed", "broken", "unanswered"]
 OUTCOMES: tuple[Outcome, ...] = ("taken", "refused", "failed", "broken")
 
 
@@ -57,10 +59,14 @@ class RecordingSink:
         match self.outcomes.pop(0) if self.outcomes else "taken":
             case "refused":
                 return Rejection("refused for good")
+            case "thinned":
+                return Rejection("1 records rejected", 1)
             case "failed":
                 raise SinkError("not now", retriable=True)
             case "broken":
                 raise SinkError("never", retriable=False)
+            case "unanswered":
+                raise SinkError("no answer", retriable=True, in_doubt=True)
         self.taken.append(request)
         return None
 
@@ -84,14 +90,14 @@ class Stage:
     def __post_init__(self) -> None:
         self.waiter = ManualWaiter(self.clock)
         self.sink = RecordingSink(self.rule, self.clock, self.outcomes)
-        self.delivery = BatchedDelivery(
-            self.sink,
+        policy = RequestPolicy(
             Retrying(self.retry, self.waiter),
             Outcomes(PLAN, self.counters, self.waiter, self.clock),
             self.clock,
             lambda: self.shown.append(self.counters.total_events),
             fails=self.fails,
         )
+        self.delivery = BatchedDelivery(self.sink, policy)
 
     def deliver(self, *lines: bytes, per_event: int = 1, known: bool = False) -> list[tuple[int, int]]:
         events = len(lines) // per_event
@@ -159,6 +165,7 @@ class OneByOne:
             self.counters.last_rejection = "refused for good"
         if outcome == "taken":
             self.counters.deliveries += 1
+            self.counters.acknowledged_events += len(events)
             self.counters.consecutive_failures = 0
             self.counters.last_successful_write_at = 1_700_000_000_000_000_000 + self.now_ns
         return True
@@ -284,6 +291,32 @@ def test_an_exhausted_retry_is_one_failure() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "counted"),
+    [
+        (["unanswered", "taken"], (3, 0, 0, 0)),
+        (["unanswered", "failed"], (0, 0, 3, 3)),
+        (["failed", "unanswered"], (0, 0, 3, 3)),
+        (["failed", "failed"], (0, 0, 3, 0)),
+        (["unanswered", "refused"], (0, 3, 0, 3)),
+        (["refused"], (0, 3, 0, 0)),
+    ],
+)
+def test_one_attempt_without_an_answer_leaves_a_batch_in_doubt(
+    outcomes: list[Outcome], counted: tuple[int, int, int, int]
+) -> None:
+    """Unless a later attempt was taken: acknowledged, rejected and lost are all, in doubt are some of these."""
+    stage = Stage(Batching(3, "records", 0), outcomes, Retry(max_attempts=1, initial_backoff="1ms", max_backoff="1ms"))
+    stage.deliver(b"a\n", b"b\n", b"c\n")
+    found = stage.counters
+    assert counted == (
+        found.acknowledged_events,
+        found.rejected_events,
+        found.lost_events,
+        found.in_doubt_events,
+    )
+
+
 def test_what_can_never_succeed_is_not_tried_again() -> None:
     """A terminal error ends the attempts at once."""
     stage = Stage(
@@ -364,6 +397,19 @@ def test_refused_batches_are_said_once_a_minute_and_are_no_sink_errors() -> None
     )
 
 
+def test_what_is_refused_of_a_request_discards_no_batch() -> None:
+    """The log has the receiver's words, and how often it said something of the kind."""
+    stage = Stage(Batching(2, "records", 0), ["thinned"] * 3)
+    stage.deliver(b"a\n", b"b\n")
+    line = "sonda: scenario 'up': http_push sink: 1 records rejected"
+    assert stage.waiter.lines == [line]
+    stage.deliver(b"c\n", b"d\n")
+    stage.clock.now_ns += 60_000 * MS
+    stage.deliver(b"e\n", b"f\n")
+    assert stage.waiter.lines[1:] == [f"{line}; 2 times in last 60s"]
+    assert (stage.counters.acknowledged_events, stage.counters.rejected_events) == (3, 3)
+
+
 def test_every_request_is_shown_when_it_ends() -> None:
     """Counters are published behind each request of a batch, not only behind the batch."""
     stage = Stage(Batching(2, "records", 0))
@@ -390,3 +436,17 @@ def test_memory_is_bounded_whatever_the_limit(monkeypatch: pytest.MonkeyPatch) -
         assert stage.sink.sent == []
         stage.deliver(b"c\n", b"d\n")
         assert stage.sink.sent == [b"aaa\nbbb\nc\nd\n"]
+
+
+def test_a_batch_that_was_lost_is_let_go() -> None:
+    """At once: a receiver that is down for days would otherwise fill the memory between two rounds of the collector."""
+    stage = Stage(Batching(2, "records", 0), outcomes=["broken"] * 5)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            stage.deliver(b"a\n", b"b\n", b"c\n")
+        assert stage.counters.errors == 5
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

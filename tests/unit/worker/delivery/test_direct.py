@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.board import Counters
+from common.counters import Counters
 from common.errors import SinkError
 from common.specs import Retry
 from tests.support.manual_waiter import ManualClock, ManualWaiter
@@ -73,7 +73,12 @@ def test_a_delivered_batch_counts_all_its_events() -> None:
     assert bench.deliver(events(12)) == list(range(12))
     written_at = bench.clock.wall_ns()
     assert bench.counters == Counters(
-        total_events=12, bytes_emitted=26, last_successful_write_at=written_at, deliveries=1
+        total_events=12,
+        bytes_emitted=26,
+        last_successful_write_at=written_at,
+        deliveries=1,
+        acknowledged_events=12,
+        written_bytes=26,
     )
 
 

@@ -14,9 +14,9 @@ from common.specs import LogTemplate, Loki, Template
 from tests.support.manual_waiter import ManualClock, ManualWaiter
 from tests.support.plans import entry_plan
 from tests.support.station import request_sink
-from worker.sinks.batching import Piece
+from worker.sinks.batching import BatchBuffer, Batching, Piece
 from worker.sinks.loki_push import line_texts, push_body, stamp_texts
-from worker.ticks.batch import Batch
+from worker.ticks.batch import Batch, Encoded
 
 LOGS = LogTemplate(templates=(Template(message="m"),))
 
@@ -32,7 +32,8 @@ def piece(*lines: str, first_tick: int = 0, first: int = 0, written_ns: int = 0,
     events = first + len(lines)
     stamps = np.arange(first_tick, first_tick + events, dtype=np.int64)
     batch = Batch(first_tick, np.zeros(events), stamps, spike_mask)
-    return Piece(batch, first, len(lines), "".join(f"{line}\n" for line in lines).encode(), None, written_ns)
+    texts = [f"{line}\n".encode() for line in (*map(str, range(first)), *lines)]
+    return Piece(batch, Encoded(b"".join(texts), events), first, len(lines), b"".join(texts[first:]), written_ns)
 
 
 def pushed(entry: EntryPlan, *pieces: Piece) -> list[dict[str, Any]]:
@@ -55,7 +56,9 @@ def escaped(text: str) -> str:
 )
 def test_a_push_is_spelled_as_recorded(labels: dict[str, str], entries: list[tuple[int, str]]) -> None:
     """Compact, keys ascending, every character escaped as listed and no other."""
-    body = push_body([(labels, [str(stamp) for stamp, _ in entries], [line for _, line in entries])], spelled_out=True)
+    body = push_body(
+        [(tuple(labels.items()), [str(stamp) for stamp, _ in entries], [line for _, line in entries])], spelled_out=True
+    )
     stream = ",".join(f'"{escaped(key)}":"{escaped(value)}"' for key, value in sorted(labels.items()))
     values = ",".join(f'["{stamp}","{escaped(line)}"]' for stamp, line in entries)
     assert body.decode() == f'{{"streams":[{{"stream":{{{stream}}},"values":[{values}]}}]}}'
@@ -63,7 +66,7 @@ def test_a_push_is_spelled_as_recorded(labels: dict[str, str], entries: list[tup
 
 def test_escapes_that_look_alike_stay_apart() -> None:
     r"""A backslash before a b is text; a backspace is the six characters \u0008."""
-    body = push_body([({}, ["1", "2"], ["\\b\\f\\\\b", "\b\f\x0b\x1f\x7f"])], spelled_out=True)
+    body = push_body([((), ["1", "2"], ["\\b\\f\\\\b", "\b\f\x0b\x1f\x7f"])], spelled_out=True)
     assert body.endswith(rb'["1","\\b\\f\\\\b"],["2","\u0008\u000c\u000b\u001f' + b'\x7f"]]}]}')
 
 
@@ -157,6 +160,25 @@ def test_every_entry_lands_in_the_stream_of_its_tick(
     assert pushed(entry, *pieces) == [
         {"stream": dict(labels), "values": expected[labels]} for labels in sorted(expected)
     ]
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4), limit=st.integers(1, 7), known=st.booleans())
+def test_requests_have_the_entries_of_batches_in_order(sizes: list[int], limit: int, known: bool) -> None:
+    """Each once, be it that several requests are cut from one batch or several batches are in one request."""
+    sink = request_sink(plan(), ManualWaiter(ManualClock()), ManualClock())
+    buffer, tick, found = BatchBuffer(Batching(limit, "records", 0), 0), 0, []
+    for size in sizes:
+        whole = piece(*(f"line {tick + index}" for index in range(size)), first_tick=tick)
+        encoded = Encoded(whole.encoded.payload, size, 1, whole.encoded.record_ends() if known else None)
+        record = 0
+        while record < size:
+            record = buffer.add(whole.batch, encoded, record, 0, 0)
+            if buffer.is_due:
+                found += json.loads(sink.request(buffer.take(0)))["streams"][0]["values"]
+        tick += size
+    if buffer:
+        found += json.loads(sink.request(buffer.take(0)))["streams"][0]["values"]
+    assert found == [[str(number), f"line {number}"] for number in range(tick)]
 
 
 def test_no_labels_are_an_empty_stream() -> None:
