@@ -1,6 +1,13 @@
 """How everything in a worker waits: one protocol, so that a stop interrupts every wait of a sink, a retry or a tick."""
 
+from collections.abc import Callable
 from typing import Protocol
+
+from common.messages import Held, Retune
+
+
+def nothing() -> None:
+    """Do nothing: what a waiter calls for nobody."""
 
 
 class Waiter(Protocol):
@@ -41,10 +48,49 @@ class Waiter(Protocol):
         """Wait for bytes on `descriptor`; False as in `until_writable`."""
         ...
 
+    def may_block(self) -> bool:
+        """Return whether a call may block for some milliseconds by itself.
+
+        False when others wait in this process, or when commands have not been looked at for as long as that.
+        """
+        ...
+
+    def cpu_ns(self) -> int:
+        """Return the processor time that the entry has taken."""
+        ...
+
     def report_stdout_closed(self) -> None:
         """Tell the supervisor that the reader of stdout is gone, and discard from now on."""
         ...
 
     def log(self, level: int, message: str) -> None:
         """Send a log line to the supervisor; dropped and counted when it cannot be taken at once."""
+        ...
+
+
+class RunWaiter(Waiter, Protocol):
+    """What a whole run waits with.
+
+    Attributes:
+        interrupted: whether it is stopping only to go on later, so that its series stay open.
+        retune: the change that is asked for, which ends `wait_until`; None when there is none.
+        before_blocking: called before every wait that is not one for a tick.
+    """
+
+    before_blocking: Callable[[], None]
+
+    retune: Retune | None
+
+    @property
+    def interrupted(self) -> bool: ...  # noqa: D102
+
+    def stop_asked(self) -> bool:
+        """Return whether the scenario is stopping, by what has arrived until now."""
+        ...
+
+    def hold(self, held: Held) -> bool:
+        """Report that the run stands still, and wait until it is decided whether the change holds; then it is over.
+
+        False, too, when the scenario is stopping.
+        """
         ...
