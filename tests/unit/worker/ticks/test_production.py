@@ -30,6 +30,7 @@ from common.specs import (
     Flap,
     JsonLines,
     LogTemplate,
+    OtlpEncoder,
     PrometheusText,
     Sawtooth,
     Sequence,
@@ -40,7 +41,8 @@ from common.specs import (
     Uniform,
 )
 from tests.support.entries import generators
-from tests.support.plans import entry_plan
+from tests.support.plans import entry_plan, label_spike
+from worker.ticks.batch import BATCH_EVENTS, Batch, Encoded
 from worker.ticks.cursor import Cursor
 from worker.ticks.production import Production
 from worker.ticks.schedule import Schedule
@@ -64,6 +66,8 @@ plans = st.builds(
     rate=st.sampled_from([0.7, 3.0, 100.0, 400.0, 1999.5]),
     generator=generators | st.just(REPLAY),
     jitter=st.sampled_from([0.0, 0.5]),
+    metric_type=st.just("counter"),
+    encoder=st.sampled_from([PrometheusText(), OtlpEncoder(temporality="delta")]),
     gaps=st.none() | cycles(),
     bursts=st.none() | st.builds(Burst, cycle=cycles(), multiplier=st.sampled_from([0.3, 2.0, 7.0])),
     gap_windows=st.lists(
@@ -85,13 +89,15 @@ plans = st.builds(
 )
 
 
-def begun(plan: EntryPlan, *, looks_ahead: bool) -> Production:
+def begun(plan: EntryPlan, *, looks_ahead: bool, most_ticks: int | None = None, **fields: Any) -> Production:
     return Production(
         Schedule(plan, ANCHOR_NS),
         worker.generators.build(plan),
         worker.encoders.build(plan),
-        worker.generators.most_ticks(plan),
+        worker.generators.most_ticks(plan) if most_ticks is None else most_ticks,
         looks_ahead=looks_ahead,
+        looks_back=plan.encoder.looks_back,
+        **fields,
     )
 
 
@@ -137,6 +143,36 @@ def test_a_tick_that_is_never_due_is_not_encoded_ahead() -> None:
             assert written(production, now_ns) == b""
 
 
+class CountingEncoder:
+    """Counts its calls."""
+
+    def __init__(self, plan: EntryPlan) -> None:
+        self.calls = 0
+        self._encoder = worker.encoders.build(plan)
+
+    def encode(self, batch: Batch) -> Encoded:
+        self.calls += 1
+        return self._encoder.encode(batch)
+
+
+@pytest.mark.parametrize("late_ms", [0, 30, 400])
+@pytest.mark.parametrize("rate", [100.0, 1000.0, 10_000.0, 50_000.0])
+def test_ticks_of_a_wake_up_are_cut_from_a_block(rate: float, late_ms: int) -> None:
+    """At every rate at which a wake-up has few ticks, in time and late: hundreds of ticks are encoded in one call."""
+    plan = entry_plan(rate=rate, generator=Constant(value=1.0))
+    encoder = CountingEncoder(plan)
+    production = Production(
+        Schedule(plan, ANCHOR_NS), worker.generators.build(plan), encoder, BATCH_EVENTS, looks_ahead=True
+    )
+    wake_ups = 2000
+    spacing_ns = max(int(1e9 / rate), MS)
+    lines = 0
+    for number in range(wake_ups):
+        lines += written(production, late_ms * MS + number * spacing_ns).count(b"\n")
+    assert lines >= (wake_ups - 1) * spacing_ns * rate / 1e9 - 1
+    assert encoder.calls <= 3 + lines / min(rate / 2, 256)
+
+
 EVERY_GENERATOR: tuple[GeneratorPlan, ...] = (
     Constant(value=1.0),
     Uniform(min=0.0, max=1.0, seed=1),
@@ -169,18 +205,7 @@ EVERY_WINDOW: tuple[dict[str, Any], ...] = (
     {"gaps": Cycle(every_ns=70 * MS, for_ns=20 * MS)},
     {"bursts": Burst(cycle=Cycle(every_ns=30 * MS, for_ns=10 * MS), multiplier=2.0)},
     {"gap_windows": tuple(Silence(start_ns=at * MS, end_ns=(at + 50) * MS) for at in range(0, 90_000, 100))},
-    {
-        "cardinality_spikes": (
-            LabelSpike(
-                key="k",
-                cycle=Cycle(every_ns=30 * MS, for_ns=10 * MS),
-                cardinality=3,
-                prefix="k_",
-                strategy="counter",
-                seed=0,
-            ),
-        )
-    },
+    {"cardinality_spikes": (label_spike(Cycle(every_ns=30 * MS, for_ns=10 * MS)),)},
 )
 
 
@@ -206,7 +231,7 @@ def test_a_run_keeps_nothing_of_its_past(generator: GeneratorPlan, windows: dict
     production = begun(plan, looks_ahead=signal in ("metrics", "logs"))
 
     def objects_after(start_ms: int) -> int:
-        for now_ms in range(start_ms, start_ms + 8000, 5):
+        for now_ms in range(start_ms, start_ms + 4000, 5):
             written(production, now_ms * MS)
         # Whether events are encoded ahead at the end is chance.
         production.move_to(production.cursor)
@@ -214,4 +239,29 @@ def test_a_run_keeps_nothing_of_its_past(generator: GeneratorPlan, windows: dict
         return sys.getallocatedblocks()
 
     before = objects_after(0)
-    assert objects_after(8000) - before < MOST_NEW_OBJECTS
+    assert objects_after(4000) - before < MOST_NEW_OBJECTS
+
+
+@pytest.mark.parametrize(
+    ("ticks_per_request", "batches"),
+    [
+        (1, [1, 4096, 4096, 4096]),
+        (1000, [1, 3999, 4000, 4000]),
+        (300, [1, 3899, 3900, 3900]),
+        (10_000, [1, 4096, 4096, 1807, 4096, 4096, 1808]),
+    ],
+)
+def test_batches_end_with_requests(ticks_per_request: int, batches: list[int]) -> None:
+    """At a multiple of what makes a request, counted from the first tick, wherever one is within reach."""
+    plan = entry_plan(rate=1e9, generator=Constant(value=1.0))
+    production = begun(plan, looks_ahead=True, most_ticks=BATCH_EVENTS, ticks_per_request=ticks_per_request)
+    taken = [production.take(10**12, 10**12) for _ in batches]
+    assert [len(events.batch) for events in taken if events is not None] == batches
+
+
+def test_batches_are_short_while_one_takes_long() -> None:
+    """Behind a quick one they are large again."""
+    plan = entry_plan(rate=1e9, generator=Constant(value=1.0))
+    production = begun(plan, looks_ahead=True, most_ticks=BATCH_EVENTS)
+    taken = [production.take(now_ms * MS, 10**12) for now_ms in (1000, 1001, 1201, 1401, 1402)]
+    assert [len(events.batch) for events in taken if events is not None] == [1, 4096, 1024, 1024, 4096]

@@ -1,19 +1,24 @@
 """The tick engine against a model that goes tick by tick, and tables of due ticks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import accumulate
 from math import ceil
 
 import msgspec
+import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from common.plan import Burst, Cycle, EntryPlan, LabelSpike, ReplayColumn, Silence
+from common.plan import Burst, Cycle, EntryPlan, LabelSpike, ReplayColumn, Silence, TickShare
 from common.specs import Constant, Memory, PrometheusText
 from tests.support.reference_schedule import NearHalfError, ReferenceSchedule, Tick
 from worker.ticks.batch import BATCH_EVENTS
 from worker.ticks.cursor import Cursor
 from worker.ticks.schedule import Schedule, Span
+from worker.ticks.stretch import Stretch
 
 NS = 1_000_000_000
 MS = 1_000_000
@@ -152,7 +157,6 @@ def test_window_boundaries(place_ms: int, in_burst: bool, silent: bool) -> None:
     assert {tick.offset_ns: tick.in_burst for tick in bursting}[place_ms * MS] is in_burst
 
 
-@settings(max_examples=40, deadline=None)
 @given(rate=st.integers(1, 20_000), duration_ms=st.integers(1, 3000))
 def test_the_number_of_ticks_is_exact(rate: int, duration_ms: int) -> None:
     """A run without windows fires ceil(rate · duration) ticks, tick k at k/rate rounded to the nanosecond."""
@@ -228,6 +232,17 @@ def test_absurd_rates_are_served(rate: float) -> None:
     assert (span.stamps_ns[1:] >= span.stamps_ns[:-1]).all()
 
 
+@pytest.mark.parametrize("first", [0, 1, 1023, 1024, 3000])
+def test_large_spans_have_the_stamps_of_single_ticks(first: int) -> None:
+    """However many blocks a span goes through, and wherever in one it begins."""
+    large, small = Position(entry(1e7 / 3)), Position(entry(1e7 / 3))
+    if first:
+        large.take(10 * MS, 10 * MS, first)
+    ticks = taken(large, 10 * MS, 10 * MS)
+    assert len(ticks) > 2 * BATCH_EVENTS
+    assert ticks == taken(small, 10 * MS, 10 * MS, limit=1)[first:]
+
+
 def test_a_limit_cuts_spans() -> None:
     """No span is longer than asked for."""
     assert numbers(taken(Position(entry(100.0)), 50 * MS, limit=2)) == [0, 1, 2, 3, 4, 5]
@@ -260,7 +275,6 @@ def plans(draw: st.DrawFn) -> EntryPlan:
     )
 
 
-@settings(max_examples=400, deadline=None)
 @given(
     plan=plans(),
     steps_us=st.lists(st.integers(0, 700_000), min_size=1, max_size=12),
@@ -287,7 +301,6 @@ def test_every_run_equals_the_model(
         assert position.deadline_ns > now or model.over
 
 
-@settings(max_examples=400, deadline=None)
 @given(
     plan=plans(),
     steps_us=st.lists(st.tuples(st.integers(0, 500_000), st.none() | st.integers(0, 700_000)), min_size=1, max_size=8),
@@ -327,7 +340,6 @@ def test_the_silence_of_a_row_stays_with_its_row() -> None:
     assert numbers(taken(position, 1300 * MS)) == [4, 5]
 
 
-@settings(max_examples=100, deadline=None)
 @given(plan=plans())
 def test_waking_at_the_deadlines_is_enough(plan: EntryPlan) -> None:
     """Ticks are never due before the instant the schedule asked to be woken at, and always due there or in a gap."""
@@ -340,3 +352,115 @@ def test_waking_at_the_deadlines_is_enough(plan: EntryPlan) -> None:
         assert taken(position, deadline - 1) == []
         assert position.deadline_ns == deadline
         assert taken(position, deadline) or position.in_gap
+
+
+FAR_NS = 1 << 62
+
+
+@given(
+    plan=plans(),
+    pause_us=st.none() | st.tuples(st.integers(0, 900_000), st.integers(0, 900_000)),
+    run_us=st.integers(1, 1_500_000),
+    cut=st.floats(0, 1),
+    skip_us=st.integers(0, 2_000_000),
+)
+def test_a_run_is_found_again_by_its_segment_and_tick_and_goes_on_where_the_clock_is(
+    plan: EntryPlan, pause_us: tuple[int, int] | None, run_us: int, cut: float, skip_us: int
+) -> None:
+    """What was taken and what is skipped are the ticks that would have been taken; the rest is the same to the end."""
+    position = Position(plan)
+    begin_ns, first_tick = 0, 0
+    if pause_us is not None:
+        taken(position, pause_us[0] * 1000, FAR_NS)
+        position.end_segment(pause_us[0] * 1000)
+        begin_ns, first_tick = sum(pause_us) * 1000, position.cursor.tick
+        position.begin_segment(begin_ns)
+    ticks = taken(position, begin_ns + run_us * 1000, FAR_NS)
+    written = round(cut * len(ticks))
+    next_tick = ticks[written - 1].number + 1 if written else first_tick
+
+    again = Position(plan)
+    again.cursor = again.schedule.seek(begin_ns, first_tick, next_tick)
+    found_at = again.cursor
+    assert taken(again, begin_ns + run_us * 1000, FAR_NS) == ticks[written:]
+
+    now = begin_ns + skip_us * 1000
+    again.cursor = found_at
+    expected = [tick for tick in taken(again, now + NS, FAR_NS) if tick.offset_ns >= now]
+    passed = len([tick for tick in ticks if tick.offset_ns < now])
+    skipped, again.cursor = again.schedule.skip(found_at, now)
+    assert taken(again, now + NS, FAR_NS) == expected
+    if skip_us <= run_us:
+        assert skipped == max(passed - written, 0)
+
+
+@given(
+    plan=plans(),
+    residues=st.integers(1, 12).flatmap(
+        lambda period: st.lists(st.integers(0, period - 1), unique=True).map(lambda some: (period, sorted(some)))
+    ),
+    steps_us=st.lists(st.tuples(st.integers(0, 500_000), st.none() | st.integers(0, 700_000)), min_size=1, max_size=6),
+    limits=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+)
+def test_the_ticks_of_shares_are_those_of_the_whole(
+    plan: EntryPlan,
+    residues: tuple[int, list[int]],
+    steps_us: list[tuple[int, int | None]],
+    limits: list[int],
+) -> None:
+    """Each is fired by the share that its number belongs to, with the same instant, spikes and bursts; and skipped."""
+    period, some = residues
+    rest = sorted(set(range(period)) - set(some))
+    shares = [Position(shared(plan, period, own)) for own in (some, rest) if own]
+    position = Position(plan)
+    now = 0
+    for i, (step, pause) in enumerate(steps_us):
+        now += step * 1000
+        expected = taken(position, now, FAR_NS)
+        found = []
+        for share in shares:
+            begin = share.cursor
+            ticks = taken(share, now, FAR_NS, limits[i % len(limits)])
+            assert share.schedule.skip(begin, now + 1)[0] == len(ticks)
+            found += [replace(tick, number=share.schedule.tick(tick.number)) for tick in ticks]
+        assert sorted(found, key=lambda tick: tick.number) == expected
+        if pause is not None:
+            for one in (position, *shares):
+                one.end_segment(now + 1)
+                one.begin_segment(now + 1 + pause * 1000)
+            now += 1 + pause * 1000
+        assert {share.cursor.segment_tick for share in shares} == {position.cursor.segment_tick}
+
+
+def test_a_segment_that_ends_in_a_silence_leaves_every_share_at_the_tick_of_the_whole() -> None:
+    """Also where the next tick of a slow burst comes after the end, so that only the silence has begun."""
+    bursts = Burst(cycle=Cycle(every_ns=2000, for_ns=1000), multiplier=0.5)
+    plan = entry(187.0, bursts=bursts, gap_windows=(Silence(start_ns=1000, end_ns=10_696_000),))
+    for one in (Position(plan), Position(shared(plan, 1, [0]))):
+        assert numbers(taken(one, 5_348_000, FAR_NS)) == [0]
+        one.end_segment(5_348_001)
+        assert one.cursor.tick == 2
+
+
+@given(rate=st.floats(1, 1e9), first=st.integers(0, 2**30), strides=st.lists(st.integers(1, 10**7), max_size=40))
+def test_offsets_of_some_ticks_are_those_of_each(rate: float, first: int, strides: list[int]) -> None:
+    """To the nanosecond, however far apart they are."""
+    places = list(accumulate(strides, initial=first))
+    stretch = Stretch(Fraction(1, 3), NS / Fraction(rate))
+    assert stretch.offsets_at(np.array(places), 5).tolist() == [stretch.offset(place) + 5 for place in places]
+
+
+def shared(plan: EntryPlan, period: int, residues: list[int]) -> EntryPlan:
+    """An entry of which the ticks with these residues are fired."""
+    return msgspec.structs.replace(
+        plan, share=TickShare(period=period, residues=np.array(residues, dtype="<i4").tobytes())
+    )
+
+
+def test_years_are_skipped_at_once() -> None:
+    """A run is not walked tick by tick: a hole may be long, and nobody waits for it."""
+    schedule = Schedule(entry(1e6), ANCHOR_NS)
+    year_ns = 365 * 86_400 * NS
+    skipped, cursor = schedule.skip(schedule.start, 10 * year_ns)
+    assert skipped == cursor.tick == 10 * 365 * 86_400 * 1_000_000
+    assert schedule.seek(0, 0, cursor.tick) == cursor
