@@ -6,7 +6,7 @@ cardinality takes little memory. Source: docs/states.md, "Gates".
 
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import lcm
 from typing import Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from common.labels import Labels, Rotation, label_space
 from common.plan import EntryPlan
 from worker.ticks.batch import BATCH_EVENTS, Batch
+from worker.ticks.schedule import Span
 
 STALE_MARKER: Final = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
 """What Prometheus takes for the end of a series: a NaN of its own, whose bits no arithmetic may touch."""
@@ -69,13 +70,16 @@ class ClosingSamples:
     Args:
         plan: the entry, whose signal type is metrics.
         value: of every last sample.
+
+    Attributes:
+        stamp_ns: of the newest sample, ns since the epoch.
     """
 
     def __init__(self, plan: EntryPlan, value: float) -> None:
         self._value = value
         self._space = label_space(plan)
         self._written: dict[int, TickRanges] = {}
-        self._stamp_ns = 0
+        self.stamp_ns = 0
         self._repeats = any(
             label.values is not None and len(set(label.values)) < len(label.values) for label in plan.dynamic_labels
         )
@@ -90,7 +94,12 @@ class ClosingSamples:
         if ranges is None:
             ranges = self._written[spike_mask] = TickRanges(self._period(spike_mask))
         ranges.add(first_tick, events)
-        self._stamp_ns = last_stamp_ns
+        self.stamp_ns = last_stamp_ns
+
+    def note_spans(self, spans: Iterable[Span]) -> None:
+        """Note that the samples of all ticks of `spans` were written."""
+        for span in spans:
+            self.note(span.first_tick, len(span.stamps_ns), span.stamps_ns.item(-1), span.spike_mask)
 
     def take(self) -> Iterator[Batch]:
         """Return the last samples of all series as batches, and forget the series."""
@@ -127,6 +136,17 @@ class ClosingSamples:
         return Batch(
             ticks.start,
             np.full(len(ticks), self._value),
-            np.full(len(ticks), self._stamp_ns + _BEHIND_NS, dtype=np.int64),
+            np.full(len(ticks), self.stamp_ns + _BEHIND_NS, dtype=np.int64),
             spike_mask,
         )
+
+
+def closing_samples(plan: EntryPlan) -> ClosingSamples | None:
+    """Return what keeps track of the series to close; None when nothing is written at a close."""
+    gate = plan.gate
+    if gate is None or plan.signal_type != "metrics":
+        return None
+    if gate.snap_to is not None:
+        return ClosingSamples(plan, gate.snap_to)
+    marks = plan.sink.closes_series and gate.stale_marker is not False
+    return ClosingSamples(plan, STALE_MARKER) if marks else None

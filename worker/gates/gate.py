@@ -47,6 +47,7 @@ class Gate:
 
     Args:
         plan: delays, and what to do while the upstream is absent.
+        state: that of a run that goes on; PENDING for one that begins.
 
     Attributes:
         state: the newest of the states that `hear` returned.
@@ -55,14 +56,14 @@ class Gate:
         emitting: whether ticks may be fired now; not while a close edge waits for its end.
     """
 
-    def __init__(self, plan: GatePlan) -> None:
-        self.state = State.PENDING
+    def __init__(self, plan: GatePlan, state: State = State.PENDING) -> None:
+        self.state = state
         self.deadline_ns = NEVER_NS
         self.heard: Signal | None = None
-        self.emitting = False
         self._open_delay_ns = plan.open_delay_ns
         self._close_delay_ns = plan.close_delay_ns
         self._emits_unresolved = plan.if_unresolved == "open"
+        self.emitting = self.emits_in(state)
 
     def emits_in(self, state: State) -> bool:
         """Return whether ticks are fired in `state`."""

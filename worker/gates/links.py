@@ -4,7 +4,7 @@ import os
 
 from common.gate_cell import GateCell
 from common.messages import Follow, Lose, Unwatch, Watch
-from worker.gates.upstream import Upstream
+from worker.gates.upstream import GateUpstream
 from worker.gates.watchers import Watchers
 
 LinkCommand = Watch | Unwatch | Follow | Lose
@@ -26,7 +26,7 @@ class Links:
 
     def __init__(self, board_descriptor: int, row_index: int) -> None:
         self.watchers = Watchers(GateCell(board_descriptor, row_index, writable=True))
-        self.upstream = Upstream(board_descriptor)
+        self.upstream = GateUpstream(board_descriptor)
         self.bell: int | None = None
         self.rung = False
 

@@ -11,7 +11,7 @@ from worker.gates.gate import Signal
 from worker.gates.watchers import is_open
 
 
-class Upstream:
+class GateUpstream:
     """The upstream of this worker's gate, read where it publishes its value.
 
     Args:

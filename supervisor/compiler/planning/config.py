@@ -12,7 +12,8 @@ from common.urls import MASK, shown_headers, shown_url
 from supervisor.compiler.compiled import CompiledEntry
 
 _SHOWN_WITHOUT_VALUE: Final = frozenset({"duration"})
-_ADDRESS_FIELDS: Final = frozenset({"url", "address", "endpoint", "brokers"})
+ADDRESS_FIELDS: Final = frozenset({"url", "address", "endpoint", "brokers"})
+"""Fields that may hold a password as a part of their text."""
 
 
 def client_config(entry: CompiledEntry, scenario_name: str | None) -> dict[str, Any]:
@@ -39,6 +40,6 @@ def _shown(spec: Spec, name: str, value: Any) -> Any:
     if name in spec.secret_entries:
         return shown_headers(value)
     if isinstance(value, str):
-        return shown_url(value) if name in _ADDRESS_FIELDS else value
+        return shown_url(value) if name in ADDRESS_FIELDS else value
     inner = getattr(spec, name, None)
     return _masked(inner, value) if isinstance(inner, Spec) else value

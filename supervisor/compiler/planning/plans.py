@@ -27,9 +27,11 @@ from common.plan import (
     ReplayRows,
     RotatingLabel,
     Summary,
+    gathering_ns,
 )
 from common.specs import EncoderSpec, LogTemplate, Sequence, Spike
 from common.units import clip, duration_or_zero_us, nanoseconds, number_text, quote
+from supervisor.compiler.asked import AS_IT_IS, Asked
 from supervisor.compiler.compiled import Compiled, CompiledEntry, check_label_bytes
 from supervisor.compiler.faults import Faults, runtime_fault
 from supervisor.compiler.language.blocks import BLOCKS, MAX_ENTRIES, STAND_IN_BLOCKS, Delay, DynamicLabel
@@ -39,10 +41,11 @@ from supervisor.compiler.language.structure import IDENTIFIER, identifier_hint
 from supervisor.compiler.planning.aliases import desugar
 from supervisor.compiler.planning.config import client_config
 from supervisor.compiler.planning.observations import plan_observations
-from supervisor.compiler.planning.sinks import SINK_CHECKS
+from supervisor.compiler.planning.segments import shared
+from supervisor.compiler.planning.sinks import SINK_CHECKS, check_record_key
 from supervisor.compiler.replays.log_replay import replay_rows
 from supervisor.compiler.replays.metric_replay import Budget, replay_columns
-from supervisor.compiler.timing.start_time import StartTime, parse_start_time
+from supervisor.compiler.timing.start_time import StartTime, parse_backfill, parse_start_time
 from supervisor.compiler.timing.windows import plan_bursts, plan_duration, plan_gap_windows, plan_gaps, plan_spike
 
 _METRIC_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -59,21 +62,36 @@ class _Launch:
     replayed: ReplayColumn | ReplayRows | None
 
 
-def plan_body(compiled: Compiled, access: FileAccess, faults: Faults) -> Plan:
-    """Return the plan of a body.
+def plan_body(compiled: Compiled, access: FileAccess, faults: Faults, asked: Asked = AS_IT_IS) -> Plan:
+    """Return the plan of a body, or of a part of it.
 
     Args:
         compiled: the body.
         access: where the files that it names may be.
         faults: takes what cannot run (422) and raises it, with whatever it had before.
+        asked: how it is to run.
 
     Raises:
         CompileError: there are faults.
     """
     launches = [_desugared(launch, faults) for launch in _fanned_out(compiled, access, faults)]
-    planned = tuple(_planned(launch, compiled.scenario_name, access, faults) for launch in launches)
+    planned = tuple(_planned(launch, compiled.scenario_name, access, faults, asked) for launch in launches)
+    if asked.segment is not None:
+        for launch in launches:
+            with _blaming(faults, launch.index):
+                faults.try_at(("while", "scenario_name"), _check_divisible, launch.runs, compiled.scenario_name)
     faults.close()
-    return Plan(scenario_name=compiled.scenario_name, entries=planned)
+    share = None
+    if asked.segment is not None:
+        splits = [launch.runs.split or "series" for launch in launches]
+        planned, share = shared(list(zip(planned, splits, strict=True)), asked.segment)
+    return Plan(
+        scenario_name=compiled.scenario_name,
+        entries=tuple(msgspec.structs.replace(entry, start_at_ns=asked.start_at_ns) for entry in planned),
+        segment=share,
+        start_at_ns=asked.start_at_ns,
+        resumes=asked.resumes,
+    )
 
 
 def _fanned_out(compiled: Compiled, access: FileAccess, faults: Faults) -> list[_Launch]:
@@ -114,7 +132,11 @@ def _desugared(launch: _Launch, faults: Faults) -> _Launch:
     return replace(launch, runs=runs)
 
 
-def _planned(launch: _Launch, scenario_name: str | None, access: FileAccess, faults: Faults) -> PlannedEntry:
+def _planned(
+    launch: _Launch, scenario_name: str | None, access: FileAccess, faults: Faults, asked: Asked
+) -> PlannedEntry:
+    if asked.digest:
+        launch = replace(launch, runs=msgspec.structs.replace(launch.runs, digest=True))
     with _blaming(faults, launch.index):
         plan = _plan_entry(launch, scenario_name, access, faults)
     return PlannedEntry(
@@ -136,6 +158,7 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, 
     check(("rate",), _check_rate, entry.rate)
     duration_ns = check(("duration",), plan_duration, entry.duration)
     start = check(("start_time",), _start_time, entry.start_time)
+    backfill_ns = check(("backfill",), _backfill, entry)
     gaps = check(("gaps",), plan_gaps, entry.gaps)
     gap_windows = check(("gap_windows",), plan_gap_windows, entry.gap_windows)
     bursts = check(("bursts",), plan_bursts, entry.bursts)
@@ -152,6 +175,7 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, 
     check(("encoder",), check_precision, entry.encoder)
     for sink_check in SINK_CHECKS:
         check(("sink",), sink_check, entry.sink, access)
+    check(("sink",), check_record_key, entry.sink, _label_keys(entry))
     for key in entry.labels:
         check(("labels",), check_label_key, key)
     check(("labels",), check_label_bytes, entry)
@@ -160,6 +184,7 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, 
     if entry.distribution is None and source is None:
         source = check((BLOCKS[entry.signal_type],), _source, entry)
     gate = check(("while",), _gate, entry, scenario_name)
+    check(("split",), _check_split, entry)
     if faults or source is None:
         # Nothing of it runs, so what could not be planned is not asked for.
         return cast("EntryPlan", None)
@@ -168,7 +193,8 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, 
         signal_type=entry.signal_type,
         name=entry.name,
         rate=entry.rate,
-        duration_ns=duration_ns,
+        duration_ns=None if duration_ns is None else duration_ns + backfill_ns,
+        backfill_ns=backfill_ns,
         phase_offset_ns=nanoseconds(phase_offset_us),
         anchor_ns=start.anchor_ns,
         shift_ns=start.shift_ns,
@@ -176,6 +202,8 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, 
         jitter=jitter,
         jitter_seed=entry.jitter_seed or 0,
         labels=dict(sorted(entry.labels.items())),
+        metric_type=entry.metric_type,
+        help=entry.help or "",
         dynamic_labels=dynamic_labels,
         cardinality_spikes=tuple(spike for spike in spikes if spike is not None),
         gaps=gaps,
@@ -187,7 +215,16 @@ def _plan_entry(launch: _Launch, scenario_name: str | None, access: FileAccess, 
         gate=gate,
         files=access,
         isolation=entry.isolation,
+        on_restart=entry.on_restart,
+        gathering_ns=gathering_ns(entry.rate),
+        digest=bool(entry.digest),
     )
+
+
+def _label_keys(entry: CompiledEntry) -> set[str]:
+    """Return the keys of all labels that an event can have."""
+    rotating = {label.key for label in entry.dynamic_labels or ()}
+    return rotating | {spike.label for spike in entry.cardinality_spikes or ()} | entry.labels.keys()
 
 
 def _check_rate(rate: float) -> None:
@@ -197,6 +234,16 @@ def _check_rate(rate: float) -> None:
 
 def _start_time(text: str | None) -> StartTime:
     return StartTime(None, 0) if text is None else parse_start_time(text)
+
+
+def _backfill(entry: CompiledEntry) -> int:
+    if entry.backfill is None:
+        return 0
+    if entry.while_ is not None:
+        raise DecodeError("backfill cannot be combined with `while`: what a gate let through in the past is not known")
+    if (entry.start_time or "now").strip() != "now":
+        raise DecodeError("backfill cannot be combined with `start_time`: its history ends at the start of the run")
+    return nanoseconds(parse_backfill(entry.backfill))
 
 
 def _observations(entry: CompiledEntry) -> Histogram | Summary | None:
@@ -237,6 +284,32 @@ def _gate(entry: CompiledEntry, scenario_name: str | None) -> GatePlan | None:
         stale_marker=close.stale_marker,
         if_unresolved=clause.if_unresolved or "pending",
     )
+
+
+def _check_split(entry: CompiledEntry) -> None:
+    if entry.split == "ticks" and (entry.distribution is not None or entry.encoder.looks_back):
+        why = "`temporality: delta`" if entry.distribution is None else f"a {entry.signal_type}"
+        raise DecodeError(
+            f"split: ticks is not for an entry with {why}: its events follow from all ticks before them",
+            hint="leave out `split`; the whole entry then belongs to one segment",
+        )
+    if entry.split == "ticks" and entry.while_ is not None:
+        closing = (entry.delay or Delay()).closing
+        if closing.snap_to is not None or (entry.sink.closes_series and closing.stale_marker is not False):
+            raise DecodeError(
+                "split: ticks is not for an entry whose gate closes its series with a last sample: every segment would "
+                "write one",
+                hint="leave out `snap_to`, or set `stale_marker: false`",
+            )
+
+
+def _check_divisible(entry: CompiledEntry, scenario_name: str | None) -> None:
+    clause = entry.while_
+    if clause is not None and clause.scenario_name not in (None, scenario_name):
+        raise DecodeError(
+            "a body with a gate on another body cannot run in segments: what the other one does is not known here",
+            hint="put both into one body, or post this one without `segment`",
+        )
 
 
 def _delay_ns(text: str | None) -> int:

@@ -3,14 +3,14 @@
 Source: docs/scenarios.md, "Sinks"; docs/sinks.md, "Trying again" and "How to see it"; docs/http.md, "Answers".
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Final
 
 from common.errors import DecodeError, DurationError
 from common.plan import FileAccess
-from common.specs import AddressSink, File, Kafka, Retry, SinkSpec, kind_of
+from common.specs import AddressSink, File, Kafka, KafkaTls, Retry, SinkSpec, kind_of
 from common.units import clip, duration_or_zero_us, duration_us
 from common.urls import shown_url, split_address, split_url
 from supervisor.compiler.paths import check_path
@@ -58,9 +58,23 @@ def _check_destination(sink: SinkSpec, _access: FileAccess) -> None:
             raise DecodeError(
                 f"invalid {kind_of(sink)} address '{shown}': {exc}", at=("address",), hint=_address_hint(sink.address)
             ) from exc
-    if isinstance(sink, Kafka) and not sink.addresses:
-        shown = clip(shown_url(sink.brokers))
+    if isinstance(sink, Kafka):
+        _check_brokers(sink)
+
+
+def _check_brokers(sink: Kafka) -> None:
+    shown = clip(shown_url(sink.brokers))
+    if not sink.addresses:
         raise DecodeError(f"kafka sink: no valid broker addresses in '{shown}'", at=("brokers",))
+    for broker in sink.addresses:
+        try:
+            split_address(broker)
+        except ValueError as exc:
+            raise DecodeError(
+                f"kafka sink: failed to connect to broker(s) '{shown}': invalid socket address",
+                at=("brokers",),
+                hint=_address_hint(broker) or f"`{clip(shown_url(broker))}`: {exc}",
+            ) from exc
 
 
 def _address_hint(address: str) -> str | None:
@@ -79,8 +93,48 @@ def _check_rest(sink: SinkSpec, access: FileAccess) -> None:
                 at=("sasl", "mechanism"),
                 hint=did_you_mean(sasl.mechanism.upper(), _SASL_MECHANISMS),
             )
+        case Kafka():
+            _check_records(sink)
+            if sink.tls is not None and sink.tls.enabled:
+                _check_tls(sink.tls, access)
         case File(path=path):
             check_path(path, access, at=("path",), writes=True)
+
+
+def _check_tls(tls: KafkaTls, access: FileAccess) -> None:
+    if (tls.client_cert is None) is not (tls.client_key is None):
+        missing = "client_cert" if tls.client_cert is None else "client_key"
+        raise DecodeError(
+            f"kafka sink: {missing} is missing: a client's certificate needs its key", at=("tls", missing)
+        )
+    for field in ("ca_cert", "client_cert", "client_key"):
+        path = getattr(tls, field)
+        if path is not None:
+            check_path(path, access, at=("tls", field))
+
+
+def check_record_key(sink: SinkSpec, labels: Collection[str]) -> None:
+    """Raise DecodeError for a sink whose records get their key from a label that none of its events can have.
+
+    Args:
+        sink: as written.
+        labels: the keys of all labels that an event can have.
+    """
+    if isinstance(sink, Kafka) and sink.key is not None and sink.key not in labels:
+        raise DecodeError(
+            f"kafka sink: key '{clip(sink.key)}' is no label of this entry",
+            at=("key",),
+            hint=did_you_mean(sink.key, tuple(labels)),
+        )
+
+
+def _check_records(sink: Kafka) -> None:
+    """Refuse what only records of one event have, and a topic that the library would cut short."""
+    if "\0" in sink.topic:
+        raise DecodeError("kafka sink: topic holds a NUL character", at=("topic",))
+    for field in ("key", "headers"):
+        if sink.records != "event" and getattr(sink, field) is not None:
+            raise DecodeError(f"kafka sink: {field} needs records: event", at=(field,))
 
 
 def _check_delivery(sink: SinkSpec, _access: FileAccess) -> None:

@@ -101,6 +101,12 @@ def test_a_minimal_entry() -> None:
     assert (plan.anchor_ns, plan.shift_ns) == (None, 0)
 
 
+@pytest.mark.parametrize(("rate", "gathering_ns"), [(5e-324, 0), (1e-9, 0), (1e15, 10**6), (1.7e308, 10**6)])
+def test_any_rate_can_be_planned(rate: float, gathering_ns: int) -> None:
+    """Also one that a float has and no machine reaches."""
+    assert planned(rate=rate).gathering_ns == gathering_ns
+
+
 def test_plans_travel_as_msgpack() -> None:
     """A worker decodes exactly the plan that was compiled, widest seeds and special numbers included."""
     plan = planned(
@@ -263,6 +269,53 @@ def test_addresses_that_can_never_be_reached_are_refused(sink: dict[str, Any], p
     assert "s3cret" not in f"{caught.value.faults}{caught.value}"
 
 
+KAFKA: dict[str, Any] = {"type": "kafka", "brokers": "h:1", "topic": "t"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "told"),
+    [
+        ({"brokers": " , "}, "brokers", "kafka sink: no valid broker addresses in ' , '"),
+        ({"brokers": "h:1,g"}, "brokers", "kafka sink: failed to connect to broker(s) 'h:1,g': invalid socket address"),
+        ({"brokers": "kafka://u:p4ss@h:1"}, "brokers", "failed to connect to broker(s) 'kafka://***@h:1': invalid"),
+        ({"topic": "a\0b"}, "topic", "kafka sink: topic holds a NUL character"),
+        ({"key": "host"}, "key", "kafka sink: key needs records: event"),
+        ({"headers": {"a": "s3cret"}}, "headers", "kafka sink: headers needs records: event"),
+        ({"records": "event", "key": "hots"}, "key", "kafka sink: key 'hots' is no label of this entry"),
+        (
+            {"sasl": {"mechanism": "plain", "username": "u", "password": "p4ss"}},
+            "sasl.mechanism",
+            "unsupported SASL mechanism: 'plain' (expected PLAIN, SCRAM-SHA-256, or SCRAM-SHA-512)",
+        ),
+        ({"tls": {"enabled": True, "ca_cert": "/etc/ca.pem"}}, "tls.ca_cert", "outside the allowed"),
+        ({"tls": {"enabled": True, "client_cert": "c"}}, "tls", "kafka sink: client_key is missing"),
+    ],
+)
+def test_what_no_kafka_takes_is_refused(tmp_path: Path, fields: dict[str, Any], path: str, told: str) -> None:
+    """At the POST, with the field, and without telling a secret; a label of any kind can be the key."""
+    with pytest.raises(CompileError) as caught:
+        plan_of(body(entry(sink=KAFKA | fields, labels={"host": "a"})), allowed=(tmp_path,))
+    assert caught.value.status == 422
+    assert caught.value.faults[0].path == f"scenarios[0].sink.{path}"
+    assert told in caught.value.faults[0].message
+    assert "p4ss" not in f"{caught.value.faults}{caught.value}"
+    assert "s3cret" not in f"{caught.value.faults}{caught.value}"
+
+
+def test_every_broker_on_the_loopback_is_warned_about() -> None:
+    """One by one, as it is written; secrets of the sink are masked."""
+    sasl = {"mechanism": "PLAIN", "username": "u", "password": "p4ss"}
+    sink = KAFKA | {"brokers": " localhost:9092,kafka:9092, 127.0.0.1:9093,", "sasl": sasl}
+    sink |= {"records": "event", "headers": {"token": "s3cret"}, "key": "pod"}
+    plan = plan_of(body(entry(sink=sink, dynamic_labels=[{"key": "pod", "prefix": "p", "cardinality": 2}])))
+    told = warnings(plan)
+    assert ["`localhost:9092`" in told[0], "`127.0.0.1:9093`" in told[1], len(told)] == [True, True, 2]
+    assert "sink `kafka` targets" in told[0]
+    shown = plan.entries[0].config["sink"]
+    assert shown["sasl"] == {"mechanism": "PLAIN", "username": "u", "password": "***"}
+    assert shown["headers"] == {"token": "***"}
+
+
 def test_names_of_logs_hold_no_nul() -> None:
     """Titles of processes end there."""
     logs = {"signal_type": "logs", "generator": None, "log_generator": {"type": "template", "templates": []}}
@@ -343,7 +396,6 @@ def test_loopback_destinations_are_warned_about() -> None:
     assert [text.split("`")[3] for text in texts] == ["localhost:9", "LocalHost:9", "[::1]:9"]
 
 
-@pytest.mark.usefixtures("everything_runs")
 def test_many_loki_streams_are_warned_about() -> None:
     """Rotating labels that make more streams than a push may have are announced, behind the loopback warnings."""
 

@@ -34,6 +34,17 @@ def unit(text: str) -> str:
         ({"start_time": "+1e9d"}, 'start_time offset "1e9d" is too large'),
         ({"start_time": "+1e400d"}, 'start_time offset "1e400d" is too large'),
         ({"start_time": "+10000000h"}, 'start_time offset "10000000h" is too large'),
+        ({"backfill": "7w"}, f'invalid backfill "7w": {unit("7w")}'),
+        ({"backfill": "0d"}, 'backfill "0d" must be greater than zero'),
+        ({"backfill": "1e9d"}, 'backfill "1e9d" is too large'),
+        (
+            {"backfill": "1h", "start_time": "-1h"},
+            "backfill cannot be combined with `start_time`: its history ends at the start of the run",
+        ),
+        (
+            {"backfill": "1h", "duration": "1m", "while": {"ref": "up", "op": ">", "value": 1}},
+            "backfill cannot be combined with `while`: what a gate let through in the past is not known",
+        ),
         ({"gaps": GAPS | {"every": "x"}}, f'invalid gaps.every "x": {unit("x")}'),
         ({"gaps": GAPS | {"for": "0s"}}, 'invalid gaps.for "0s": duration "0s" must be greater than zero'),
         ({"gaps": GAPS | {"for": "10s"}}, 'gaps.for ("10s") must be less than gaps.every ("10s")'),
@@ -218,6 +229,7 @@ def test_relative_files_are_seen_from_the_working_directory(tmp_path: Path, monk
     [
         ({"type": "remote_write", "url": "http://h/w"}, "cramjam", "remote-write"),
         ({"type": "otlp_grpc", "endpoint": "http://h:1", "signal_type": "metrics"}, "grpc", "otlp"),
+        ({"type": "kafka", "brokers": "h:1", "topic": "t"}, "confluent_kafka", "kafka"),
     ],
 )
 def test_what_is_not_installed_is_named(

@@ -9,13 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from common.errors import DecodeError
+from common.plan import ValueOrigin
 from common.specs import Flap, Sawtooth, Sequence, Spike, Step
 from supervisor.compiler.language.blocks import After
 from supervisor.compiler.timing.crossing import crossing_secs
 from tests.support.compiling import FAILED, body, entry, plan_of, refusal_of
 from worker.generators import BUILDERS
-
-pytestmark = pytest.mark.usefixtures("everything_runs")
 
 AMBIGUOUS = "condition is true at t=0, timing is ambiguous: "
 SAW = {"type": "sawtooth", "min": 0, "max": 40, "period_secs": 50}
@@ -452,7 +451,7 @@ def test_the_computed_time_is_that_of_the_first_tick_that_crosses(
     # A ramp that starts at the very threshold crosses at once, a step that would start there one tick later.
     # A falling ramp is above the threshold from the start; the offset counts until it has fallen to it.
     assume(seconds > 0 and not (isinstance(spec, Sawtooth) and spec.max < spec.min))
-    values = BUILDERS[type(spec)](spec, rate).values(0, 1000)
+    values = BUILDERS[type(spec)](spec, rate, ValueOrigin()).values(0, 1000)
     beyond = np.flatnonzero(values > value if op == ">" else values < value)
     expected = math.floor(seconds * rate) + 1 if isinstance(spec, Sawtooth) else round(seconds * rate)
     # A ramp may reach the threshold exactly on a tick, and wraps before the last value of its period is emitted.
