@@ -41,13 +41,22 @@ def parse_start_time(text: str) -> StartTime:
     if text == "now":
         return StartTime(None, 0)
     if text[0] in "+-":
-        shift_us = _offset_us(text[1:])
+        shift_us = _span_us(text[1:], f"start_time offset {quote(clip(text[1:]))}")
         return StartTime(None, shift_us * (1000 if text[0] == "+" else -1000))
-    return StartTime(_instant_ns(text), 0)
+    said = f'start_time {quote(clip(text))} is not a valid RFC 3339 timestamp, signed offset, or "now"'
+    return StartTime(parse_instant(text, said), 0)
 
 
-def _offset_us(text: str) -> int:
-    said = f"start_time offset {quote(clip(text))}"
+def parse_backfill(text: str) -> int:
+    """Return how long before its start the history of an entry begins, in microseconds.
+
+    Raises:
+        DecodeError: with the text that the client reads.
+    """
+    return _span_us(text.strip(), f"backfill {quote(clip(text))}")
+
+
+def _span_us(text: str, said: str) -> int:
     if not text.endswith("d"):
         try:
             offset_us = duration_us(text)
@@ -67,8 +76,16 @@ def _offset_us(text: str) -> int:
     return offset_us
 
 
-def _instant_ns(text: str) -> int:
-    said = f'start_time {quote(clip(text))} is not a valid RFC 3339 timestamp, signed offset, or "now"'
+def parse_instant(text: str, said: str) -> int:
+    """Return an RFC 3339 instant in ns since the epoch.
+
+    Args:
+        text: the instant.
+        said: how an error begins.
+
+    Raises:
+        DecodeError: it is none.
+    """
     match = _INSTANT.fullmatch(text)
     if match is None:
         raise DecodeError(f"{said}: expected YYYY-MM-DDTHH:MM:SS followed by Z or an offset such as +02:00")
