@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import msgspec
+
 from common.plan import PlannedEntry
 from common.specs import kind_of
 from common.units import number_text
-from supervisor.cli.running.source import Scenario
+from supervisor.cli.running.source import ReadyScenario
 from supervisor.cli.running.words import (
     delay_text,
     first_open_text,
@@ -21,7 +23,7 @@ from supervisor.compiler import CompiledEntry
 from supervisor.compiler.language.document import VERSION
 
 
-def dry_run_text(scenario: Scenario) -> str:
+def dry_run_text(scenario: ReadyScenario) -> str:
     """Return the blocks of all entries and the verdict, without a final line feed."""
     entries = scenario.plan.entries
     total = len(entries)
@@ -35,22 +37,24 @@ def dry_run_text(scenario: Scenario) -> str:
     return "\n".join([*lines, "", f"Validation: OK ({count})"])
 
 
-def dry_run_json(scenario: Scenario) -> str:
+def dry_run_json(scenario: ReadyScenario) -> str:
     """Return all entries as JSON, without a final line feed."""
-    shown = {
+    shown: dict[str, Any] = {
         "file": scenario.reference,
         "version": VERSION,
         "scenarios": [_item(scenario, number, entry) for number, entry in enumerate(scenario.plan.entries, 1)],
     }
+    if scenario.plan.segment is not None:
+        shown["segment"] = msgspec.to_builtins(scenario.plan.segment)
     return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
-def _fields(scenario: Scenario, planned: PlannedEntry) -> list[tuple[str, str]]:
+def _fields(scenario: ReadyScenario, planned: PlannedEntry) -> list[tuple[str, str]]:
     written = scenario.compiled.entries[planned.index]
     fields: list[tuple[str, str | None]] = [
         ("name:", planned.plan.name),
         ("signal:", written.signal_type),
-        ("rate:", f"{number_text(planned.plan.rate)}/s"),
+        ("rate:", f"{number_text(planned.plan.own_rate)}/s"),
         ("duration:", written.duration or "indefinite"),
         ("generator:" if written.distribution is None else "distribution:", source_text(written)),
         ("encoder:", kind_of(written.encoder)),
@@ -76,13 +80,13 @@ def _group(written: CompiledEntry) -> str | None:
     return None if not written.clock_group else group_text(written.clock_group, auto=written.clock_group_auto)
 
 
-def _item(scenario: Scenario, number: int, planned: PlannedEntry) -> dict[str, Any]:
+def _item(scenario: ReadyScenario, number: int, planned: PlannedEntry) -> dict[str, Any]:
     written = scenario.compiled.entries[planned.index]
     item: dict[str, Any] = {
         "index": number,
         "name": planned.plan.name,
         "signal": written.signal_type,
-        "rate": planned.plan.rate,
+        "rate": planned.plan.own_rate,
         "duration": written.duration,
         "generator": source_text(written),
         "encoder": kind_of(written.encoder),
