@@ -1,8 +1,8 @@
 """Which silences, bursts and label spikes hold at an offset, and where that may change. Pure.
 
-Offsets count from the start of a segment, whole nanoseconds; the cycles of periodic windows start again with it, while
-one-shot silences lie on the scenario clock. One-shot silences of a replay belong to its rows: they are judged by the
-tick number, whatever pauses and bursts came before.
+Offsets count from where the cycles of periodic windows began, whole nanoseconds; that is with a segment, or before it
+where the rate was changed since. One-shot silences lie on the scenario clock. Those of a replay belong to its rows:
+they are judged by the tick number, whatever pauses and bursts came before.
 """
 
 from bisect import bisect_right
@@ -18,11 +18,12 @@ class Windows:
 
     Args:
         plan: the entry.
-        grid: its ticks at the base rate.
+        grid: the rows of its recording, at the rate that they were recorded with.
     """
 
     def __init__(self, plan: EntryPlan, grid: Stretch) -> None:
         self._grid = grid
+        self._pace = plan.launch_rate / plan.rate
         self._gaps = plan.gaps
         self._bursts = None if plan.bursts is None else plan.bursts.cycle
         self._spikes = [spike.cycle for spike in plan.cardinality_spikes]
@@ -42,20 +43,22 @@ class Windows:
         start_ns = end_ns - self._gaps.for_ns
         return Quiet(start_ns, end_ns) if offset >= start_ns else None
 
-    def quiet_at(self, offset: int, segment_ns: int, tick: int) -> Quiet | None:
-        """Return the silence that `tick` at `offset` lies in: from where its first window begins to where one ends."""
+    def quiet_at(self, offset: int, cycles_ns: int, tick: int) -> Quiet | None:
+        """Return the silence that `tick` at `offset` lies in: all windows that touch each other are one."""
         rows = self._silent_rows_from(tick)
         if rows is not None and rows[0] <= tick:
             _, end, start_ns = rows
-            begun_ns = self._grid.offset(tick) - start_ns
+            begun_ns = round((self._grid.offset(tick) - start_ns) * self._pace)
             return Quiet(offset - begun_ns, offset, end - tick)
-        window = self._window_at(offset, segment_ns)
+        window = self._window_at(offset, cycles_ns)
         if window is None:
             return None
-        start_ns = window.start_ns
-        while (earlier := self._window_at(start_ns - 1, segment_ns)) is not None:
+        start_ns, end_ns = window.start_ns, window.end_ns
+        while (earlier := self._window_at(start_ns - 1, cycles_ns)) is not None:
             start_ns = earlier.start_ns
-        return Quiet(start_ns, window.end_ns)
+        while (later := self._window_at(end_ns, cycles_ns)) is not None:
+            end_ns = later.end_ns
+        return Quiet(start_ns, end_ns)
 
     def in_burst(self, offset: int) -> bool:
         """Return whether `offset` lies in a burst."""
@@ -68,13 +71,13 @@ class Windows:
             mask |= _in_head(cycle, offset) << bit
         return mask
 
-    def edges(self, offset: int, segment_ns: int) -> Iterator[int]:
+    def edges(self, offset: int, cycles_ns: int) -> Iterator[int]:
         """Yield the offsets behind `offset` at which each kind of window next begins or ends."""
         if self._gaps is not None:
             yield offset - offset % self._gaps.every_ns + self._gaps.every_ns - self._gaps.for_ns
-        following = bisect_right(self._silence_ends, segment_ns + offset)
+        following = bisect_right(self._silence_ends, cycles_ns + offset)
         if following < len(self._silences):
-            yield self._silences[following].start_ns - segment_ns
+            yield self._silences[following].start_ns - cycles_ns
         for cycle in self._spikes:
             yield _next_edge(cycle, offset)
         if self._bursts is not None:
@@ -90,13 +93,13 @@ class Windows:
         following = bisect_right(self._silent_row_ends, tick)
         return self._silent_rows[following] if following < len(self._silent_rows) else None
 
-    def _window_at(self, offset: int, segment_ns: int) -> Quiet | None:
+    def _window_at(self, offset: int, cycles_ns: int) -> Quiet | None:
         """Return the one-shot silence or the gap that `offset` lies in."""
-        place = segment_ns + offset
+        place = cycles_ns + offset
         following = bisect_right(self._silence_ends, place)
         if following < len(self._silences) and self._silences[following].start_ns <= place:
             silence = self._silences[following]
-            return Quiet(silence.start_ns - segment_ns, silence.end_ns - segment_ns)
+            return Quiet(silence.start_ns - cycles_ns, silence.end_ns - cycles_ns)
         return self.gap_at(offset)
 
 
