@@ -26,7 +26,9 @@ import setproctitle
 
 import worker.main
 import worker.preload
-from common.forking import ANSWER, REQUEST, Kind
+from common.forking import ANSWER, REQUEST, SharedFiles, TemplateAnswer
+from common.scheduling import USUAL_SLICE_NS, ask_for_slices
+from worker.control.kernel import leave_a_core
 
 _IGNORED: Final = (
     signal.SIGINT,
@@ -42,25 +44,22 @@ _UNTIL_HANDLED: Final = {signal.SIGINT, signal.SIGTERM}
 
 _STDERR: Final = 2
 
-_NICE: Final = 2
-"""Below the control plane, which has to answer however busy the workers are."""
-
 _OOM_SCORE_ADJ: Final = "500"
 """When memory runs out the kernel takes a worker, not the control plane. Source: proc(5)."""
 
 
-class Template:
+class WorkerTemplate:
     """Forks workers and reaps them.
 
     Args:
         control_plane: the socket to it.
-        board_descriptor: the board's memory file.
+        files: what all workers have open.
         alive_descriptor: readable when the control plane is gone.
     """
 
-    def __init__(self, control_plane: socket.socket, board_descriptor: int, alive_descriptor: int) -> None:
+    def __init__(self, control_plane: socket.socket, files: SharedFiles, alive_descriptor: int) -> None:
         self._control_plane = control_plane
-        self._board_descriptor = board_descriptor
+        self._files = files
         self._alive_descriptor = alive_descriptor
         self._numbers: dict[int, int] = {}
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -72,7 +71,7 @@ class Template:
         """Serve until the control plane is gone."""
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._answer(0, Kind.READY, 0)
+        self._answer(0, TemplateAnswer.READY, 0)
         while True:
             ready = [descriptor for descriptor, _ in self._poll.poll()]
             if self._wake_reader in ready:
@@ -93,13 +92,13 @@ class Template:
         number, row, memory_bytes = REQUEST.unpack(packet)
         if not descriptors:
             # There was no room for it.
-            self._answer(number, Kind.REFUSED, errno.EMFILE)
+            self._answer(number, TemplateAnswer.REFUSED, errno.EMFILE)
             return True
         (pipe,) = descriptors
         try:
             pid = os.fork()
         except OSError as exc:
-            self._answer(number, Kind.REFUSED, exc.errno or errno.EAGAIN)
+            self._answer(number, TemplateAnswer.REFUSED, exc.errno or errno.EAGAIN)
         else:
             if not pid:
                 self._become_worker(pipe, row, memory_bytes)
@@ -114,10 +113,12 @@ class Template:
             pidfd = os.pidfd_open(pid)
         except OSError as exc:
             os.kill(pid, signal.SIGKILL)
-            self._answer(number, Kind.REFUSED, exc.errno or errno.EMFILE)
+            self._answer(number, TemplateAnswer.REFUSED, exc.errno or errno.EMFILE)
             return
         self._numbers[pid] = number
-        socket.send_fds(self._control_plane, [ANSWER.pack(number, Kind.FORKED, pid)], [pidfd])
+        with suppress(ConnectionError):
+            # As in `_answer`; the worker sees the end too.
+            socket.send_fds(self._control_plane, [ANSWER.pack(number, TemplateAnswer.FORKED, pid)], [pidfd])
         os.close(pidfd)
 
     def _become_worker(self, pipe: int, row: int, memory_bytes: int) -> NoReturn:
@@ -132,7 +133,7 @@ class Template:
                 Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ)
             if memory_bytes:
                 resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-            worker.main.run(Connection(pipe), self._board_descriptor, row, self._alive_descriptor)
+            worker.main.run(Connection(pipe), self._files, row, self._alive_descriptor)
             code = 0
         except OSError as exc:
             # Descriptors or memory ran out before there was anybody to tell it to.
@@ -153,9 +154,9 @@ class Template:
                 return
             number = self._numbers.pop(pid, None)
             if number is not None:
-                self._answer(number, Kind.EXITED, os.waitstatus_to_exitcode(status))
+                self._answer(number, TemplateAnswer.EXITED, os.waitstatus_to_exitcode(status))
 
-    def _answer(self, number: int, kind: Kind, value: int) -> None:
+    def _answer(self, number: int, kind: TemplateAnswer, value: int) -> None:
         with suppress(ConnectionError):
             # The end of the control plane shows when the next request is read.
             self._control_plane.send(ANSWER.pack(number, kind, value))
@@ -166,7 +167,9 @@ def _complain(text: str) -> None:
         os.write(_STDERR, text.encode(errors="replace"))
 
 
-def main(control_plane_descriptor: int, board_descriptor: int, alive_descriptor: int) -> None:
+def main(
+    control_plane_descriptor: int, board_descriptor: int, checkpoints_descriptor: int, alive_descriptor: int
+) -> None:
     """Be the template until the control plane is gone; the arguments are inherited descriptors."""
     # A standard descriptor that nobody gave us would go to the next file or socket, and stdout sinks would write there.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
@@ -176,7 +179,9 @@ def main(control_plane_descriptor: int, board_descriptor: int, alive_descriptor:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, _UNTIL_HANDLED)
     setproctitle.setproctitle("sondad: template")
+    leave_a_core()
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
+        # Not the control plane's, whom it would hold up.
+        ask_for_slices(USUAL_SLICE_NS)
     with socket.socket(fileno=control_plane_descriptor) as control_plane:
-        Template(control_plane, board_descriptor, alive_descriptor).run()
+        WorkerTemplate(control_plane, SharedFiles(board_descriptor, checkpoints_descriptor), alive_descriptor).run()
