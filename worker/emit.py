@@ -8,7 +8,7 @@ import numpy as np
 import worker.delivery
 import worker.encoders
 import worker.generators
-from common.board import Counters
+from common.counters import Counters
 from worker.sinks.context import SinkContext
 from worker.ticks.batch import Batch
 
@@ -26,7 +26,7 @@ def emit(context: SinkContext) -> int:
     plan, clock = context.plan, context.clock
     encoder = worker.encoders.build(plan)
     generator = worker.generators.build(plan)
-    delivery = worker.delivery.build(context, Counters(), lambda: None)
+    delivery = worker.delivery.build_single(context, Counters(), lambda: None)
     try:
         delivery.open()
         begun_ns = clock.monotonic_ns()

@@ -4,7 +4,8 @@
 
     fork from the template ──► Ready ──► parked until Run ──► Prepared ──► Start ──► runner ──► Finished ──► exit 0
                                            ▲  └─ Emit ──► one event ──► Emitted ─┐  └─ failed ─────┘
-                                           └─────────────────────────────────────┘
+                                           ├─────────────────────────────────────┘
+                                           └─ Previewed ◄── curves ◄── Preview
                                  Host ──► several entries, each from Run to Finished, until Stop ──► exit 0
 
 Everything that ends a worker on the way (Stop, SIGTERM, the death of the supervisor) ends it quietly, exit code 0.
@@ -21,12 +22,15 @@ import setproctitle
 from common.board import WorkerBoard
 from common.clock import SystemClock
 from common.errors import WireError
-from common.messages import Emit, Finished, Host, Ready, Run
+from common.forking import SharedFiles
+from common.messages import Emit, Finished, Host, Preview, Ready, Run
 from common.printable import printable
 from worker.control.control import Control
-from worker.control.kernel import wake_exactly
+from worker.control.kernel import give_way, wake_exactly
+from worker.delivery.dealing import lanes_of
 from worker.gates.links import Links
-from worker.serve import Seat, deliver, serve
+from worker.serve import Seat, deliver, foresee, serve
+from worker.warming import warm_up
 
 _MAX_TITLE_NAME_CHARS: Final = 64
 
@@ -42,13 +46,13 @@ _IGNORED_SIGNALS: Final = (
 )
 
 
-def run(connection: Connection, board_descriptor: int, row_index: int, alive_descriptor: int) -> None:
+def run(connection: Connection, files: SharedFiles, row: int, alive_descriptor: int) -> None:
     """Serve one scenario, and single events before it, and return; called in a new process, on its main thread.
 
     Args:
         connection: the worker's end of its control pipe.
-        board_descriptor: the board's memory file.
-        row_index: the row that this process alone writes.
+        files: what all workers have open.
+        row: the row of the board that this process alone writes.
         alive_descriptor: readable when the supervisor is gone.
     """
     control = Control(connection, alive_descriptor, SystemClock())
@@ -58,7 +62,8 @@ def run(connection: Connection, board_descriptor: int, row_index: int, alive_des
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     wake_exactly()
     setproctitle.setproctitle("sondad: worker (spare)")
-    seat = Seat(WorkerBoard(board_descriptor, row_index), Links(board_descriptor, row_index), board_descriptor)
+    seat = Seat(WorkerBoard(files.board, row), Links(files.board, row), row, files)
+    warm_up(runs=1)
     try:
         threads = sum(1 for _ in Path("/proc/self/task").iterdir())
         control.send(Ready(threads=threads, preloaded="worker.preload" in sys.modules))
@@ -75,17 +80,23 @@ def _served(control: Control, seat: Seat) -> Finished | None:
     while True:
         match control.expect():
             case Run() as command:
+                give_way()
                 name = printable(command.entry.name[:_MAX_TITLE_NAME_CHARS])
                 setproctitle.setproctitle(f"sondad: scenario {name} {command.scenario_id}")
-                return serve(command, control, seat)
+                if lanes_of(command.entry) == 1:
+                    return serve(command, control, seat)
+                # Imported here, for a worker that does one thing at a time needs no greenlets.
+                from worker.host import host_alone
+
+                return host_alone(command, control, seat)
             case Host():
-                # Imported here, for a worker with one entry needs no greenlets.
+                give_way()
                 from worker.host import host
 
-                host(control, seat.lock_descriptor)
+                host(control, seat.files)
                 return None
-            case Emit() as command:
-                outcome = deliver(command, control, seat)
+            case Emit() | Preview() as command:
+                outcome = foresee(command) if isinstance(command, Preview) else deliver(command, control, seat)
                 if isinstance(outcome, Finished):
                     return outcome
                 control.send(outcome)

@@ -12,25 +12,31 @@ Source: docs/values.md, "Ticks"; docs/http.md, "Stats" and "Scrape one".
 from collections.abc import Callable
 from typing import Final, Literal
 
-from common.board import Counters, WorkerBoard
+from common.board import WorkerBoard
+from common.checkpoints import CheckpointWriter, Resume
 from common.clock import Clock
-from common.current import CurrentValues
+from common.counters import Counters
 from common.errors import EncoderError
-from common.lateness import Lateness
-from common.messages import Start
+from common.messages import Retune, Start
 from common.plan import EntryPlan
 from common.states import State, check_transition
-from worker.control.waiting import Waiter
+from worker.control.waiting import RunWaiter, nothing
 from worker.delivery import Delivery
 from worker.encoders import Encoder
-from worker.gates.closing import STALE_MARKER, ClosingSamples
+from worker.gates.closing import closing_samples
 from worker.gates.gate import Gate
 from worker.gates.links import Links
-from worker.generators import OBSERVERS, Generator, most_ticks
-from worker.generators.observations import Interrupted
-from worker.ticks.production import Events, Production
+from worker.gates.steering import Steering
+from worker.generators import Generator, most_ticks
+from worker.long_work import Interrupted
+from worker.plan_at_work import PlanAtWork, beginning
+from worker.position import Position
+from worker.showing import Showing
+from worker.ticks.block import DueEvents
+from worker.ticks.production import Production
 from worker.ticks.rate import RateWindow
-from worker.ticks.schedule import NEVER_NS, Schedule
+from worker.ticks.resuming import Missed, Resuming
+from worker.ticks.schedule import NEVER_NS
 
 Reason = Literal["duration", "stopped", "upstream"]
 
@@ -39,6 +45,9 @@ _ON_TIME_NS: Final = 100_000_000
 
 _WATCHED_SLACK_NS: Final = 20_000_000
 """How late a tick that others wait for may be by design, out of the 50 ms in which an edge has to take effect."""
+
+_PROGRESS_INTERVAL_NS: Final = 1_000_000
+"""How far apart the outcomes of requests of one batch are shown at least."""
 
 _LOOK_INTERVAL_NS: Final = 5_000_000
 """How often a run that never waits looks for commands."""
@@ -57,6 +66,10 @@ class Runner:
         links: who watches the entry, and whom its gate watches.
         waiter: all waiting.
         clock: both clocks.
+        kept: where checkpoints are kept; None for a run that will not be continued.
+        resume: how the run goes on that was interrupted; None for one that begins.
+        on_missed: called with the ticks that a run which goes on has missed.
+        held_ns: how late what was fired may be shown, together with what is fired next.
     """
 
     def __init__(
@@ -67,12 +80,14 @@ class Runner:
         delivery: Callable[[Counters, Callable[[], None]], Delivery],
         board: WorkerBoard,
         links: Links,
-        waiter: Waiter,
+        waiter: RunWaiter,
         clock: Clock,
+        kept: CheckpointWriter | None = None,
+        resume: Resume | None = None,
+        on_missed: Callable[[Missed], None] = lambda _: None,
+        held_ns: int = 0,
     ) -> None:
         self._plan = plan
-        self._current = None if plan.signal_type == "logs" else CurrentValues(board.row.view, plan)
-        self._lateness = Lateness(board.row.view)
         self._zero_stamp_ns = 0
         self._generator = generator
         self._encoder = encoder
@@ -80,13 +95,25 @@ class Runner:
         self._links = links
         self._waiter = waiter
         self._clock = clock
-        self._counters = Counters()
+        self._resume = resume
+        self._on_missed = on_missed
+        self._counters = Counters() if resume is None else resume.counters()
+        self._makes_up = plan.backfill_ns > 0
+        self._showing = Showing(plan, board, self._counters, waiter, held_ns)
         self._delivery = delivery(self._counters, self._publish_progress)
+        self._position = Position(self._counters, self._delivery, kept)
         self._rate = RateWindow()
-        self._gate = None if plan.gate is None else Gate(plan.gate)
-        self._closing = _closing_samples(plan)
+        was = State.PENDING if resume is None else resume.state
+        if plan.gate is None or plan.gate.upstream is not None:
+            was = State.PENDING
+        self._gate = None if plan.gate is None else Gate(plan.gate, State.PAUSED if was is State.HELD else was)
+        self._closing = closing_samples(plan)
         self._holds = self._closing is not None and plan.gate is not None and plan.gate.snap_to is not None
         self._is_watchable = plan.signal_type == "metrics"
+        self._steering = None
+        if self._gate is not None:
+            moves = self._pass_through, self._take_place
+            self._steering = Steering(plan, self._gate, links.upstream, *moves, waiter.stop_asked)
 
     def run(self, start: Start) -> Reason:
         """Run from the entry's start until its end; whatever happens, the row says `finished` afterwards.
@@ -95,184 +122,279 @@ class Runner:
             SinkError: the sink could not be opened, or failed under `on_sink_error: fail`.
             EncoderError: the encoder cannot take an event.
         """
+        self._waiter.before_blocking = self._show
         try:
             return self._run(start)
         finally:
+            self._waiter.before_blocking = nothing
             self._enter(State.FINISHED)
 
     def _run(self, start: Start) -> Reason:
-        start_ns = start.start_ns + self._plan.phase_offset_ns
-        if self._plan.phase_offset_ns:
-            self._enter(State.PENDING)
-            while not self._waiter.stopping and self._clock.monotonic_ns() < start_ns:
-                self._waiter.wait_until(start_ns)
-            if self._waiter.stopping:
-                return "stopped"
-        wall_ns = start.wall_ns + self._plan.phase_offset_ns
-        anchor_ns = (wall_ns if self._plan.anchor_ns is None else self._plan.anchor_ns) + self._plan.shift_ns
-        self._zero_stamp_ns = anchor_ns - start_ns
-        production = Production(
-            Schedule(self._plan, anchor_ns),
-            self._generator,
-            self._encoder,
-            most_ticks(self._plan),
-            looks_ahead=self._gate is None and type(self._plan.generator) not in OBSERVERS,
-        )
-        if self._gate is None:
-            self._enter(State.RUNNING)
-        else:
-            self._heed(self._gate, production, start_ns, start_ns)
+        start_ns, anchor_ns = beginning(self._plan, start)
+        try:
+            self._begin(start_ns, anchor_ns)
+        except Interrupted:
+            return "stopped"
         self._delivery.open()
         try:
-            reason = self._emit(production, start_ns)
-            self._close_series()
-        except EncoderError:
-            self._counters.errors += 1
-            self._delivery.abandon()
-            raise
-        except BaseException:
+            try:
+                grace_ns = NEVER_NS if self._makes_up else _ON_TIME_NS
+                while isinstance(reason := self._emit(self._at_work, start_ns, grace_ns), Retune):
+                    self._stand_still(reason)
+                    # What has become late meanwhile is no fault of the sink.
+                    grace_ns = NEVER_NS
+            except Interrupted:
+                reason = "stopped"
+            finally:
+                self._show()
+            if self._steering is not None and reason == "stopped":
+                self._steering.stop(self._clock.monotonic_ns() - start_ns)
+            if not self._waiter.interrupted:
+                self._close_series(self._at_work.production)
+        except BaseException as exc:
+            self._counters.errors += isinstance(exc, EncoderError)
             self._delivery.abandon()
             raise
         self._delivery.finish()
-        if self._delivery.fatal is not None:
-            raise self._delivery.fatal
+        self._publish_progress()
+        self._settle()
         return reason
 
-    def _emit(self, production: Production, start_ns: int) -> Reason:
-        """Fire ticks until the end of the run or a stop.
+    def _begin(self, start_ns: int, anchor_ns: int) -> None:
+        """Put the plan to work, go on where the run was interrupted, and wait for the entry's start.
+
+        Raises:
+            Interrupted: it is stopped before.
+        """
+        plan, clock, steering = self._plan, self._clock, self._steering
+        self._zero_stamp_ns = anchor_ns - start_ns
+        self._at_work = PlanAtWork(plan, self._generator, self._encoder, anchor_ns, self._waiter.stop_asked)
+        if self._resume is not None:
+            self._go_on(self._resume, start_ns)
+        if steering is not None:
+            steering.reach_start()
+        if plan.phase_offset_ns or clock.monotonic_ns() < start_ns + plan.backfill_ns:
+            self._await_start(start_ns + plan.backfill_ns)
+        if self._gate is None:
+            self._enter(State.RUNNING)
+        elif steering is not None and not steering.is_computed:
+            begun_ns = start_ns if self._resume is None else clock.monotonic_ns()
+            steering.heed(self._at_work.production, begun_ns, start_ns)
+
+    def _await_start(self, begin_ns: int) -> None:
+        if self._counters.state == State.PENDING:
+            self._enter(State.PENDING)
+        while not self._waiter.stopping and self._clock.monotonic_ns() < begin_ns:
+            self._waiter.wait_until(begin_ns)
+            if self._waiter.retune is not None:
+                self._stand_still(self._waiter.retune)
+        if self._waiter.stopping:
+            raise Interrupted
+
+    def _go_on(self, resume: Resume, start_ns: int) -> None:
+        """Take up a run where it was interrupted, and pass over what it has missed since unless that is made up for.
+
+        Raises:
+            Interrupted: a stop was asked while values were drawn.
+        """
+        at_work, counters = self._at_work, self._counters
+        resuming = Resuming(at_work.schedule, self._generator, most_ticks(at_work.plan), at_work.digest)
+        if self._gate is not None and self._steering is not None and self._steering.is_computed:
+            self._steering.replay(at_work.production, at_work.schedule, counters.next_tick)
+            if self._closing is not None and self._gate.state is State.RUNNING:
+                self._closing.note_spans(resuming.spans_before(counters))
+            resuming.take_back(resume, counters, at_work.production.cursor)
+            self._enter(self._shown(self._gate.state))
+            self._position.move_to(at_work.production.next_tick)
+            self._makes_up = True
+            return
+        if self._closing is not None:
+            self._closing.note_spans(resuming.spans_before(counters))
+        if self._gate is not None:
+            self._enter(resume.state)
+        is_live = self._gate is None or self._gate.emitting
+        cursor, self._makes_up, missed = resuming.take_up(
+            resume, counters, at_work.plan.backfill_ns, lambda: self._clock.monotonic_ns() - start_ns, is_live=is_live
+        )
+        if missed is not None:
+            self._on_missed(missed)
+        at_work.production.move_to(cursor)
+        self._position.move_to(at_work.production.next_tick)
+
+    def _stand_still(self, asked: Retune) -> None:
+        """Stand still at the next tick until a change is decided, and go on: changed, or as if nothing had been."""
+        at_work, delivery = self._at_work, self._delivery
+        changed = at_work.changed(asked.tuning, self._waiter.stop_asked)
+        delivery.flush()
+        self._settle()
+        self._take_place(at_work.production)
+        self._showing.write_samples()
+        self._publish(self._clock.monotonic_ns())
+        self._position.keep_counted(at_work.observer)
+        if not self._waiter.hold(changed.held(asked, is_due=self._gate is None or self._gate.emitting)):
+            return
+        if changed.plan.labels != at_work.plan.labels:
+            # Their series end here, and others begin.
+            self._close_series(at_work.production)
+            delivery.relabel(changed.plan)
+            self._showing.forget_samples()
+        self._at_work = changed
+        self._rate.reopen()
+        self._take_place(changed.production)
+        self._publish(self._clock.monotonic_ns())
+
+    def _emit(self, at_work: PlanAtWork, start_ns: int, grace_ns: int) -> Reason | Retune:
+        """Fire ticks until the end of the run, a stop, or a change that is asked for.
 
         A wake-up is never early. It is late by design by the board's slack, so that ticks of several milliseconds
-        share one, and keeps its distance from the wake-up before; stamps are the scheduled instants anyway.
+        share one, and by what the plan says; stamps are the scheduled instants anyway.
         """
         waiter, clock, board, gate = self._waiter, self._clock, self._board, self._gate
-        end_ns = NEVER_NS if self._plan.duration_ns is None else start_ns + self._plan.duration_ns
-        grace_ns, spacing_ns = _ON_TIME_NS, self._plan.wake_spacing_ns
-        wake_ns = look_ns = 0
+        production, end_ns, gathering_ns = at_work.production, start_ns + at_work.end_ns, at_work.plan.gathering_ns
+        look_ns = 0
         while not waiter.stopping:
             now_ns = clock.monotonic_ns()
             if now_ns >= look_ns:
+                self._show()
                 waiter.look()
                 look_ns = now_ns + _LOOK_INTERVAL_NS
-            wake_ns = min(wake_ns, now_ns)
-            if gate is not None:
-                self._heed(gate, production, now_ns, start_ns)
+            if waiter.retune is not None:
+                return waiter.retune
+            due_ns = clock_ns = now_ns - start_ns
+            change_ns = NEVER_NS
+            if gate is not None and self._steering is not None:
+                due_ns, change_ns = self._steering.heed(production, now_ns, start_ns)
                 if gate.state is State.FINISHED:
                     return "upstream"
                 if not gate.emitting:
                     if now_ns >= end_ns:
                         return "duration"
-                    waiter.wait_until(min(gate.deadline_ns, end_ns))
+                    self._show()
+                    self._settle()
+                    waiter.wait_until(min(change_ns, end_ns))
                     continue
-            try:
-                events = production.take(now_ns - start_ns, grace_ns)
-            except Interrupted:
-                break
+            events = production.take(due_ns, grace_ns)
             if events is not None:
                 self._fire(events, now_ns)
+                if not production.is_ahead_of(clock_ns):
+                    continue
+            elif due_ns < clock_ns and change_ns < end_ns:
                 continue
-            if now_ns >= end_ns:
+            elif now_ns >= end_ns:
                 return "duration"
-            if production.in_gap is not self._counters.in_gap:
-                self._enter_gap(now_ns)
+            elif production.in_gap is not self._counters.in_gap:
+                self._counters.in_gap, self._counters.in_burst = True, False
+                self._publish(now_ns)
             slack_ns = min(board.slack_ns(), _WATCHED_SLACK_NS) if self._links.watchers else board.slack_ns()
             grace_ns = _ON_TIME_NS + slack_ns
+            self._makes_up = False
             production.look_ahead()
-            wake_ns = min(max(start_ns + production.deadline_ns, wake_ns + spacing_ns) + slack_ns, end_ns)
+            self._settle()
+            asked_ns = min(start_ns + production.deadline_ns, change_ns)
+            wake_ns = min(asked_ns + gathering_ns + slack_ns, end_ns)
+            if self._showing.is_overdue_at(wake_ns):
+                self._show()
             waiter.wait_until(wake_ns)
+            self._counters.wakeups += 1
             look_ns = wake_ns + _LOOK_INTERVAL_NS
         return "stopped"
 
-    def _fire(self, events: Events, now_ns: int) -> None:
-        batch, counters = events.batch, self._counters
-        values, stamps_ns = batch.values, batch.stamps_ns
-        self._lateness.count(now_ns + self._zero_stamp_ns - stamps_ns.item(0), len(batch), now_ns)
+    def _fire(self, events: DueEvents, now_ns: int) -> None:
+        batch, encoded, counters = events.batch, events.encoded, self._counters
+        late_ns = now_ns + self._zero_stamp_ns - events.first_stamp_ns
+        counters.backlog_ns = late_ns if self._makes_up else 0
         if self._is_watchable:
             # Before the writing, so that a sink in trouble holds up nobody who watches.
-            self._links.watchers.publish(float(values[-1]), now_ns)
-        delivered = 0
-        for first, stop in self._delivery.deliver(batch, events.encoded):
-            delivered += stop - first
-            if self._closing is not None:
-                self._closing.note(batch.first_tick + first, stop - first, stamps_ns.item(stop - 1), batch.spike_mask)
-            if self._current is not None:
-                tick, shown = batch.first_tick + first, values[first:stop]
-                self._board.row.append_samples(tick, stamps_ns[first:stop], shown, batch.spike_mask)
-                self._current.put(tick, shown, batch.spike_mask)
-        self._rate.count(delivered, now_ns)
+            self._links.watchers.publish(batch.values.item(-1), now_ns)
+        self._at_work.begin(batch)
+        delivered = self._delivery.deliver(batch, encoded)
+        if self._closing is not None:
+            for first, stop in delivered:
+                last_ns = batch.stamps_ns.item(stop - 1)
+                self._closing.note(batch.first_tick + first, stop - first, last_ns, batch.spike_mask)
+        self._at_work.sum_up(counters, delivered)
+        count = self._showing.fired(events, delivered, None if self._makes_up else late_ns, now_ns)
+        self._rate.count(count, now_ns)
         counters.batches += 1
         counters.current_rate = self._rate.events_per_sec
         counters.in_gap = False
         counters.in_burst = events.in_burst
-        self._publish(now_ns)
+        if self._showing.holds_back:
+            self._position.advance(is_whole=count == encoded.events)
+        else:
+            self._publish(now_ns)
+        self._position.keep_counted(self._at_work.observer)
         if self._delivery.fatal is not None:
             raise self._delivery.fatal
 
-    def _heed(self, gate: Gate, production: Production, now_ns: int, start_ns: int) -> None:
-        """Act on what has become of the upstream; a segment lasts from one opening to the next closing."""
-        upstream, plan = self._links.upstream, self._plan.gate
-        assert plan is not None  # noqa: S101 - there is a gate
-        while True:
-            signal = upstream.first_signal(plan, start_ns) if gate.heard is None else upstream.signal(plan)
-            if signal is gate.heard and now_ns < gate.deadline_ns and not upstream.has_news:
-                return
-            was_emitting = gate.emitting
-            for state in gate.hear(now_ns, signal):
-                self._pass_through(gate, state)
-            if gate.emitting and not was_emitting:
-                production.begin_segment(now_ns - start_ns)
-                self._rate.reopen()
-            elif was_emitting and not gate.emitting:
-                production.end_segment(now_ns - start_ns)
-            if not upstream.has_news:
-                return
+    def _show(self) -> None:
+        """Show what was held back; it is kept already."""
+        self._showing.write_samples()
+        if self._showing.has_news:
+            self._position.note()
+            self._showing.publish(self._clock.monotonic_ns())
 
-    def _pass_through(self, gate: Gate, state: State) -> None:
+    def _settle(self) -> None:
+        self._delivery.settle()
+        if self._delivery.fatal is not None:
+            raise self._delivery.fatal
+
+    def _pass_through(self, state: State, production: Production) -> None:
         """Enter a state of the gate; one in which nothing is emitted closes what was written before."""
         if state in (State.PAUSED, State.UNRESOLVED):
             self._rate.events_per_sec = self._counters.current_rate = 0.0
-            if not gate.emits_in(state):
-                self._close_series()
-            if state is State.PAUSED and self._holds and self._counters.total_events:
-                state = State.HELD
+            if self._gate is not None and not self._gate.emits_in(state):
+                self._close_series(production)
+            state = self._shown(state)
         if state is not State.FINISHED:
             self._enter(state)
 
-    def _close_series(self) -> None:
+    def _shown(self, state: State) -> State:
+        """Return the state that clients see."""
+        is_held = state is State.PAUSED and self._holds and self._counters.total_events
+        return State.HELD if is_held else state
+
+    def _close_series(self, production: Production) -> None:
         if self._closing is None or not self._closing:
             return
+        if self._plan.share is not None and self._steering is not None:
+            # Series of other segments count as well, so that all of them are closed at one instant.
+            self._closing.stamp_ns = production.newest_stamp_ns(self._steering.emitted_until_ns)
         self._delivery.close_series(
-            (batch, self._encoder.encode(batch)) for batch in self._closing.take() if not self._waiter.given_up
+            (batch, self._at_work.encoder.encode(batch)) for batch in self._closing.take() if not self._waiter.given_up
         )
-        if self._delivery.fatal is not None:
-            raise self._delivery.fatal
+        self._settle()
 
-    def _enter_gap(self, now_ns: int) -> None:
-        self._counters.in_gap = True
-        self._counters.in_burst = False
-        self._publish(now_ns)
+    def _take_place(self, production: Production) -> None:
+        """Note the segment that the run is in."""
+        self._position.enter(production.cursor, production.next_tick)
+        if self._gate is not None and self._gate.emitting:
+            self._rate.reopen()
 
     def _enter(self, state: State) -> None:
         check_transition(State(self._counters.state), state)
         now_ns = self._clock.monotonic_ns()
         self._counters.state = state
         self._counters.state_since_ns = now_ns
-        self._publish(now_ns)
+        self._publish(now_ns, asks_cpu=True)
 
     def _publish_progress(self) -> None:
-        """Show what a request has come to: there may be many in one batch, and each may take long."""
-        self._publish(self._clock.monotonic_ns())
+        """Show what a request has come to: there may be many in one batch, and each may take long.
 
-    def _publish(self, now_ns: int) -> None:
-        self._counters.heartbeat_ns = now_ns
-        self._board.row.publish(self._counters)
+        PERF: of quick ones that follow each other only some are shown, unless the run may go on from there.
+        """
+        now_ns = self._clock.monotonic_ns()
+        shows = not self._showing.holds_back or now_ns - self._counters.heartbeat_ns >= _PROGRESS_INTERVAL_NS
+        if not (shows or self._position.is_kept):
+            return
+        self._at_work.sum_up(self._counters, self._delivery.counted)
+        if shows:
+            self._publish(now_ns)
+        else:
+            self._position.note()
+            self._position.keep()
 
-
-def _closing_samples(plan: EntryPlan) -> ClosingSamples | None:
-    """Return what keeps track of the series to close; None when nothing is written at a close."""
-    gate = plan.gate
-    if gate is None or plan.signal_type != "metrics":
-        return None
-    if gate.snap_to is not None:
-        return ClosingSamples(plan, gate.snap_to)
-    marks = plan.sink.closes_series and gate.stale_marker is not False
-    return ClosingSamples(plan, STALE_MARKER) if marks else None
+    def _publish(self, now_ns: int, *, asks_cpu: bool = False) -> None:
+        self._position.note()
+        self._showing.publish(now_ns, asks_cpu=asks_cpu)
+        self._position.keep()

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from common.plan import EntryPlan, GeneratorPlan, Histogram, RotatingLabel, Summary
+from common.plan import Cycle, EntryPlan, GeneratorPlan, Histogram, LabelSpike, RotatingLabel, Summary
 from common.specs import (
     Constant,
     DistributionSpec,
@@ -32,6 +32,12 @@ def entry_plan(**fields: Any) -> EntryPlan:
         "sink": Memory(),
     }
     return EntryPlan(**(required | fields))
+
+
+def label_spike(cycle: Cycle, **fields: Any) -> LabelSpike:
+    """Return a label that is there in the windows of `cycle`: `k`, with one of a few values."""
+    usual: dict[str, Any] = {"key": "k", "cardinality": 3, "prefix": "k_", "strategy": "counter", "seed": 0}
+    return LabelSpike(cycle=cycle, **usual | fields)
 
 
 def plan_of(entry: dict[str, Any]) -> EntryPlan:

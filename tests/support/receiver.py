@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -36,6 +36,7 @@ class Answer:
         delay_secs: wait before the answer.
         then: what happens to the connection behind the answer.
         reads_body: whether the request's body is read at all; without it the connection ends at once.
+        reads_half: half of the body is read, then the connection is reset.
         silent: nothing is sent, the connection stays open until the receiver is closed.
     """
 
@@ -44,8 +45,9 @@ class Answer:
     headers: tuple[str, ...] = ()
     raw: bytes | None = None
     delay_secs: float = 0.0
-    then: str = "keep"  # or "close", "reset"
+    then: str = "keep"  # or "close", "reset" instead of an answer, "cut" right behind one
     reads_body: bool = True
+    reads_half: bool = False
     silent: bool = False
 
 
@@ -62,21 +64,31 @@ class Receiver:
     Args:
         behaviour: the answer to request number n, counted from 0 over all connections.
         host: where to listen.
+        says: the further headers of an answer 2xx, by the body of its request.
 
     Attributes:
         requests: all requests whose body was read, in order.
         ended_count: how many connections it has closed.
         kept: bodies that were acknowledged with 2xx, in order.
+        most_in_flight: how many requests have waited for their answers at a time.
     """
 
-    def __init__(self, behaviour: Behaviour = _accept_all, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour = _accept_all,
+        host: str = "127.0.0.1",
+        says: Callable[[bytes], Sequence[str]] = lambda _: (),
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, 0), family=family)
         self._behaviour = behaviour
+        self._says = says
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._connections: list[socket.socket] = []
         self._numbers = 0
+        self._in_flight = 0
+        self.most_in_flight = 0
         self.ended_count = 0
         self.requests: list[Request] = []
         self.kept: list[bytes] = []
@@ -99,7 +111,7 @@ class Receiver:
                 sock.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
             assert not thread.is_alive()
 
     def __enter__(self) -> "Receiver":
@@ -147,6 +159,11 @@ class Receiver:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             return False
         left = int(headers["content-length"]) - len(body)
+        if answer.reads_half:
+            while left > int(headers["content-length"]) // 2:
+                left -= len(connection.recv(4096))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            return False
         parts = [body]
         while left > 0:
             received = connection.recv(min(left, 1 << 20))
@@ -157,7 +174,13 @@ class Receiver:
         request = Request(number, index, line, headers, b"".join(parts))
         with self._lock:
             self.requests.append(request)
-        return self._answer(connection, request, answer)
+            self._in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        try:
+            return self._answer(connection, request, answer)
+        finally:
+            with self._lock:
+                self._in_flight -= 1
 
     def _answer(self, connection: socket.socket, request: Request, answer: Answer) -> bool:
         if answer.silent:
@@ -171,9 +194,12 @@ class Receiver:
         if answer.raw is not None:
             connection.sendall(answer.raw)
             return answer.then == "keep"
-        lines = [f"HTTP/1.1 {answer.status} X", f"Content-Length: {len(answer.body)}", *answer.headers, "", ""]
+        lines = [f"HTTP/1.1 {answer.status} X", f"Content-Length: {len(answer.body)}", *answer.headers]
         if 200 <= answer.status < 300:
+            lines += self._says(request.body)
             with self._lock:
                 self.kept.append(request.body)
-        connection.sendall("\r\n".join(lines).encode() + answer.body)
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + answer.body)
+        if answer.then == "cut":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         return answer.then == "keep"

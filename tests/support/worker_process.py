@@ -10,7 +10,10 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 import worker.main
-from common.board import Board, Counters, Recent
+from common.board import Board, Recent
+from common.checkpoints import Checkpoints
+from common.counters import Counters
+from common.forking import SharedFiles
 from common.messages import Command, Event, Finished, Host, Prepared, Ready, Run, Start, Stop
 from common.plan import EntryPlan
 from common.wire import receive_event, send
@@ -28,10 +31,10 @@ class Descriptor:
         return operator.methodcaller("detach"), (reduction.DupFd(self._descriptor),)
 
 
-def _run(connection: Connection, board_descriptor: int, row: int) -> None:
+def _run(connection: Connection, board_descriptor: int, checkpoints_descriptor: int, row: int) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    worker.main.run(connection, board_descriptor, row, parent.sentinel)
+    worker.main.run(connection, SharedFiles(board_descriptor, checkpoints_descriptor), row, parent.sentinel)
 
 
 class WorkerProcess:
@@ -44,7 +47,9 @@ class WorkerProcess:
         self.board = board
         self.row = board.row(row)
         self.events: list[Event] = []
-        self.process = context.Process(target=_run, args=(theirs, Descriptor(board.descriptor), row), daemon=True)
+        self.checkpoints = Checkpoints(board.rows)
+        files = Descriptor(board.descriptor), Descriptor(self.checkpoints.descriptor)
+        self.process = context.Process(target=_run, args=(theirs, *files, row), daemon=True)
         self.process.start()
         theirs.close()
 

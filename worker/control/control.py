@@ -9,10 +9,12 @@
     tick, a sink's descriptor, a bell ────────────┘
 
 Whatever a worker waits for, it stays reachable: a command, the death of the supervisor and SIGTERM end every wait.
+Calls that block by themselves (`may_block`) delay that by some milliseconds.
 """
 
 import os
 import select
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +23,28 @@ from typing import Final
 
 from common.clock import Clock
 from common.errors import WireError
-from common.messages import Emit, Event, Follow, Host, Log, Run, Start, StdoutClosed, StdoutDiscards, Stop, Watch
+from common.messages import (
+    Decide,
+    Emit,
+    Errand,
+    Event,
+    Follow,
+    Held,
+    Host,
+    Log,
+    Preview,
+    Retune,
+    Run,
+    Start,
+    StdoutClosed,
+    StdoutDiscards,
+    Stop,
+    Watch,
+)
 from common.wire import receive_command, receive_descriptor, send
 from worker.control.entry import EntryControl
-from worker.control.place import Place
+from worker.control.kernel import Slices
+from worker.control.place import WaitingPlace
 from worker.gates.links import LinkCommand, Links
 
 _NS_PER_SEC: Final = 1_000_000_000
@@ -38,6 +58,9 @@ ORPHAN_WINDOW_NS: Final = _NS_PER_SEC
 EXIT_TERMINATED: Final = 143
 """Exit code after a second SIGTERM: 128 + 15, as a shell reports it."""
 
+_COMMANDS_WAIT_NS: Final = 5_000_000
+"""How long calls that block, one after the other, may keep a process from its commands."""
+
 # The kernel may round a wait up by a thousandth of its length, so a long one is made in two steps.
 _LONG_WAIT_NS: Final = 250_000_000
 _LONGEST_WAIT_NS: Final = 3600 * _NS_PER_SEC
@@ -45,7 +68,7 @@ _MAX_LOG_CHARS: Final = 2000
 
 
 class Control:
-    """One worker process: its commands, its events, and the `Place` where a single entry waits; main thread only.
+    """One worker process: its commands, its events, and where a single entry waits; main thread only.
 
     Args:
         connection: the worker's end of the control pipe.
@@ -66,9 +89,11 @@ class Control:
         self._parent = os.dup(parent_sentinel)
         self._terminated = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._watched = [self._pipe, self._parent, self._terminated]
+        self._slices = Slices()
         self._entries: dict[str | None, EntryControl] = {}
-        self._commands: deque[Run | Emit | Host] = deque()
+        self._commands: deque[Run | Errand | Host] = deque()
         self._leave_by_ns: int | None = None
+        self._looked_ns = 0
         self._signalled = False
         self._lines_dropped = 0
 
@@ -77,11 +102,11 @@ class Control:
         """Whether the process is to leave."""
         return self._leave_by_ns is not None
 
-    def stop(self, deadline_ns: int) -> None:
-        """Stop every entry and leave by `deadline_ns`; the earliest of several deadlines holds."""
+    def stop(self, deadline_ns: int, *, interrupts: bool = True) -> None:
+        """Stop every entry, as `EntryControl.stop`, and leave by `deadline_ns`; the earliest deadline holds."""
         self._leave_by_ns = deadline_ns if self._leave_by_ns is None else min(self._leave_by_ns, deadline_ns)
         for entry in tuple(self._entries.values()):
-            entry.stop(deadline_ns)
+            entry.stop(deadline_ns, interrupts=interrupts)
 
     def terminate(self) -> None:
         """Stop because of a signal; safe in a signal handler. The second time the process exits at once."""
@@ -92,7 +117,7 @@ class Control:
         os.eventfd_write(self._terminated, 1)
 
     @contextmanager
-    def entry(self, scenario_id: str | None, links: Links, place: Place | None = None) -> Iterator[EntryControl]:
+    def entry(self, scenario_id: str | None, links: Links, place: WaitingPlace | None = None) -> Iterator[EntryControl]:
         """Let an entry be told what concerns it for as long as the context lasts.
 
         Args:
@@ -103,17 +128,17 @@ class Control:
         entry = EntryControl(self, scenario_id, links, self if place is None else place, self._clock)
         self._entries[scenario_id] = entry
         if self._leave_by_ns is not None:
-            entry.stop(self._leave_by_ns)
+            entry.stop(self._leave_by_ns, interrupts=True)
         try:
             yield entry
         finally:
             del self._entries[scenario_id]
 
-    def take(self) -> Run | Emit | Host | None:
+    def take(self) -> Run | Errand | Host | None:
         """Return the next command to do something, or None."""
         return self._commands.popleft() if self._commands else None
 
-    def expect(self) -> Run | Emit | Host | None:
+    def expect(self) -> Run | Errand | Host | None:
         """Wait for a command to do something and return it, or None when the process is to exit instead."""
         while not self.stopping:
             command = self.take()
@@ -124,8 +149,16 @@ class Control:
 
     def select(self, readable: Sequence[int], writable: Sequence[int], until_ns: int | None) -> Sequence[int]:
         """Wait once, as `Place.select`, and handle what concerns the process."""
-        timeout_secs = None if until_ns is None else self._timeout_secs(until_ns)
-        ready, room, _ = select.select((*self._watched, *readable), writable, (), timeout_secs)
+        now_ns = self._clock.monotonic_ns()
+        if until_ns is None or until_ns > now_ns:
+            timeout_secs = None if until_ns is None else _timeout_secs(until_ns - now_ns)
+            self._slices.waited()
+        else:
+            timeout_secs = 0.0
+            self._slices.goes_on(now_ns)
+        watched = (*self._watched, *readable) if readable else self._watched
+        ready, room, _ = select.select(watched, writable, (), timeout_secs)
+        self._looked_ns = self._clock.monotonic_ns()
         if not ready:
             return room
         asked = room
@@ -140,6 +173,15 @@ class Control:
             else:
                 asked.append(descriptor)
         return asked
+
+    def may_block(self) -> bool:
+        """Return whether commands were looked at so lately that a call may block now; it counts as a wait."""
+        self._slices.waited()
+        return self._clock.monotonic_ns() - self._looked_ns < _COMMANDS_WAIT_NS
+
+    def cpu_ns(self) -> int:
+        """Return the processor time of the process: it has one entry at a time."""
+        return time.process_time_ns()
 
     def wake(self) -> None:
         """Do nothing: what is worth waking for has just ended the wait."""
@@ -156,6 +198,10 @@ class Control:
         """Tell the supervisor that the reader of stdout is gone, and discard from now on."""
         self.stdout_discards = True
         self._send_or_be_orphaned(StdoutClosed())
+
+    def report(self, held: Held) -> None:
+        """Tell the supervisor that a run stands still; without one every entry is stopped."""
+        self._send_or_be_orphaned(held)
 
     def log(self, level: int, message: str, scenario_id: str | None) -> None:
         """Send a log line to the supervisor; dropped and counted when the pipe has no room."""
@@ -182,13 +228,6 @@ class Control:
     def _be_orphaned(self) -> None:
         self.stop(self._clock.monotonic_ns() + ORPHAN_WINDOW_NS)
 
-    def _timeout_secs(self, until_ns: int) -> float:
-        remaining = max(until_ns - self._clock.monotonic_ns(), 0)
-        if remaining > _LONG_WAIT_NS:
-            remaining = min(remaining, _LONGEST_WAIT_NS)
-            remaining -= remaining >> 8
-        return remaining / _NS_PER_SEC
-
     def _receive(self) -> None:
         try:
             command = receive_command(self._connection)
@@ -199,15 +238,15 @@ class Control:
             return
         match command:
             case Stop(scenario_id=None):
-                self.stop(command.deadline_ns)
+                self.stop(command.deadline_ns, interrupts=command.interrupts)
             case StdoutDiscards():
                 self.stdout_discards = True
-            case Run() | Emit() | Host():
+            case Run() | Emit() | Preview() | Host():
                 self._commands.append(command)
             case _:
                 self._tell(command, bell)
 
-    def _tell(self, command: Stop | Start | LinkCommand, bell: int | None) -> None:
+    def _tell(self, command: Stop | Start | Retune | Decide | LinkCommand, bell: int | None) -> None:
         """Hand a command to the entry that it concerns; one that has ended meanwhile needs none."""
         entry = self._entries.get(command.scenario_id)
         if entry is None and command.scenario_id is None and len(self._entries) == 1:
@@ -216,8 +255,19 @@ class Control:
             if bell is not None:
                 os.close(bell)
         elif isinstance(command, Stop):
-            entry.stop(command.deadline_ns)
+            entry.stop(command.deadline_ns, interrupts=command.interrupts)
         elif isinstance(command, Start):
             entry.start(command)
+        elif isinstance(command, Retune):
+            entry.ask(command)
+        elif isinstance(command, Decide):
+            entry.decide(command)
         else:
             entry.link(command, bell)
+
+
+def _timeout_secs(remaining_ns: int) -> float:
+    if remaining_ns > _LONG_WAIT_NS:
+        remaining_ns = min(remaining_ns, _LONGEST_WAIT_NS)
+        remaining_ns -= remaining_ns >> 8
+    return remaining_ns / _NS_PER_SEC

@@ -8,8 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from common.clock import Clock
-from common.messages import Start
-from worker.control.place import Place
+from common.messages import Decide, Held, Retune, Start
+from worker.control.place import WaitingPlace
+from worker.control.waits import Waits
 from worker.gates.links import LinkCommand, Links
 
 if TYPE_CHECKING:
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 LEAVE_NS: Final = 500_000_000
 """Time kept for closing and leaving, out of the time a stop grants."""
 
-_NS_PER_SEC: Final = 1_000_000_000
-_NEVER_NS: Final = 1 << 62
 
-
-class EntryControl:
+class EntryControl(Waits):
     """The `Waiter` of one entry, and what it is told.
 
     Args:
@@ -34,38 +32,46 @@ class EntryControl:
 
     Attributes:
         scenario_id: see above.
+        retune: the change that is asked for.
     """
 
-    def __init__(self, control: "Control", scenario_id: str | None, links: Links, place: Place, clock: Clock) -> None:
+    def __init__(
+        self, control: "Control", scenario_id: str | None, links: Links, place: WaitingPlace, clock: Clock
+    ) -> None:
+        super().__init__(place, clock)
         self.scenario_id = scenario_id
         self._control = control
         self._links = links
-        self._place = place
-        self._clock = clock
-        self._give_up_ns: int | None = None
+        self._lanes: list[Waits] = []
+        self._is_interrupted = True
+        self.retune: Retune | None = None
+        self._decided: bool | None = None
         self._start: Start | None = None
         self._told: deque[tuple[LinkCommand, int | None]] = deque()
 
     @property
-    def stopping(self) -> bool:
-        """Whether no further tick may be fired."""
-        return self._give_up_ns is not None
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the time for delivering what is left is over."""
-        return self._give_up_ns is not None and self._clock.monotonic_ns() >= self._give_up_ns
+    def interrupted(self) -> bool:
+        """Whether it is stopping only to go on later."""
+        return self.stopping and self._is_interrupted
 
     @property
     def stdout_discards(self) -> bool:
         """Whether the reader of stdout is gone."""
         return self._control.stdout_discards
 
-    def stop(self, deadline_ns: int) -> None:
-        """Stop, and be over by `deadline_ns`; the earliest of several deadlines holds. Safe in a signal handler."""
-        give_up_ns = deadline_ns - LEAVE_NS
-        self._give_up_ns = give_up_ns if self._give_up_ns is None else min(self._give_up_ns, give_up_ns)
-        self._place.wake()
+    def stop(self, deadline_ns: int, *, interrupts: bool) -> None:
+        """Stop, and be over by `deadline_ns`; safe in a signal handler.
+
+        Of several calls the earliest deadline holds, and `interrupts`, which says that the run is to go on later, only
+        when all of them say so.
+        """
+        self._is_interrupted = self._is_interrupted and interrupts
+        for waits in (self, *self._lanes):
+            waits.give_up(deadline_ns - LEAVE_NS)
+
+    def add(self, lane: Waits) -> None:
+        """Let a stop of the entry be one of the work beside it, too."""
+        self._lanes.append(lane)
 
     def start(self, start: Start) -> None:
         """Take the command that `expect_start` waits for."""
@@ -77,15 +83,34 @@ class EntryControl:
         self._told.append((command, bell))
         self._place.wake()
 
+    def ask(self, command: Retune) -> None:
+        """Take a change that is to be made."""
+        self.retune, self._decided = command, None
+        self._place.wake()
+
+    def decide(self, command: Decide) -> None:
+        """Take the decision about a change; one that nobody has looked at yet is forgotten when it does not hold."""
+        if self.retune is not None and command.number == self.retune.number:
+            self._decided = command.holds
+            if not command.holds:
+                self.retune = None
+            self._place.wake()
+
+    def hold(self, held: Held) -> bool:
+        """Report that the run stands still, and wait for the decision; False, too, when the scenario is stopping."""
+        if self.retune is None:
+            return False
+        self._control.report(held)
+        while not self.stopping and self._decided is None:
+            self._select((), (), None)
+        holds, self.retune, self._decided = self._decided, None, None
+        return holds is True
+
     def expect_start(self) -> Start | None:
         """Wait for the command to start and return it, or None when the entry is to end instead."""
         while not self.stopping and self._start is None:
             self._select((), (), None)
         return None if self.stopping else self._start
-
-    def look(self) -> None:
-        """Handle what has arrived, and let others of this process have their turn."""
-        self._select((), (), 0)
 
     def stop_asked(self) -> bool:
         """Whether the scenario is stopping, by what has arrived until now."""
@@ -93,27 +118,13 @@ class EntryControl:
         return self.stopping
 
     def wait_until(self, deadline_ns: int) -> None:
-        """Return at `deadline_ns`, or as soon as the scenario is stopping or there is news for its gate."""
-        while self._give_up_ns is None and not self._links.rung:
-            if self._clock.monotonic_ns() >= deadline_ns:
-                return
+        """Return at `deadline_ns`, or as soon as the scenario is stopping or changed, or its gate has news."""
+        links, now_ns = self._links, self._clock.monotonic_ns
+        while self._give_up_ns is None and not links.rung and self.retune is None:
             self._select((), (), deadline_ns)
-        self._links.rung = False
-
-    def pause(self, secs: float) -> None:
-        """Wait `secs`; a stop that arrives meanwhile ends the wait, and so does the time when all is given up."""
-        was_stopping = self.stopping
-        until_ns = self._clock.monotonic_ns() + int(secs * _NS_PER_SEC)
-        while self.stopping is was_stopping and self._clock.monotonic_ns() < self._limit_ns(until_ns):
-            self._select((), (), self._limit_ns(until_ns))
-
-    def until_writable(self, descriptor: int, timeout_secs: float | None = None) -> bool:
-        """Wait for room behind `descriptor`; False when `timeout_secs` have passed or the time is given up."""
-        return self._until((), (descriptor,), timeout_secs)
-
-    def until_readable(self, descriptor: int, timeout_secs: float | None = None) -> bool:
-        """Wait for bytes on `descriptor`; False as in `until_writable`."""
-        return self._until((descriptor,), (), timeout_secs)
+            if now_ns() >= deadline_ns:
+                return
+        links.rung = False
 
     def report_stdout_closed(self) -> None:
         """Tell the supervisor that the reader of stdout is gone, and discard from now on."""
@@ -123,25 +134,17 @@ class EntryControl:
         """Send a log line to the supervisor; dropped and counted when the pipe has no room."""
         self._control.log(level, message, self.scenario_id)
 
-    def _limit_ns(self, until_ns: int) -> int:
-        return until_ns if self._give_up_ns is None else min(until_ns, self._give_up_ns)
-
-    def _until(self, readable: tuple[int, ...], writable: tuple[int, ...], timeout_secs: float | None) -> bool:
-        timeout_ns = _NEVER_NS if timeout_secs is None else int(timeout_secs * _NS_PER_SEC)
-        until_ns = self._clock.monotonic_ns() + timeout_ns
-        while self._clock.monotonic_ns() < (limit_ns := self._limit_ns(until_ns)):
-            if self._select(readable, writable, limit_ns):
-                return True
-        return False
-
     def _select(self, readable: tuple[int, ...], writable: tuple[int, ...], until_ns: int | None) -> bool:
         """Wait once, follow what was told meanwhile, and return whether one of the asked descriptors is ready."""
         bell = self._links.bell
-        ready = self._place.select(readable if bell is None else (bell, *readable), writable, until_ns)
-        asked = len(ready)
-        if bell is not None and bell in ready:
-            self._links.hear()
-            asked -= 1
+        if bell is None:
+            asked = len(self._place.select(readable, writable, until_ns))
+        else:
+            ready = self._place.select((bell, *readable), writable, until_ns)
+            asked = len(ready)
+            if bell in ready:
+                self._links.hear()
+                asked -= 1
         while self._told:
             self._links.take(*self._told.popleft())
         return asked > 0

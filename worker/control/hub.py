@@ -16,6 +16,7 @@ PERF: a timed sleep costs 30 to 60 µs of processor time, most of it in the kern
 import heapq
 import os
 import select
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -25,21 +26,38 @@ from greenlet import getcurrent, greenlet
 from common.clock import Clock
 from worker.control.control import Control
 
+_FINEST_GRID_NS: Final = 1_000_000
+_COARSE_GRID_NS: Final = 10_000_000
+_SLACK_GRIDS: Final = 5
+
 _STALE_DEADLINES: Final = 64
 """How many deadlines of waits that ended early are carried along, besides one for each berth."""
+
+
+def grid_for(slack_ns: int) -> int:
+    """Return what deadlines are rounded up to, where ticks may be fired so late."""
+    return min(max(slack_ns, _FINEST_GRID_NS), max(slack_ns // _SLACK_GRIDS, _COARSE_GRID_NS))
 
 
 class Hub:
     """The loop of a process that hosts entries; used by its main thread only.
 
+    Deadlines are rounded up to a grid, so that entries whose ticks lie between one another wake the process together:
+    to whole milliseconds, or to the slack that the machine needs, up to 10 ms or a fifth of it.
+
     Args:
         control: the process.
         clock: the monotonic clock of all deadlines.
+        slack_ns: returns how late ticks may be fired together with others.
+
+    Attributes:
+        loop: the greenlet that turns it, to which every other one returns.
     """
 
-    def __init__(self, control: Control, clock: Clock) -> None:
+    def __init__(self, control: Control, clock: Clock, slack_ns: Callable[[], int]) -> None:
         self._control = control
         self._clock = clock
+        self._slack_ns = slack_ns
         # The descriptor of an epoll set is one that select() takes, whatever numbers are in the set; and select() alone
         # waits to the microsecond.
         self._epoll = select.epoll()
@@ -47,21 +65,24 @@ class Hub:
         self._deadlines: list[tuple[int, int, Berth]] = []
         self._turns: deque[Berth] = deque()
         self._berths: set[Berth] = set()
+        self.loop = getcurrent()
         self._waits = 0
+        self._accounted_ns = time.thread_time_ns()
 
     def __len__(self) -> int:
-        """Return how many entries there are."""
+        """Return how many entries there are, and lanes beside them."""
         return len(self._berths)
 
-    def host(self, run: "Callable[[Berth], None]") -> None:
+    def host(self, run: "Callable[[Berth], None]") -> "Berth":
         """Let `run` have turns from now on, until it returns; it waits by the berth that it is called with."""
         berth = Berth(self, run)
         self._berths.add(berth)
         berth.wake()
+        return berth
 
     def turn(self) -> None:
         """Wait until somebody's wait is over or something has arrived, and let each whose turn it is go on once."""
-        until_ns = 0 if self._turns else self._next_deadline_ns()
+        until_ns = 0 if self._turns else self._next_wake_ns()
         if self._control.select((self._epoll.fileno(),), (), until_ns):
             for descriptor, _ in self._epoll.poll(0):
                 berth = self._waiting_for[descriptor]
@@ -74,7 +95,14 @@ class Hub:
                 berth.wake()
         for _ in range(len(self._turns)):
             berth = self._turns.popleft()
+            if berth.is_over:
+                # Woken in its last turn.
+                continue
             berth.resume()
+            # The first of a turn pays for the wake-up that others share.
+            used_ns = time.thread_time_ns()
+            berth.payer.used_ns += used_ns - self._accounted_ns
+            self._accounted_ns = used_ns
             if berth.is_over:
                 self._berths.remove(berth)
 
@@ -117,14 +145,17 @@ class Hub:
         if watched != descriptor:
             os.close(watched)
 
-    def _next_deadline_ns(self) -> int | None:
+    def _next_wake_ns(self) -> int | None:
         while self._deadlines and self._deadlines[0][1] != self._deadlines[0][2].wait:
             heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        if not self._deadlines:
+            return None
+        grid_ns = grid_for(self._slack_ns())
+        return -(-self._deadlines[0][0] // grid_ns) * grid_ns
 
 
 class Berth:
-    """The `Place` of one entry in a hub.
+    """The `SharedPlace` of one entry in a hub, or of work beside it.
 
     Args:
         hub: the loop.
@@ -133,17 +164,21 @@ class Berth:
     Attributes:
         wait: the number of the wait that the entry is in.
         ready: the watched descriptors that were found ready.
+        used_ns: the processor time of the turns that are over, those beside it included.
+        payer: whose turns these are: the berth itself, or the one that it is beside.
     """
 
-    __slots__ = ("_has_turn", "_hub", "_loop", "_runs", "ready", "wait")
+    __slots__ = ("_has_turn", "_hub", "_loop", "_runs", "payer", "ready", "used_ns", "wait")
 
     def __init__(self, hub: Hub, run: "Callable[[Berth], None]") -> None:
         self._hub = hub
-        self._loop = getcurrent()
-        self._runs = greenlet(lambda: run(self))
+        self._loop = hub.loop
+        self._runs = greenlet(lambda: run(self), hub.loop)
         self._has_turn = False
         self.wait = 0
         self.ready: list[int] = []
+        self.used_ns = 0
+        self.payer = self
 
     @property
     def is_over(self) -> bool:
@@ -175,9 +210,23 @@ class Berth:
             for number, descriptor in watched.items():
                 hub.unwatch(number, descriptor)
 
+    def beside(self, work: Callable[[], None]) -> "Berth":
+        """Let `work` have turns of its own, as `SharedPlace.beside`."""
+        berth = self._hub.host(lambda _: work())
+        berth.payer = self.payer
+        return berth
+
+    def may_block(self) -> bool:
+        """Return False: others have their turns meanwhile."""
+        return False
+
+    def cpu_ns(self) -> int:
+        """Return the processor time of the entry's turns."""
+        return self.payer.used_ns
+
     def wake(self) -> None:
         """End the wait that the entry is in, if it is in one; safe in a signal handler."""
-        if not self._has_turn:
+        if not self._has_turn and not self.is_over:
             self._has_turn = True
             self._hub.give_turn(self)
 

@@ -214,10 +214,11 @@ def test_entries_of_one_process_share_stdout_line_by_line() -> None:
     assert {line[:1] for line in lines} == {b"a", b"b", b"c"}
 
 
-def test_ticks_that_are_due_together_share_a_wake_up(worker: HostingWorker) -> None:
+@pytest.mark.parametrize(("rate", "apart_ns"), [(50.0, 0), (500.0, 20_000)])
+def test_ticks_that_are_due_about_together_share_a_wake_up(worker: HostingWorker, rate: float, apart_ns: int) -> None:
     """Fifty entries of one rate wake the process as often as one does, give or take the board's and the test's own."""
     for number in range(50):
-        worker.add(f"e{number}", entry_plan(rate=50.0))
+        worker.add(f"e{number}", entry_plan(rate=rate, phase_offset_ns=number * apart_ns))
     worker.start_all()
     wait_until(lambda: worker.counters_of("e49").total_events > 25, "events")
 
@@ -225,9 +226,22 @@ def test_ticks_that_are_due_together_share_a_wake_up(worker: HostingWorker) -> N
         return psutil.Process(worker.process.pid).num_ctx_switches().voluntary
 
     before, events = sleeps(), worker.counters_of("e49").total_events
-    wait_until(lambda: worker.counters_of("e49").total_events > events + 100, "more events")
+    wait_until(lambda: worker.counters_of("e49").total_events > events + 2 * rate, "more events")
     ticks = worker.counters_of("e49").total_events - events
     assert sleeps() - before < 5 * ticks
+
+
+def test_each_entry_knows_what_it_costs(worker: HostingWorker) -> None:
+    """Its wake-ups and its share of the processor time: the busy one is found."""
+    worker.add("busy", entry_plan(rate=1000.0))
+    worker.add("idle", entry_plan(rate=2.0))
+    worker.start_all()
+    wait_until(lambda: worker.counters_of("busy").total_events > 1000, "events")
+    worker.stop()
+    assert worker.ended() == 0
+    busy, idle = worker.counters_of("busy"), worker.counters_of("idle")
+    assert busy.wakeups > 100 > idle.wakeups > 0
+    assert busy.cpu_ns > idle.cpu_ns > 0
 
 
 @pytest.mark.parametrize("how", ["sigterm", "closed pipe"])

@@ -18,6 +18,7 @@ from common.states import State
 from common.wire import send
 from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
+from tests.support.processes import has_ended, title_of
 from tests.support.worker_process import WorkerProcess, worker_processes
 
 NS = 1_000_000_000
@@ -30,7 +31,7 @@ def spare() -> Iterator[WorkerProcess]:
 
 
 def title(worker: WorkerProcess) -> str:
-    return " ".join(psutil.Process(worker.process.pid).cmdline()).rstrip()
+    return title_of(psutil.Process(worker.process.pid)).rstrip()
 
 
 def whole_lines(path: Path) -> int:
@@ -57,9 +58,10 @@ def test_a_scenario_from_ready_to_finished(spare: WorkerProcess, tmp_path: Path)
     assert spare.finished() == Finished(reason="duration", scenario_id="abc")
     assert spare.ended() == 0
     counters = spare.counters()
-    assert (counters.state, counters.total_events, counters.errors) == (State.FINISHED, 50, 0)
-    assert whole_lines(tmp_path / "out") == 50
-    assert spare.recent().values.tolist() == [float(k) for k in range(50)]
+    assert (counters.state, counters.errors) == (State.FINISHED, 0)
+    # Ticks that are overdue at the end on a busy machine are left out.
+    assert 0 < counters.total_events == whole_lines(tmp_path / "out") <= 50
+    assert spare.recent().values.tolist() == [float(k) for k in range(counters.total_events)]
 
 
 def test_a_stop_ends_a_run_at_once_with_everything_written(spare: WorkerProcess, tmp_path: Path) -> None:
@@ -70,6 +72,15 @@ def test_a_stop_ends_a_run_at_once_with_everything_written(spare: WorkerProcess,
     assert spare.finished().reason == "stopped"
     assert spare.ended() == 0
     assert spare.counters().total_events == whole_lines(tmp_path / "out")
+
+
+def test_a_worker_that_runs_gives_way(spare: WorkerProcess) -> None:
+    """The control plane, and workers that are being started, are served before it."""
+    process = psutil.Process(spare.process.pid)
+    before = process.nice()
+    spare.start(entry_plan(sink=Memory()))
+    wait_until(lambda: process.nice() > before, "it gives way")
+    spare.stop()
 
 
 @pytest.mark.parametrize("when", ["parked", "prepared", "waiting"])
@@ -112,8 +123,9 @@ def deaf_peer() -> Iterator[str]:
 def blocked_on(spare: WorkerProcess, address: str) -> None:
     """Let the worker send to a peer that never reads, until it hangs."""
     spare.start(entry_plan(rate=1e9, sink=Tcp(address=address)))
-    wait_until(lambda: psutil.Process(spare.process.pid).status() == psutil.STATUS_SLEEPING, "the worker waits")
     wait_until(lambda: spare.counters().total_events, "events")
+    # It never waits for a tick.
+    wait_until(lambda: psutil.Process(spare.process.pid).status() == psutil.STATUS_SLEEPING, "the worker waits")
 
 
 def test_a_second_sigterm_ends_a_worker_at_once(spare: WorkerProcess, deaf_peer: str) -> None:
@@ -146,14 +158,6 @@ def test_a_worker_whose_supervisor_closed_the_pipe_leaves(spare: WorkerProcess, 
     assert spare.counters().total_events == whole_lines(tmp_path / "out")
 
 
-def has_left(process: psutil.Process) -> bool:
-    """Return whether the process has ended; who reaps an orphan, and when, is not ours."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 PARENT = """
 import sys, time
 from tests.support.worker_process import worker_processes
@@ -182,7 +186,7 @@ def test_workers_flush_and_leave_when_the_supervisor_is_killed(tmp_path: Path, d
         workers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
         assert len(workers) == 3
         parent.kill()
-        wait_until(lambda: all(map(has_left, workers)), "no worker is left", timeout_secs=2)
+        wait_until(lambda: all(map(has_ended, workers)), "no worker is left")
     assert whole_lines(tmp_path / "out") > 0
 
 

@@ -7,12 +7,14 @@ import pytest
 
 import worker.encoders
 import worker.generators
-from common.board import Board, Counters, WorkerBoard
+from common.board import Board, WorkerBoard
+from common.checkpoints import Checkpoints, CheckpointWriter
+from common.counters import Counters
 from common.current import CurrentValues
 from common.errors import EncoderError, SinkError, SinkOpenError
 from common.lateness import Lateness, quantile_secs
 from common.messages import Start
-from common.plan import Burst, Cycle, EntryPlan, RotatingLabel, Silence
+from common.plan import Burst, Cycle, EntryPlan, RotatingLabel, Silence, gathering_ns
 from common.specs import Step
 from common.states import State
 from tests.support.deliveries import direct_to
@@ -65,7 +67,7 @@ class Stage:
         self.shown: list[Counters] = []
         self.waiter.on_wait = lambda: self.shown.append(self.row.read())
 
-    def runner(self, plan: EntryPlan) -> Runner:
+    def runner(self, plan: EntryPlan, held_ns: int = 0, kept: CheckpointWriter | None = None) -> Runner:
         return Runner(
             plan,
             worker.generators.build(plan),
@@ -75,6 +77,8 @@ class Stage:
             Links(self.board.descriptor, 0),
             self.waiter,
             self.clock,
+            kept=kept,
+            held_ns=held_ns,
         )
 
     def start(self) -> Start:
@@ -112,6 +116,65 @@ def test_a_run_emits_every_tick_and_ends_at_its_duration(stage: Stage) -> None:
     assert counters.errors == 0
     assert stage.row.recent(0).ticks.tolist() == list(range(11))
     assert stage.row.recent(0).values.tolist() == [float(k) for k in range(11)]
+
+
+def test_what_is_fired_often_is_shown_together(stage: Stage) -> None:
+    """Never later than allowed: the counters, and with them the samples; at the end all of it."""
+    plan = counting(1000.0, 200 * MS)
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        # In a wait the tick at this instant is still to come.
+        fired_until_ns = stage.sink.written[-1][0]
+        assert stage.row.recent(0).position >= stage.row.read().total_events
+        seen.append((fired_until_ns - stage.start_ns, stage.row.read().total_events))
+
+    stage.waiter.on_wait = look
+    stage.runner(plan, held_ns=10 * MS).run(stage.start())
+    assert all(shown >= (fired_ns - 10 * MS) // MS + 1 for fired_ns, shown in seen)
+    assert len({shown for _, shown in seen}) < len(seen) / 5
+    assert stage.row.read().total_events == len(stage.lines) == 200
+    late = Lateness(stage.row.view).last_second(stage.clock.now_ns + NS)
+    assert late is not None
+    assert late.sum() == 200
+
+
+def test_a_checkpoint_is_never_behind_what_is_delivered(stage: Stage) -> None:
+    """After every batch, while the row shows several together; also one that failed is in it."""
+    checkpoints = Checkpoints(1)
+    behind: list[int] = []
+
+    def look() -> None:
+        found = checkpoints.read(0)
+        assert found is not None
+        kept = found.counters
+        written = [encoded for _, encoded in stage.sink.written]
+        assert kept.total_events == sum(encoded.events for encoded in written)
+        assert kept.bytes_emitted == sum(len(encoded.payload) for encoded in written)
+        assert kept.next_tick == kept.total_events + kept.total_sink_failures
+        behind.append(kept.total_events - stage.row.read().total_events)
+
+    stage.sink.fail_write = lambda: stage.clock.now_ns - stage.start_ns in range(40 * MS, 45 * MS)
+    stage.waiter.on_wait = look
+    kept = CheckpointWriter(checkpoints.descriptor, 0)
+    stage.runner(counting(1000.0, 100 * MS), held_ns=10 * MS, kept=kept).run(stage.start())
+    assert max(behind) > 1
+    assert stage.row.read().total_sink_failures > 0
+
+
+def test_a_sink_that_blocks_holds_nothing_back(stage: Stage) -> None:
+    """What was written before the wait is shown while it lasts."""
+    seen: list[int] = []
+
+    def fails() -> bool:
+        if len(stage.sink.written) == 5 and not seen:
+            stage.waiter.pause(1.0)
+            seen.append(stage.row.read().total_events)
+        return False
+
+    stage.sink.fail_write = fails
+    stage.runner(counting(1000.0, 20 * MS), held_ns=10 * MS).run(stage.start())
+    assert seen == [5]
 
 
 def test_bytes_do_not_depend_on_the_speed_of_the_sink(stage: Stage) -> None:
@@ -153,12 +216,29 @@ def test_a_stop_ends_the_wait_for_a_tick(stage: Stage) -> None:
     assert stage.clock.now_ns == stage.start_ns + 1500 * MS
 
 
-@pytest.mark.parametrize(("rate", "wake_ups"), [(100.0, 100), (1000.0, 1000), (100_000.0, 1000)])
-def test_wake_ups_are_bounded(stage: Stage, rate: float, wake_ups: int) -> None:
-    """Up to 1 000/s every tick has a wake-up of its own; above, the ticks of a millisecond share one."""
-    stage.run(counting(rate, NS))
+@pytest.mark.parametrize(
+    ("rate", "wake_ups", "late_ms"),
+    [
+        (100.0, 100, 0.0),
+        (700.0, 350, 1.43),
+        (1000.0, 500, 1.0),
+        (2000.0, 500, 1.5),
+        (10_000.0, 909, 1.0),
+        (100_000.0, 990, 1.0),
+    ],
+)
+def test_wake_ups_are_bounded(stage: Stage, rate: float, wake_ups: int, late_ms: float) -> None:
+    """Ticks that lie close together share the wake-up of the last of them: it is on time, the first one is late."""
+    stage.run(counting(rate, NS, gathering_ns=gathering_ns(rate)))
     assert stage.row.read().total_events == rate
     assert len(stage.shown) == pytest.approx(wake_ups, abs=2)
+    stamps_ns = stage.row.recent(0).stamps_ns.tolist()
+    fired_ns = [at + stage.clock.wall_offset_ns for at, encoded in stage.sink.written for _ in range(encoded.events)][
+        -len(stamps_ns) :
+    ]
+    lateness_ms = [(fired - stamp) / MS for fired, stamp in zip(fired_ns, stamps_ns, strict=True)]
+    assert max(lateness_ms) == pytest.approx(late_ms, abs=0.01)
+    assert min(lateness_ms) == pytest.approx(0.0, abs=0.01)
 
 
 def test_slack_makes_ticks_share_wake_ups_and_changes_nothing_else(stage: Stage) -> None:

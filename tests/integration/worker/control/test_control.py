@@ -14,18 +14,12 @@ import pytest
 from common.clock import SystemClock
 from common.messages import Log, StdoutClosed, StdoutDiscards, Stop
 from common.wire import receive_event, send
+from tests.support.manual_waiter import ManualClock
 from tests.support.station import Station, links_of_a_worker
 from worker.control.control import Control
 from worker.control.entry import LEAVE_NS
 
 MS = 1_000_000
-
-
-@pytest.fixture
-def station() -> Iterator[Station]:
-    station = Station()
-    yield station
-    station.close()
 
 
 @pytest.mark.parametrize("wait_ms", [0, 1, 20, 300])
@@ -75,6 +69,24 @@ def test_looking_never_waits(station: Station) -> None:
     station.stop(window_secs=60)
     station.control.look()
     assert station.control.stopping
+
+
+def test_calls_may_block_until_commands_have_waited_for_some_milliseconds(station: Station) -> None:
+    """Then they are looked at first."""
+    alive, parent = os.pipe()
+    clock = ManualClock()
+    control = Control(station.ours, parent, clock)
+    assert not control.may_block()
+    for _ in range(2):
+        control.select((), (), 0)
+        assert control.may_block()
+        clock.now_ns += 4 * MS
+        assert control.may_block()
+        clock.now_ns += 2 * MS
+        assert not control.may_block()
+    control.close()
+    os.close(alive)
+    os.close(parent)
 
 
 def test_the_earliest_of_several_deadlines_holds(station: Station) -> None:
