@@ -3,8 +3,9 @@
 An annotation becomes a function once (`decoder`), the functions call one another. `Meta` in an annotation carries what
 a type cannot say: `extra={"name": …}` the union's name in messages, `extra={"later": …}` tags that are known words of
 the language but have no Struct, `extra={"hints": …}` what is meant by other words, `extra={"regime": …}` where a regime
-begins, `extra={"lenient": True}` that a misfit is UNSET instead of a fault, `max_length` a bound. A Struct may have
-`check()`, which raises DecodeError for a value that no type can refuse.
+begins, `extra={"lenient": True}` that a misfit is UNSET instead of a fault, `extra={"read": …}` a function from a node
+to its value, which raises ValueError with what was expected, `max_length` a bound. A Struct may have `check()`, which
+raises DecodeError for a value that no type can refuse.
 
 A fault does not end the decoding: it is recorded, and what it spoils is not built, up to the first Struct that has
 `mended()`, which says what such a Struct may stand for while the rest is looked at. Unknown fields spoil nothing; any
@@ -33,7 +34,7 @@ from supervisor.reading.messages import (
     without_value,
     wrong,
 )
-from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from supervisor.reading.recording import Enough, Reading, Told
 from supervisor.reading.scalars import (
     MAX_UNSIGNED,
@@ -104,7 +105,7 @@ def decoder(annotation: Any) -> Decoder:
     if origin is tuple:
         return _sequence(get_args(annotation)[0])
     if origin is dict:
-        return _mapping(get_args(annotation)[1])
+        return _mapping(*get_args(annotation))
     if annotation in _LEAVES:
         return _LEAVES[annotation]
     return _struct(annotation)
@@ -114,7 +115,9 @@ def _annotated(bare: Any, metas: list[msgspec.Meta]) -> Decoder:
     extras: dict[str, Any] = {}
     for meta in metas:
         extras |= meta.extra or {}
-    if "name" in extras:
+    if "read" in extras:
+        inner = _read_by(extras["read"])
+    elif "name" in extras:
         inner = _union(get_args(bare), extras["name"], extras.get("later", ()), extras.get("hints", {}))
     elif bare is int:
         inner = _unsigned(metas[0].le)
@@ -126,6 +129,16 @@ def _annotated(bare: Any, metas: list[msgspec.Meta]) -> Decoder:
     if limits:
         inner = _bounded(inner, limits[0])
     return _lenient(inner) if "lenient" in extras else inner
+
+
+def _read_by(read: Callable[[Node], Any]) -> Decoder:
+    def decode_by(_reading: Reading, node: Node, place: Place | None, _regime: Regime) -> Any:
+        try:
+            return read(node)
+        except ValueError as exc:
+            raise fault(place, node, str(exc)) from exc
+
+    return decode_by
 
 
 def _in_regime(inner: Decoder, regime: Regime) -> Decoder:
@@ -161,7 +174,7 @@ def _hiding(inner: Decoder) -> Decoder:
 
 def _bounded(inner: Decoder, limit: int) -> Decoder:
     def decode_bounded(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
-        if not isinstance(node, Scalar) and len(node.items) > limit:
+        if not isinstance(node, ScalarNode) and len(node.items) > limit:
             raise fault(place, node, f"invalid length {len(node.items)}, expected at most {limit}")
         return inner(reading, node, place, regime)
 
@@ -182,7 +195,7 @@ def _union(
 
 def _text_or(structure: Decoder) -> Decoder:
     def decode_either(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
-        return (_text if isinstance(node, Scalar) else structure)(reading, node, place, regime)
+        return (_text if isinstance(node, ScalarNode) else structure)(reading, node, place, regime)
 
     return decode_either
 
@@ -191,7 +204,7 @@ def _tagged(members: tuple[Any, ...], name: str, later: tuple[str, ...], hints: 
     variants = {member.__struct_config__.tag: decoder(member) for member in members}
 
     def decode_variant(reading: Reading, node: Node, place: Place | None, _regime: Regime) -> Any:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, MappingNode):
             raise wrong(place, node, f"internally tagged enum {name}", short_form(place, node, variants))
         tag = node.get("type")
         if tag is None:
@@ -220,7 +233,7 @@ def _sequence(item: Any) -> Decoder:
     decode_item = decoder(item)
 
     def decode_sequence(reading: Reading, node: Node, place: Place | None, regime: Regime) -> tuple[Any, ...]:
-        if isinstance(node, Sequence):
+        if isinstance(node, SequenceNode):
             items: list[Any] = []
             for index, child in enumerate(node.items):
                 try:
@@ -230,25 +243,27 @@ def _sequence(item: Any) -> Decoder:
             if len(items) < len(node.items):
                 raise Told("an item cannot be read")
             return tuple(items)
-        if regime is not Regime.TAGGED and is_null(node) and isinstance(node, Scalar) and not node.text:
+        if regime is not Regime.TAGGED and is_null(node) and isinstance(node, ScalarNode) and not node.text:
             return ()
         raise wrong(place, node, "a sequence")
 
     return decode_sequence
 
 
-def _mapping(value: Any) -> Decoder:
-    decode_value = decoder(value)
+def _mapping(key_annotation: Any, value: Any) -> Decoder:
+    decode_key, decode_value = decoder(key_annotation), decoder(value)
 
     def decode_mapping(reading: Reading, node: Node, place: Place | None, regime: Regime) -> dict[str, Any]:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, MappingNode):
             raise wrong(place, node, "a map")
         decoded: dict[str, Any] = {}
+        seen: set[str] = set()
         for key, child in node.items:
             try:
-                name = _text(reading, key, place, regime)
-                if name in decoded:
+                name = decode_key(reading, key, place, regime)
+                if name in seen:
                     raise duplicate(place, key, name)
+                seen.add(name)
                 decoded[name] = decode_value(reading, child, Place(place, name), regime)
             except DecodeError as exc:
                 reading.record(exc)
@@ -272,7 +287,7 @@ def _struct(structure: type[msgspec.Struct]) -> Decoder:
     mend: Callable[[dict[str, Any], set[str]], Any] | None = getattr(structure, "mended", None)
 
     def decode_struct(reading: Reading, node: Node, place: Place | None, regime: Regime) -> Any:
-        if not isinstance(node, Mapping):
+        if not isinstance(node, MappingNode):
             raise wrong(place, node, "a map")
         seen: set[str] = set()
         values: dict[str, Any] = {}
@@ -280,7 +295,7 @@ def _struct(structure: type[msgspec.Struct]) -> Decoder:
         known = len(reading.faults)
         for key, child in node.items:
             try:
-                if not isinstance(key, Scalar):
+                if not isinstance(key, ScalarNode):
                     raise wrong(place, key, "a string")
                 name = key.text
                 if name in seen:
@@ -293,7 +308,7 @@ def _struct(structure: type[msgspec.Struct]) -> Decoder:
                     values[fields[name].name] = decoders[name](reading, child, Place(place, name), regime)
             except DecodeError as exc:
                 reading.record(exc)
-                if isinstance(key, Scalar) and key.text in fields:
+                if isinstance(key, ScalarNode) and key.text in fields:
                     spoiled.add(fields[key.text].name)
         for name, info in fields.items():
             if info.required and name not in seen:
@@ -322,7 +337,7 @@ def may_be_null(annotation: Any) -> bool:
 
 
 def _text(_reading: Reading, node: Node, place: Place | None, regime: Regime) -> str:
-    if not isinstance(node, Scalar):
+    if not isinstance(node, ScalarNode):
         raise wrong(place, node, "a string")
     if node.plain:
         if regime is Regime.TAGGED:
@@ -334,7 +349,7 @@ def _text(_reading: Reading, node: Node, place: Place | None, regime: Regime) ->
 
 
 def _float(_reading: Reading, node: Node, place: Place | None, regime: Regime) -> float:
-    if isinstance(node, Scalar) and node.plain:
+    if isinstance(node, ScalarNode) and node.plain:
         number = float_of(node.text) if node.is_json_number else _yaml_float(node.text, regime)
         if number is not None:
             return number
@@ -355,7 +370,7 @@ def _unsigned(limit: int | float | None) -> Decoder:
     expected = _UNSIGNED.get(highest, "u64")
 
     def decode_unsigned(_reading: Reading, node: Node, place: Place | None, _regime: Regime) -> int:
-        value = integer_of(node.text) if isinstance(node, Scalar) and node.plain else None
+        value = integer_of(node.text) if isinstance(node, ScalarNode) and node.plain else None
         if isinstance(value, int):
             if 0 <= value <= highest:
                 return value
@@ -366,7 +381,7 @@ def _unsigned(limit: int | float | None) -> Decoder:
 
 
 def _bool(_reading: Reading, node: Node, place: Place | None, _regime: Regime) -> bool:
-    value = bool_of(node.text) if isinstance(node, Scalar) and node.plain else None
+    value = bool_of(node.text) if isinstance(node, ScalarNode) and node.plain else None
     if value is None:
         raise wrong(place, node, "a boolean")
     return value

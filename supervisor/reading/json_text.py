@@ -8,7 +8,7 @@ Source: RFC 8259; docs/scenarios.md, "YAML and JSON".
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, NoReturn
 
 from common.errors import DecodeError
@@ -17,10 +17,10 @@ from supervisor.reading.nodes import (
     MAX_CONTAINERS,
     MAX_DEPTH,
     TOO_MANY_CONTAINERS,
-    Mapping,
+    MappingNode,
     Node,
-    Scalar,
-    Sequence,
+    ScalarNode,
+    SequenceNode,
 )
 
 
@@ -48,8 +48,11 @@ def read_json(text: str) -> Node:
             hint=_hint(text, exc),
         ) from exc
     except RecursionError as exc:
-        raise DecodeError(_TOO_DEEP) from exc
-    return _Builder().node(value, 1)
+        raise _placed(text, _UnplacedError(_TOO_DEEP, _is_too_deep)) from exc
+    try:
+        return _Builder().node(value, 1)
+    except _UnplacedError as exc:
+        raise _placed(text, exc) from exc
 
 
 class Member(NamedTuple):
@@ -115,7 +118,8 @@ def _hint(text: str, error: json.JSONDecodeError) -> str | None:
     return None
 
 
-_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+_OPENING: Final = ("{", "[")
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 
 
 class _Literal(str):
@@ -134,6 +138,54 @@ class _WordError(DecodeError):
     def __init__(self, message: str, word: str) -> None:
         super().__init__(message)
         self.word = word
+
+
+class _UnplacedError(DecodeError):
+    """What the parser lets pass; `is_there` finds the first of its kind among the parts of the text."""
+
+    def __init__(self, message: str, is_there: Callable[[Member, str], bool]) -> None:
+        super().__init__(message)
+        self.is_there = is_there
+
+
+def _placed(text: str, error: _UnplacedError) -> DecodeError:
+    match = next(match for part, match in _parts(text) if error.is_there(part, match[0]))
+    line, column = _line_and_column(text, match.start())
+    return DecodeError(str(error), line=line, column=column)
+
+
+def _is_too_deep(part: Member, mark: str) -> bool:
+    return mark in _OPENING and len(part.members) >= MAX_DEPTH
+
+
+def _is_half_a_pair(_part: Member, mark: str) -> bool:
+    return mark[0] == '"' and not _is_whole(json.loads(mark))
+
+
+class _Repeated:
+    """Finds the first key that is in its object for the second time."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[tuple[int, ...], str]] = set()
+
+    def __call__(self, part: Member, mark: str) -> bool:
+        if not part.on_key:
+            return False
+        key = part.members[:-1], json.loads(mark)
+        is_there = key in self._seen
+        self._seen.add(key)
+        return is_there
+
+
+class _Surplus:
+    """Finds the first list or object beyond MAX_CONTAINERS."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, _part: Member, mark: str) -> bool:
+        self._count += mark in _OPENING
+        return self._count > MAX_CONTAINERS
 
 
 _LONGEST_FINITE: Final = 300
@@ -165,36 +217,42 @@ class _Builder:
     def node(self, value: object, depth: int) -> Node:
         if isinstance(value, str):
             if isinstance(value, _Literal):
-                return Scalar(str(value), plain=True, is_json_number=True)
-            return Scalar(_checked(value), plain=False)
+                return ScalarNode(str(value), plain=True, is_json_number=True)
+            return ScalarNode(_checked(value), plain=False)
         if value is None:
-            return Scalar("null", plain=True)
+            return ScalarNode("null", plain=True)
         if isinstance(value, bool):
-            return Scalar("true" if value else "false", plain=True)
+            return ScalarNode("true" if value else "false", plain=True)
         if depth > MAX_DEPTH:
-            raise DecodeError(_TOO_DEEP)
+            raise _UnplacedError(_TOO_DEEP, _is_too_deep)
         self._containers += 1
         if self._containers > MAX_CONTAINERS:
-            raise DecodeError(TOO_MANY_CONTAINERS)
+            raise _UnplacedError(TOO_MANY_CONTAINERS, _Surplus())
         if isinstance(value, _Object):
             return self._mapping(value, depth)
         assert isinstance(value, list)  # noqa: S101 - all that the parser yields besides
-        return Sequence([self.node(item, depth + 1) for item in value])
+        return SequenceNode([self.node(item, depth + 1) for item in value])
 
-    def _mapping(self, pairs: _Object, depth: int) -> Mapping:
+    def _mapping(self, pairs: _Object, depth: int) -> MappingNode:
         seen: set[str] = set()
         items: list[tuple[Node, Node]] = []
         for key, value in pairs:
             if key in seen:
-                raise DecodeError(f"duplicate key {quote(clip(key))} in an object")
+                raise _UnplacedError(f"duplicate key {quote(clip(key))} in an object", _Repeated())
             seen.add(key)
-            items.append((Scalar(_checked(key), plain=False), self.node(value, depth + 1)))
-        return Mapping(items)
+            items.append((ScalarNode(_checked(key), plain=False), self.node(value, depth + 1)))
+        return MappingNode(items)
 
 
 def _checked(text: str) -> str:
+    if not _is_whole(text):
+        raise _UnplacedError("a string holds half of a surrogate pair", _is_half_a_pair)
+    return text
+
+
+def _is_whole(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError as exc:
-        raise DecodeError("a string holds half of a surrogate pair") from exc
-    return text
+    except UnicodeEncodeError:
+        return False
+    return True

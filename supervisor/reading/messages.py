@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.reading.nodes import Mapping, Node, Scalar, at
+from supervisor.reading.nodes import MappingNode, Node, ScalarNode, at
 from supervisor.reading.scalars import bool_of, found
 
 MAX_UNKNOWN_LISTED: Final = 20
@@ -27,7 +27,7 @@ class Unknown(NamedTuple):
     """A key that the language does not have there."""
 
     place: Place | None
-    key: Scalar
+    key: ScalarNode
     known: tuple[str, ...]
 
     @property
@@ -57,10 +57,15 @@ def unknown_text(unknown: list[Unknown]) -> str:
 
 def did_you_mean(written: str, known: Iterable[str]) -> str | None:
     """Return a hint that names what was probably meant, or None."""
+    near = nearest(written.lower(), known)
+    return None if near is None else f"did you mean `{near}`?"
+
+
+def nearest(written: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the one of `known` that is most like `written`, if any is as like as `difflib` counts for a quotient."""
     if len(written) > _MAX_COMPARED_CHARS:
         return None
-    near = difflib.get_close_matches(written.lower(), list(known), n=1)
-    return f"did you mean `{near[0]}`?" if near else None
+    return next(iter(difflib.get_close_matches(written, list(known), n=1, cutoff=likeness)), None)
 
 
 def steps(place: Place | None) -> Steps:
@@ -103,7 +108,7 @@ def fault(
         on_key: whether the node is a key.
         within: steps from the node to what is wrong in it.
     """
-    key = (node.text,) if on_key and isinstance(node, Scalar) else ()
+    key = (node.text,) if on_key and isinstance(node, ScalarNode) else ()
     return DecodeError(
         f"{_prefix(place)}{problem}{at(node)}",
         status,
@@ -140,14 +145,14 @@ def unknown_variant(
 def short_form(place: Place | None, node: Node, variants: Collection[str]) -> str | None:
     """Return how a block is written of which only the type was given."""
     field_name = place.step if place is not None else None
-    if isinstance(node, Scalar) and isinstance(field_name, str) and node.text in variants:
+    if isinstance(node, ScalarNode) and isinstance(field_name, str) and node.text in variants:
         return f"`{field_name}: {node.text}` is written `{field_name}: {{type: {node.text}}}`"
     return None
 
 
-def meant(missing: str, node: Mapping, fields: Collection[str]) -> str | None:
+def meant(missing: str, node: MappingNode, fields: Collection[str]) -> str | None:
     """Return a hint at the key that was probably meant to be `missing`."""
-    written = [key.text for key, _ in node.items if isinstance(key, Scalar) and key.text not in fields]
+    written = [key.text for key, _ in node.items if isinstance(key, ScalarNode) and key.text not in fields]
     near = [text for text in written if (hint := did_you_mean(text, fields)) is not None and f"`{missing}`" in hint]
     return f"`{clip(near[0])}` is probably meant to be `{missing}`" if near else None
 
@@ -175,9 +180,9 @@ def without_value(error: DecodeError) -> DecodeError:
 
 
 def _hint_of(node: Node, expected: str) -> str | None:
-    if isinstance(node, Mapping) and expected == "a sequence":
+    if isinstance(node, MappingNode) and expected == "a sequence":
         return "a list is written with a dash before each item"
-    if not isinstance(node, Scalar):
+    if not isinstance(node, ScalarNode):
         return None
     text = node.text
     match expected:
@@ -189,6 +194,10 @@ def _hint_of(node: Node, expected: str) -> str | None:
             return f'put it in quotes: "{clip(text)}"'
         case "f64" | "u64" | "u32" | "u8" if not node.plain and _is_number(text):
             return f"write {text} without quotes"
+        case "f64":
+            return "a number is expected, such as 10 or 0.5"
+        case "u64" | "u32" | "u8":
+            return "a whole number is expected, such as 10"
         case "a sequence" if text:
             return f"a list of one is written [{clip(text)}]"
     return None

@@ -19,7 +19,7 @@ TOO_MANY_CONTAINERS: Final = f"more than {MAX_CONTAINERS} lists and maps"
 
 
 @dataclass(slots=True, eq=False)
-class Scalar:
+class ScalarNode:
     """A text; `plain` when it stood without quotes, so that it may also be a number, a boolean or null.
 
     JSON has one kind of number, YAML tells integers from floats: `is_json_number` marks the former.
@@ -33,7 +33,7 @@ class Scalar:
 
 
 @dataclass(slots=True, eq=False)
-class Sequence:
+class SequenceNode:
     """A list."""
 
     items: "list[Node]"
@@ -42,7 +42,7 @@ class Sequence:
 
 
 @dataclass(slots=True, eq=False)
-class Mapping:
+class MappingNode:
     """Keys and values in text order; equal keys are still there."""
 
     items: "list[tuple[Node, Node]]"
@@ -51,10 +51,10 @@ class Mapping:
 
     def get(self, name: str) -> "Node | None":
         """Return the value of the first key with this text, or None."""
-        return next((value for key, value in self.items if isinstance(key, Scalar) and key.text == name), None)
+        return next((value for key, value in self.items if isinstance(key, ScalarNode) and key.text == name), None)
 
 
-Node = Scalar | Sequence | Mapping
+Node = ScalarNode | SequenceNode | MappingNode
 
 
 def at(node: Node) -> str:

@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from common.units import clip, number_text, quote
-from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -84,9 +84,9 @@ def float_of(text: str) -> float | None:
 
 def found(node: Node) -> str:
     """Return how a message names what stands at `node`, e.g. ``string "x"``."""
-    if isinstance(node, Mapping):
+    if isinstance(node, MappingNode):
         return "map"
-    if isinstance(node, Sequence):
+    if isinstance(node, SequenceNode):
         return "sequence"
     value = resolve(node.text) if node.plain else node.text
     match value:
@@ -107,4 +107,4 @@ def found(node: Node) -> str:
 
 def is_null(node: Node) -> bool:
     """Say whether `node` is a plain null-like text: an absent value wherever one may be absent."""
-    return isinstance(node, Scalar) and node.plain and node.text in NULLS
+    return isinstance(node, ScalarNode) and node.plain and node.text in NULLS

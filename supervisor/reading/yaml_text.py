@@ -6,6 +6,7 @@ native stack and dies of 200 000 open brackets. Source: docs/scenarios.md, "YAML
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -17,10 +18,10 @@ from supervisor.reading.nodes import (
     MAX_CONTAINERS,
     MAX_DEPTH,
     TOO_MANY_CONTAINERS,
-    Mapping,
+    MappingNode,
     Node,
-    Scalar,
-    Sequence,
+    ScalarNode,
+    SequenceNode,
 )
 
 MAX_FOLLOWED_PER_EVENT: Final = 100
@@ -83,7 +84,7 @@ class _Composer:
     def document(self) -> Node:
         self._next()
         if not isinstance(self._next(), yaml.DocumentStartEvent):
-            return Scalar("", plain=True)
+            return ScalarNode("", plain=True)
         built = self._node(self._next())
         self._next()
         if isinstance(self._next(), yaml.DocumentStartEvent):
@@ -140,19 +141,19 @@ class _Composer:
         self._depth -= 1
         nodes = [child.node for child in children]
         node = (
-            Mapping(list(zip(nodes[::2], nodes[1::2], strict=True)), line, column)
+            MappingNode(list(zip(nodes[::2], nodes[1::2], strict=True)), line, column)
             if is_mapping
-            else Sequence(nodes, line, column)
+            else SequenceNode(nodes, line, column)
         )
         return _Built(node, 1 + sum(child.size for child in children), sum(child.followed for child in children))
 
 
-def _scalar(event: yaml.ScalarEvent, line: int, column: int) -> Scalar:
+def _scalar(event: yaml.ScalarEvent, line: int, column: int) -> ScalarNode:
     if event.tag is None:
-        return Scalar(event.value, not event.style, line, column)
+        return ScalarNode(event.value, not event.style, line, column)
     if event.tag not in _SCALAR_TAGS:
         raise _foreign_tag(event.tag, line, column)
-    return Scalar(event.value, event.tag != _CORE + "str", line, column)
+    return ScalarNode(event.value, event.tag != _CORE + "str", line, column)
 
 
 def _foreign_tag(tag: str, line: int, column: int) -> DecodeError:
@@ -165,19 +166,33 @@ def _fault(problem: str, line: int, column: int, hint: str | None = None, rest: 
     return DecodeError(message, problem=problem + rest, line=line, column=column, hint=hint)
 
 
-_KEY: Final = re.compile(r"\w+:(?: |$)")
+_KEY_END: Final = re.compile(r"(?<=\w):(?: |$)")
+_START: Final = re.compile(r" *((?:- +)?)[^\s#]")
+_NEAR_CHARS: Final = 1000
+"""Of each line beside a fault so much is looked at: the time that a search takes grows with the square of it."""
 
 
 def _hint(text: str, line: int) -> str | None:
     """Return what is usually behind a text that is no YAML; `line` counts from 0."""
     lines = LINE_END.split(text)
-    near = "\n".join(lines[max(line - 1, 0) : line + 1])
+    near = "\n".join(one[:_NEAR_CHARS] for one in lines[max(line - 1, 0) : line + 1])
     if re.search(r"^ *\t", near, re.MULTILINE):
         return "a tab; YAML indents with blanks"
-    if len(lines) == 1 and len(_KEY.findall(text)) > 1 and not text.lstrip().startswith("{"):
+    if len(lines) == 1 and len(_KEY_END.findall(text)) > 1 and not text.lstrip().startswith("{"):
         return "the text has no line breaks; `curl -d` strips them, use --data-binary"
     if re.search(r":\s+[%@`]", near):
         return "a text that begins with %, @ or ` is put in quotes"
-    if re.search(r":\s+[^\"'\s{\[#][^#]*: ", near):
+    if re.search(r":[ \t]+[^\"'\s{\[#][^#\n]*: ", near):
         return "a text that contains a colon and a blank is put in quotes"
+    if _begins_askew(lines[: line + 1]):
+        return "the line is indented as no line above it is"
     return None
+
+
+def _begins_askew(lines: Sequence[str]) -> bool:
+    """Return whether the last line goes back to a column in which nothing begins; a dash begins two."""
+    starts = [match.span(1) for one in lines if (match := _START.match(one)) is not None]
+    if len(starts) < 2:
+        return False
+    *above, (column, _) = starts
+    return column < above[-1][1] and all(column not in span for span in above)

@@ -3,16 +3,13 @@
 import json
 from typing import Any
 
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import CompileError
 from supervisor.compiler import BodyFormat
 from tests.support.compiling import plan_of
 from tests.unit.supervisor.compiler.documents import COMPLETE, EVERYTHING, VALUES, paths_of, replaced
-
-pytestmark = pytest.mark.usefixtures("everything_runs")
 
 YAML_LIKE = st.text(
     alphabet=st.sampled_from("abe012:-,.#&*!|>'\"%@`[]{}?<=~$ \n\t\u00e9\u2028\ufeff\x00\x85"), max_size=200
@@ -51,7 +48,6 @@ def test_any_json(value: Any) -> None:
     compile_or_refuse(json.dumps({"version": 2, "scenarios": [value]}), BodyFormat.JSON)
 
 
-@settings(max_examples=300)
 @given(st.data(), st.sampled_from([COMPLETE_DOCUMENT, EVERYTHING]))
 def test_mutated_documents(data: st.DataObject, document: Any) -> None:
     """A valid document with up to three values replaced by anything is compiled or refused, in both forms alike."""

@@ -274,20 +274,6 @@ def test_json_and_yaml_bodies_are_equal() -> None:
     assert plan_of(text, BodyFormat.JSON) == plan_of(text, BodyFormat.YAML)
 
 
-@pytest.mark.parametrize(
-    ("fields", "missing"),
-    [
-        ({"sink": {"type": "kafka", "brokers": "a", "topic": "b"}}, "sink type 'kafka'"),
-    ],
-)
-def test_what_does_not_run_yet_is_refused(fields: dict[str, object], missing: str) -> None:
-    """A part of the language that this release does not run is named, never ignored."""
-    assert refusal_of(body(entry(**fields), entry(id="other"))) == (
-        400,
-        f"{FAILED}prepare error: entry 0 (up): {missing} is not available in this release",
-    )
-
-
 @pytest.mark.parametrize("block", [{"encoder": {"type": "snmp"}}, {"sink": {"type": "gnmi_target", "listen": "x"}}])
 def test_network_devices_are_known_words(block: dict[str, object]) -> None:
     """The network-device kinds are told apart from typing errors."""

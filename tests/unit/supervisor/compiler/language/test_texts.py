@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.compiler import BodyFormat
+from common.errors import CompileError
+from supervisor.compiler import BodyFormat, Context, compile_scenario
 from tests.support.compiling import FAILED, TYPED, body, entry, plan_of, refusal_of
 
 HINT = (
@@ -310,6 +311,27 @@ def test_json_is_read_with_the_same_meaning() -> None:
 def test_json_is_strict(text: str, reason: str) -> None:
     """What is not JSON to the letter is refused with the reason, before anything else."""
     assert refusal_of(text, BodyFormat.JSON) == (400, f"invalid JSON body: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"a": [{"b": 1,\n  "c": 2, "b": 3}], "b": 1}', (2, 11)),
+        ('{"a": 1, "\\u0061": 1}', (1, 10)),
+        ('{"a": {"x": 1}, "b": {"x": 1},\n"b": 2}', (2, 1)),
+        ('{"a": "x",\n "b": ["\\ud83d\\ude00", "\\ud800"]}', (2, 24)),
+        ('{"\\udc00": 1}', (1, 2)),
+        ("[\n" * 100 + "[" * 30 + "]" * 130, (101, 29)),
+        ("[" * 200_000, (1, 129)),
+        ('{"x": [\n' + "[],{}," * 100_000 + "[]]}", (2, 3 * 99_998 + 1)),
+    ],
+)
+def test_json_that_is_refused_as_a_whole_has_a_place(text: str, place: tuple[int, int]) -> None:
+    """What the parser itself lets pass is found in the text."""
+    with pytest.raises(CompileError) as caught:
+        compile_scenario(text.encode(), BodyFormat.JSON, Context())
+    (fault,) = caught.value.faults
+    assert (fault.line, fault.column) == place
 
 
 @pytest.mark.parametrize(
