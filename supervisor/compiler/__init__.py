@@ -18,11 +18,11 @@ import msgspec
 
 from common.errors import CompileError
 from common.plan import FileAccess, Plan
+from supervisor.compiler.asked import AS_IT_IS, Asked
 from supervisor.compiler.compiled import Compiled, CompiledEntry, compiled_entry
 from supervisor.compiler.faults import Faults
-from supervisor.compiler.language.availability import check_available
 from supervisor.compiler.language.blocks import Defaults, Entry, FlatFile, ScenarioFile
-from supervisor.compiler.language.document import BodyFormat, read_body, read_file
+from supervisor.compiler.language.document import BodyFormat, Document, read_body, read_file
 from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.compiler.language.normalize import normalize
 from supervisor.compiler.language.structure import check_structure
@@ -34,6 +34,8 @@ from supervisor.compiler.planning.plans import plan_body
 from supervisor.compiler.timing.offsets import resolve_timing
 
 __all__ = [
+    "AS_IT_IS",
+    "Asked",
     "BodyFormat",
     "Compiled",
     "CompiledEntry",
@@ -44,6 +46,7 @@ __all__ = [
     "compile_scenario",
     "prepare",
     "read_scenario",
+    "written",
     "written_entries",
 ]
 
@@ -57,17 +60,19 @@ class Context:
         environment_rule: how hints begin about a variable that is not set, where `environment` is not the whole one.
         allowed_paths: roots of the file paths that a scenario may name; empty allows every path.
         packs: where packs may come from.
+        state: the daemon's state directory, which a scenario may not name.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict)
     environment_rule: str = ""
     allowed_paths: tuple[Path, ...] = ()
     packs: PackSources = field(default_factory=PackSources)
+    state: Path | None = None
 
     @property
     def files(self) -> FileAccess:
         """Where files may be."""
-        return file_access(self.allowed_paths, self.packs.catalog)
+        return file_access(self.allowed_paths, self.packs.catalog, self.state)
 
 
 def compile_scenario(payload: bytes, form: BodyFormat, context: Context) -> Compiled:
@@ -101,7 +106,15 @@ def read_scenario(payload: bytes, form: BodyFormat, context: Context) -> Written
     Raises:
         CompileError: as `compile_scenario`, when nothing of it can be looked at further.
     """
-    document = read_body(payload, form, Interpolation(context.environment, context.environment_rule))
+    return written(read_body(payload, form, Interpolation(context.environment, context.environment_rule)))
+
+
+def written(document: Document) -> Written:
+    """Return what a document says.
+
+    Raises:
+        CompileError: as `read_scenario`.
+    """
     faults = Faults(document.origin)
     file = read_file(document, faults)
     if file is None:
@@ -138,7 +151,6 @@ def compile_file(written: Written, context: Context) -> Compiled:
     origin.entries = tuple(origin.entries[index] for index, _ in expanded)
     entries = tuple(entry for _, entry in expanded)
     timed = resolve_timing(entries, scenario_name, faults)
-    check_available(entries, faults)
     compiled = Compiled(
         scenario_name=scenario_name,
         entries=tuple(
@@ -152,10 +164,10 @@ def compile_file(written: Written, context: Context) -> Compiled:
     return compiled
 
 
-def prepare(compiled: Compiled, context: Context) -> Plan:
-    """Return the plan of a compiled body: the runtime validation, after the check of its name.
+def prepare(compiled: Compiled, context: Context, asked: Asked = AS_IT_IS) -> Plan:
+    """Return the plan of a compiled body, as it is asked for: the runtime validation, after the check of its name.
 
     Raises:
         CompileError: 422, naming the first entry that cannot run and why; it carries all faults.
     """
-    return plan_body(compiled, context.files, Faults(compiled.origin))
+    return plan_body(compiled, context.files, Faults(compiled.origin), asked)

@@ -8,7 +8,18 @@ from typing import Final
 import msgspec
 
 from common.errors import CompileError, DecodeError
-from common.specs import DistributionSpec, EncoderSpec, Isolation, LogTemplate, OnSinkError, SignalType, SinkSpec
+from common.restarts import OnRestart
+from common.segments import Split
+from common.sharing import Isolation
+from common.specs import (
+    DistributionSpec,
+    EncoderSpec,
+    LogTemplate,
+    MetricType,
+    OnSinkError,
+    SignalType,
+    SinkSpec,
+)
 from common.units import clip
 from supervisor.compiler.faults import Faults, compile_fault, reworded
 from supervisor.compiler.language.blocks import (
@@ -20,7 +31,6 @@ from supervisor.compiler.language.blocks import (
     Entry,
     Gaps,
     GapWindow,
-    MetricType,
     While,
 )
 from supervisor.compiler.language.kinds import WrittenGenerator, WrittenLogGenerator
@@ -69,6 +79,10 @@ class CompiledEntry(msgspec.Struct, frozen=True, kw_only=True):
     delay: Delay | None = None
     on_sink_error: OnSinkError | None = None
     isolation: Isolation | None = None
+    on_restart: OnRestart | None = None
+    backfill: str | None = None
+    split: Split | None = None
+    digest: bool | None = None
     metric_type: MetricType | None = None
     help: str | None = None
 

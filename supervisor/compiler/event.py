@@ -13,13 +13,12 @@ from common.errors import CompileError, DecodeError
 from common.plan import EntryPlan, FileAccess, ReplayRows
 from common.specs import Constant, Spec
 from supervisor.compiler.faults import Faults, reworded
-from supervisor.compiler.language.availability import missing_kind
-from supervisor.compiler.language.blocks import Labels
+from supervisor.compiler.language.blocks import LabelMap
 from supervisor.compiler.language.kinds import EncoderConfig, SinkConfig
 from supervisor.compiler.language.log_events import SEVERITY_CODES
 from supervisor.compiler.origin import Origin
 from supervisor.compiler.planning.plans import check_label_key, check_metric_name, check_precision
-from supervisor.compiler.planning.sinks import check_sink_settings
+from supervisor.compiler.planning.sinks import check_record_key, check_sink_settings
 from supervisor.reading.decode import Regime, examine
 from supervisor.reading.json_text import read_json
 from supervisor.reading.nodes import Node
@@ -44,7 +43,7 @@ class LogEvent(Spec, frozen=True, kw_only=True):
     """A log event and where it goes."""
 
     signal_type: Literal["logs"]
-    labels: Labels = msgspec.field(default_factory=dict)
+    labels: LabelMap = msgspec.field(default_factory=dict)
     log: LogFields
     encoder: EncoderConfig
     sink: SinkConfig
@@ -54,7 +53,7 @@ class MetricEvent(Spec, frozen=True, kw_only=True):
     """A sample and where it goes."""
 
     signal_type: Literal["metrics"]
-    labels: Labels = msgspec.field(default_factory=dict)
+    labels: LabelMap = msgspec.field(default_factory=dict)
     metric: MetricFields
     encoder: EncoderConfig
     sink: SinkConfig
@@ -92,11 +91,6 @@ def read_event(payload: bytes) -> PostedEvent:
     origin = Origin(text, root, None)
     faults = Faults(origin)
     event = _decoded(root, faults)
-    if event is not None:
-        missing = missing_kind(event.encoder, event.sink)
-        if missing is not None:
-            with faults.at(missing.partition(" ")[0], word=_no_event):
-                raise DecodeError(f"{missing} is not available in this release")
     faults.close()
     assert event is not None  # noqa: S101 - what stood in the way was raised
     return PostedEvent(event, origin)
@@ -138,6 +132,7 @@ def plan_event(posted: PostedEvent, access: FileAccess) -> EntryPlan:
             faults.try_at(("metric", "name"), check_metric_name, event.metric.name)
         faults.try_at(("encoder",), check_precision, event.encoder)
         faults.try_at(("sink",), check_sink_settings, event.sink, access)
+        faults.try_at(("sink",), check_record_key, event.sink, event.labels)
     faults.close()
     if isinstance(event, MetricEvent):
         name, generator = event.metric.name, Constant(value=event.metric.value)

@@ -1,12 +1,12 @@
 """Where the parts of a body stand in the text that was posted."""
 
-from collections.abc import Sequence as List
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from supervisor.compiler.language.interpolate import Interpolation
 from supervisor.reading.json_text import Member, positions
 from supervisor.reading.messages import Steps, path_text
-from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 
 class Spot(NamedTuple):
@@ -35,7 +35,7 @@ class Origin:
         self._interpolation = interpolation
         self.entries: tuple[Steps, ...] = ()
 
-    def locate(self, wanted: List[tuple[Steps, bool]]) -> list[Spot]:
+    def locate(self, wanted: Sequence[tuple[Steps, bool]]) -> list[Spot]:
         """Return the spots of places; the deepest part that the text has stands for one that it lacks.
 
         Args:
@@ -96,13 +96,13 @@ def _walk(root: Node, steps: Steps) -> _Found:
 def _member(node: Node, step: str | int) -> tuple[int, Node, Node] | None:
     """Return the place of a member, its key (an item is its own) and its value."""
     match node:
-        case Mapping(items=pairs):
+        case MappingNode(items=pairs):
             named = ((place, key, value) for place, (key, value) in enumerate(pairs) if _is_named(key, step))
             return next(named, None)
-        case Sequence(items=items) if isinstance(step, int) and step < len(items):
+        case SequenceNode(items=items) if isinstance(step, int) and step < len(items):
             return step, items[step], items[step]
     return None
 
 
 def _is_named(key: Node, step: str | int) -> bool:
-    return isinstance(key, Scalar) and key.text == step
+    return isinstance(key, ScalarNode) and key.text == step

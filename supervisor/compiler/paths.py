@@ -14,16 +14,18 @@ from supervisor.reading.messages import Steps
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
-def file_access(allowed_paths: Sequence[Path], catalog: Path | None) -> FileAccess:
+def file_access(allowed_paths: Sequence[Path], catalog: Path | None, state: Path | None) -> FileAccess:
     """Return where files may be now.
 
     Args:
         allowed_paths: roots as given; none allows every path.
         catalog: directory that scenarios may not write to.
+        state: directory that they may not use at all.
     """
     return FileAccess(
         roots=tuple(os.path.realpath(root) for root in allowed_paths),
         protected=() if catalog is None else (os.path.realpath(catalog),),
+        hidden=() if state is None else (os.path.realpath(state),),
     )
 
 
@@ -48,9 +50,15 @@ def check_path(path: str, access: FileAccess, at: Steps = (), *, writes: bool = 
     except OSError as exc:
         if exc.errno not in _NOT_THERE:
             raise DecodeError(f"{said} cannot be resolved: {os_error_text(exc)}", at=at) from exc
-    resolved = os.path.realpath(path)
+    try:
+        resolved = os.path.realpath(path)
+    except OSError as exc:
+        # A link on the way went while it was being followed.
+        raise DecodeError(f"{said} cannot be resolved: {os_error_text(exc)}", at=at) from exc
     if writes and any(is_beneath(resolved, place) for place in access.protected):
         raise DecodeError(f"{said} is in the catalog, which scenarios may not write to", at=at)
+    if any(is_beneath(resolved, place) for place in access.hidden):
+        raise DecodeError(f"{said} is in the daemon's state directory, which scenarios may not use", at=at)
     if access.roots and not any(is_beneath(resolved, root) for root in access.roots):
         raise DecodeError(
             f"{said} is outside the allowed roots {', '.join(access.roots)}; start the daemon with --allow-path DIR to "

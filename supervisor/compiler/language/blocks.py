@@ -11,6 +11,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from common.errors import DecodeError, DurationError
 from common.plan import MAX_LABEL_SPIKES
+from common.restarts import OnRestart
+from common.segments import Split
+from common.sharing import Isolation
 from common.specs import (
     U32,
     U64,
@@ -18,8 +21,8 @@ from common.specs import (
     Duration,
     DurationOrZero,
     Exponential,
-    Isolation,
     LogTemplate,
+    MetricType,
     OnSinkError,
     Positive,
     SignalType,
@@ -51,10 +54,10 @@ MAX_OBSERVATIONS: Final = 10_000_000
 MAX_GAP_WINDOWS: Final = 10_000
 MAX_TAGS: Final = 100
 
-Labels = Annotated[dict[str, str], Meta(max_length=MAX_LABELS)]
+LabelMap = Annotated[dict[str, str], Meta(max_length=MAX_LABELS)]
 Operator = Literal["<", ">"]
-MetricType = Literal["gauge", "counter", "histogram", "summary", "untyped"]
 FINITE: Final = Meta(description="finite number")
+LongDuration = Annotated[str, Meta(description="duration, also in days as `7d`")]
 Instant = Annotated[str, Meta(description="`now`, an RFC 3339 instant, or an offset as `-1h`")]
 PositiveInteger = Annotated[U64, Meta(description="integer > 0")]
 Fraction = Annotated[float, Meta(description="number in (0, 1)")]
@@ -198,7 +201,7 @@ class Override(Spec, frozen=True, kw_only=True):
     """What a pack entry changes of one metric."""
 
     generator: GeneratorConfig | None = None
-    labels: Labels | None = None
+    labels: LabelMap | None = None
     after: After | None = None
     while_: While | None = msgspec.field(name="while", default=None)
     delay: Delay | None = None
@@ -208,7 +211,7 @@ class Alert(Spec, frozen=True, kw_only=True):
     """An alert that a test expects; ignored when a scenario is run."""
 
     alert: str
-    labels: Labels | None = None
+    labels: LabelMap | None = None
     firing_within: Duration
     resolves_within: Duration | None = None
 
@@ -227,11 +230,15 @@ class Defaults(Spec, frozen=True, kw_only=True):
     start_time: Instant | None = None
     encoder: EncoderConfig | None = None
     sink: SinkConfig | None = None
-    labels: Labels | None = None
+    labels: LabelMap | None = None
     on_sink_error: OnSinkError | None = None
     while_: While | None = msgspec.field(name="while", default=None)
     delay: Delay | None = None
     isolation: Isolation | None = None
+    on_restart: OnRestart | None = None
+    backfill: LongDuration | None = None
+    split: Split | None = None
+    digest: bool | None = None
 
     @classmethod
     def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:
@@ -251,7 +258,7 @@ class Entry(Spec, frozen=True, kw_only=True):
     start_time: Instant | None = None
     generator: GeneratorConfig | None = None
     log_generator: LogGeneratorConfig | None = None
-    labels: Labels | None = None
+    labels: LabelMap | None = None
     dynamic_labels: Annotated[tuple[DynamicLabel, ...] | None, Meta(max_length=MAX_DYNAMIC_LABELS)] = None
     encoder: EncoderConfig | None = None
     sink: SinkConfig | None = None
@@ -278,6 +285,10 @@ class Entry(Spec, frozen=True, kw_only=True):
     metric_type: MetricType | None = None
     help: str | None = None
     isolation: Isolation | None = None
+    on_restart: OnRestart | None = None
+    backfill: LongDuration | None = None
+    split: Split | None = None
+    digest: bool | None = None
 
     @classmethod
     def mended(cls, values: dict[str, Any], spoiled: set[str]) -> Self:

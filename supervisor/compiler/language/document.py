@@ -18,7 +18,7 @@ from supervisor.compiler.origin import Origin
 from supervisor.reading.decode import examine
 from supervisor.reading.json_text import read_json
 from supervisor.reading.messages import did_you_mean, path_text, unknown_text
-from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from supervisor.reading.recording import MAX_FAULTS
 from supervisor.reading.scalars import integer_of, is_null
 from supervisor.reading.yaml_text import read_yaml
@@ -44,12 +44,27 @@ class Document:
         origin: where its parts stand in the posted text.
     """
 
-    root: Mapping
+    root: MappingNode
     origin: Origin
 
 
 def read_body(payload: bytes, form: BodyFormat, variables: Interpolation) -> Document:
     """Return a posted document.
+
+    Raises:
+        CompileError: 400; as `read_text`, or another version.
+    """
+    text, root, origin = read_text(payload, form, variables)
+    if not isinstance(root, MappingNode) or not _is_version_2(root.get("version")):
+        faults = Faults(origin)
+        faults.add(CompileError(V1_HINT, at=("version",), hint=_version_hint(text, root)))
+        faults.close()
+    assert isinstance(root, MappingNode)  # noqa: S101 - the faults were raised
+    return Document(root, origin)
+
+
+def read_text(payload: bytes, form: BodyFormat, variables: Interpolation) -> tuple[str, Node, Origin]:
+    """Return the text of a body, what it is, and where its parts stand.
 
     Args:
         payload: as it was posted.
@@ -57,7 +72,7 @@ def read_body(payload: bytes, form: BodyFormat, variables: Interpolation) -> Doc
         variables: what its references stand for; used for this body alone.
 
     Raises:
-        CompileError: 400; not UTF-8, not YAML or JSON, a reference without a value, another version.
+        CompileError: 400; not UTF-8, not YAML or JSON, a reference without a value.
     """
     try:
         text = payload.decode("utf-8-sig")
@@ -68,13 +83,7 @@ def read_body(payload: bytes, form: BodyFormat, variables: Interpolation) -> Doc
         root = _read_json(text, variables) if form is BodyFormat.JSON else _read_yaml(text, variables)
     except CompileError as exc:
         raise _told(exc) from exc
-    origin = Origin(text, root, variables if form is BodyFormat.YAML else None)
-    if not isinstance(root, Mapping) or not _is_version_2(root.get("version")):
-        faults = Faults(origin)
-        faults.add(CompileError(V1_HINT, at=("version",), hint=_version_hint(text, root)))
-        faults.close()
-    assert isinstance(root, Mapping)  # noqa: S101 - the faults were raised
-    return Document(root, origin)
+    return text, root, Origin(text, root, variables if form is BodyFormat.YAML else None)
 
 
 def _told(error: CompileError) -> CompileError:
@@ -102,7 +111,7 @@ def read_file(document: Document, faults: Faults) -> ScenarioFile | FlatFile | N
     return None
 
 
-def _file(root: Mapping, faults: Faults) -> ScenarioFile | FlatFile | None:
+def _file(root: MappingNode, faults: Faults) -> ScenarioFile | FlatFile | None:
     kind, scenarios = _kind(root), root.get("scenarios")
     if kind == "composable":
         if scenarios is not None:
@@ -114,7 +123,7 @@ def _file(root: Mapping, faults: Faults) -> ScenarioFile | FlatFile | None:
         _check_pack(root)
         return None
     if scenarios is not None and not is_null(scenarios):
-        if isinstance(scenarios, Sequence) and not scenarios.items:
+        if isinstance(scenarios, SequenceNode) and not scenarios.items:
             raise compile_fault(
                 "parse", "kind: runnable scenarios block is empty; expected at least one scenario", at=("scenarios",)
             )
@@ -128,7 +137,7 @@ def _file(root: Mapping, faults: Faults) -> ScenarioFile | FlatFile | None:
     return _decoded(_with_signal_type(root), FlatFile, faults)
 
 
-def _check_pack(root: Mapping) -> None:
+def _check_pack(root: MappingNode) -> None:
     try:
         decode_pack(root)
     except DecodeError as exc:
@@ -165,33 +174,33 @@ def _read_json(text: str, variables: Interpolation) -> Node:
 def _version_hint(text: str, root: Node) -> str | None:
     if not text.strip():
         return "the body is empty"
-    if isinstance(root, Sequence):
+    if isinstance(root, SequenceNode):
         return "the body is a list; a scenario file is a map with `version: 2` at its top"
-    if isinstance(root, Scalar):
+    if isinstance(root, ScalarNode):
         return "the body is a single text; send the content of a file, with curl as --data-binary @FILE"
     version = root.get("version")
     if version is None:
         return "write `version: 2` at the top"
-    if isinstance(version, Scalar) and not version.plain and integer_of(version.text) == VERSION:
+    if isinstance(version, ScalarNode) and not version.plain and integer_of(version.text) == VERSION:
         return "write `version: 2` without quotes"
     return None
 
 
-def _scenarios_hint(root: Mapping) -> str | None:
-    keys = [key.text for key, _ in root.items if isinstance(key, Scalar)]
+def _scenarios_hint(root: MappingNode) -> str | None:
+    keys = [key.text for key, _ in root.items if isinstance(key, ScalarNode)]
     near = next((key for key in keys if did_you_mean(key, ("scenarios",))), None)
     return None if near is None else f"`{clip(near)}` is probably meant to be `scenarios`"
 
 
 def _is_version_2(node: Node | None) -> bool:
-    return isinstance(node, Scalar) and node.plain and integer_of(node.text) == VERSION
+    return isinstance(node, ScalarNode) and node.plain and integer_of(node.text) == VERSION
 
 
-def _kind(root: Mapping) -> str:
+def _kind(root: MappingNode) -> str:
     node = root.get("kind")
     if node is None or is_null(node):
         return "runnable"
-    if isinstance(node, Scalar) and node.text not in ("runnable", "composable"):
+    if isinstance(node, ScalarNode) and node.text not in ("runnable", "composable"):
         raise compile_fault(
             "parse",
             f"unknown kind '{clip(node.text)}': must be 'runnable' or 'composable'",
@@ -199,15 +208,15 @@ def _kind(root: Mapping) -> str:
             hint=did_you_mean(node.text, ("runnable", "composable")),
         )
     # A list or a map as kind is left to the decoding, which refuses it with its place.
-    return node.text if isinstance(node, Scalar) else "runnable"
+    return node.text if isinstance(node, ScalarNode) else "runnable"
 
 
-def _has(root: Mapping, name: str) -> bool:
+def _has(root: MappingNode, name: str) -> bool:
     node = root.get(name)
     return node is not None and not is_null(node)
 
 
-def _with_signal_type(root: Mapping) -> Mapping:
+def _with_signal_type(root: MappingNode) -> MappingNode:
     """Return the flat document with the signal type that its keys imply, where it gives none."""
     if _has(root, "signal_type"):
         return root
@@ -215,12 +224,14 @@ def _with_signal_type(root: Mapping) -> Mapping:
         implied = "summary" if _has(root, "quantiles") else "histogram"
     else:
         implied = "logs" if _has(root, "log_generator") else "metrics"
-    given = [(key, value) for key, value in root.items if not (isinstance(key, Scalar) and key.text == "signal_type")]
-    signal_type: tuple[Node, Node] = (Scalar("signal_type", plain=True), Scalar(implied, plain=True))
-    return Mapping([*given, signal_type], root.line, root.column)
+    given = [
+        (key, value) for key, value in root.items if not (isinstance(key, ScalarNode) and key.text == "signal_type")
+    ]
+    signal_type: tuple[Node, Node] = (ScalarNode("signal_type", plain=True), ScalarNode(implied, plain=True))
+    return MappingNode([*given, signal_type], root.line, root.column)
 
 
-def _decoded(root: Mapping, target: type[_File], faults: Faults) -> _File:
+def _decoded(root: MappingNode, target: type[_File], faults: Faults) -> _File:
     """Return the file; what is wrong with it is recorded.
 
     Raises:

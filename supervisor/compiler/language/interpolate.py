@@ -5,13 +5,12 @@ Source: docs/scenarios.md, "Environment".
 
 import bisect
 import re
-from collections.abc import Callable
-from collections.abc import Mapping as Variables
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from common.errors import DecodeError
 from common.units import clip, quote
-from supervisor.reading.nodes import Mapping, Node, Scalar, Sequence
+from supervisor.reading.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from supervisor.reading.yaml_text import LINE_END
 
 MAX_INSERTED_CHARS: Final = 16 * 1024 * 1024
@@ -39,7 +38,7 @@ class Interpolation:
         rule: how hints begin about a variable that is not set, if the environment is not the whole one.
     """
 
-    def __init__(self, environment: Variables[str, str], rule: str = "") -> None:
+    def __init__(self, environment: Mapping[str, str], rule: str = "") -> None:
         self._environment = environment
         self._rule = rule
         self._inserted = 0
@@ -73,15 +72,15 @@ class Interpolation:
             DecodeError: as `text`.
         """
         match node:
-            case Scalar(text=source):
+            case ScalarNode(text=source):
                 if "$" not in source:
                     return node
                 text, pieces = self._replace(source)
-                return Scalar(text, node.plain or any(piece.is_reference for piece in pieces))
-            case Sequence(items=items):
-                return Sequence([self._below(place, item) for place, item in enumerate(items)])
-            case Mapping(items=pairs):
-                return Mapping([(self.node(key), self._below(_text(key), value)) for key, value in pairs])
+                return ScalarNode(text, node.plain or any(piece.is_reference for piece in pieces))
+            case SequenceNode(items=items):
+                return SequenceNode([self._below(place, item) for place, item in enumerate(items)])
+            case MappingNode(items=pairs):
+                return MappingNode([(self.node(key), self._below(_text(key), value)) for key, value in pairs])
 
     def _below(self, step: str | int, node: Node) -> Node:
         try:
@@ -164,7 +163,7 @@ def _name_hint(name: str) -> str | None:
 
 
 def _text(key: Node) -> str:
-    return key.text if isinstance(key, Scalar) else ""
+    return key.text if isinstance(key, ScalarNode) else ""
 
 
 def _line_and_column(text: str, offset: int) -> tuple[int, int]:

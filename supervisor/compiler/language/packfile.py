@@ -12,11 +12,11 @@ from msgspec import Meta
 from common.errors import DecodeError
 from common.specs import U32, Spec
 from common.units import clip
-from supervisor.compiler.language.blocks import MAX_ENTRIES, MAX_TAGS, Labels
+from supervisor.compiler.language.blocks import MAX_ENTRIES, MAX_TAGS, LabelMap
 from supervisor.compiler.language.kinds import GeneratorConfig
 from supervisor.reading.decode import decode
 from supervisor.reading.messages import Unknown, unknown_text
-from supervisor.reading.nodes import Mapping
+from supervisor.reading.nodes import MappingNode
 from supervisor.reading.yaml_text import read_yaml
 
 
@@ -45,7 +45,7 @@ class PackMetric(Spec, frozen=True, kw_only=True):
 
     name: str
     id: str | None = None
-    labels: Labels | None = None
+    labels: LabelMap | None = None
     generator: GeneratorConfig | None = None
     gnmi: GnmiHint | None = None
     snmp: SnmpHint | None = None
@@ -60,7 +60,7 @@ class Replacement(Spec, frozen=True, kw_only=True):
     """What a deviation puts in the place of the base's; what it omits is inherited."""
 
     generator: GeneratorConfig | None = None
-    labels: Labels | None = None
+    labels: LabelMap | None = None
 
 
 class Deviation(Spec, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ class PackFile(Spec, frozen=True, kw_only=True):
     description: str
     category: str
     extends: str | None = None
-    shared_labels: Labels | None = None
+    shared_labels: LabelMap | None = None
     metrics: Annotated[tuple[PackMetric, ...] | None, Meta(max_length=MAX_ENTRIES)] = None
     deviations: Annotated[tuple[Deviation, ...] | None, Meta(max_length=MAX_ENTRIES)] = None
     snmp_label_columns: dict[str, str | SnmpHint] | None = None
@@ -97,12 +97,12 @@ def parse_pack(text: str) -> tuple[PackFile, list[Unknown]]:
         DecodeError: the text is no pack.
     """
     root = read_yaml(text)
-    if not isinstance(root, Mapping):
+    if not isinstance(root, MappingNode):
         raise DecodeError("a pack is a mapping")
     return decode(root, PackFile)
 
 
-def decode_pack(root: Mapping) -> PackFile:
+def decode_pack(root: MappingNode) -> PackFile:
     """Return the pack in a document.
 
     Raises:

@@ -4,6 +4,7 @@ It accepts whatever the parser accepts; what no type can say (names, durations, 
 compiler. Source: JSON Schema draft 2020-12; docs/http.md, "Documents".
 """
 
+import functools
 import sys
 import types
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from supervisor.compiler.language.document import VERSION
 from supervisor.compiler.language.packfile import PackFile
 from supervisor.reading.decode import Regime, may_be_null
 
-Schema = dict[str, Any]
+JsonSchema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _BRANCHES: Final[dict[str, type[Spec]]] = {"canonical": ScenarioFile, "flat": FlatFile, "pack": PackFile}
@@ -27,8 +28,9 @@ _DIRECT_TEXT: Final = {"type": ["string", "number", "boolean", "null"]}
 _TAGGED_TEXT: Final = {"type": "string"}
 
 
-def scenario_schema() -> Schema:
-    """Return the schema of a version-2 document: canonical, flat, or a pack definition."""
+@functools.cache
+def scenario_schema() -> JsonSchema:
+    """Return the schema of a version-2 document: canonical, flat, or a pack definition; for reading only."""
     builder = _Builder()
     branches = {name: builder.structure(struct, Regime.DIRECT) for name, struct in _BRANCHES.items()}
     branches["pack"] |= {"anyOf": [{"required": ["metrics"]}, {"required": ["extends"]}]}
@@ -49,11 +51,11 @@ class _Builder:
     """Schemas of annotations; Structs inside others become definitions under their own names."""
 
     def __init__(self) -> None:
-        self.definitions: dict[str, Schema] = {}
+        self.definitions: dict[str, JsonSchema] = {}
 
-    def structure(self, struct: type[Spec], regime: Regime) -> Schema:
+    def structure(self, struct: type[Spec], regime: Regime) -> JsonSchema:
         """Return the closed object of a Struct."""
-        properties: dict[str, Schema] = {}
+        properties: dict[str, JsonSchema] = {}
         required: list[str] = []
         tag = struct.__struct_config__.tag
         if tag is not None:
@@ -74,7 +76,7 @@ class _Builder:
             "additionalProperties": False,
         }
 
-    def of(self, annotation: Any, regime: Regime) -> Schema:
+    def of(self, annotation: Any, regime: Regime) -> JsonSchema:
         """Return the schema of what `annotation` describes."""
         origin = get_origin(annotation)
         if origin is Annotated:
@@ -99,7 +101,7 @@ class _Builder:
             return self._dynamic_label()
         return self._reference(annotation, regime)
 
-    def _annotated(self, bare: Any, metas: list[msgspec.Meta], regime: Regime) -> Schema:
+    def _annotated(self, bare: Any, metas: list[msgspec.Meta], regime: Regime) -> JsonSchema:
         extras: dict[str, Any] = {}
         for meta in metas:
             extras |= meta.extra or {}
@@ -112,21 +114,21 @@ class _Builder:
                 schema |= _at_most(schema, meta.max_length)
         return schema
 
-    def _union(self, members: tuple[Any, ...], regime: Regime) -> Schema:
+    def _union(self, members: tuple[Any, ...], regime: Regime) -> JsonSchema:
         present = [member for member in members if member not in (type(None), msgspec.UnsetType)]
         if len(present) == 1:
             return self.of(present[0], regime)
         tagged = str not in present
         return {"anyOf": [self.of(member, Regime.TAGGED if tagged else regime) for member in present]}
 
-    def _reference(self, struct: type[Spec], regime: Regime) -> Schema:
+    def _reference(self, struct: type[Spec], regime: Regime) -> JsonSchema:
         name = struct.__name__
         if name not in self.definitions:
             self.definitions[name] = {}
             self.definitions[name] = self.structure(struct, regime)
         return {"$ref": f"#/$defs/{name}"}
 
-    def _dynamic_label(self) -> Schema:
+    def _dynamic_label(self) -> JsonSchema:
         """Return the one object whose fields need not fit as long as one of its two forms does."""
         forms = {info.name: self.of(info.type, Regime.DIRECT) for info in msgspec.structs.fields(DynamicLabel)}
         form = self.structure(DynamicLabel, Regime.DIRECT)
@@ -139,11 +141,11 @@ class _Builder:
         return form
 
 
-def _unsigned(limit: int | float | None) -> Schema:
+def _unsigned(limit: int | float | None) -> JsonSchema:
     return {"type": "integer", "minimum": 0, "maximum": 2**64 - 1 if limit is None else limit}
 
 
-def _nullable(schema: Schema) -> Schema:
+def _nullable(schema: JsonSchema) -> JsonSchema:
     kinds = schema.get("type")
     if "enum" in schema:
         return schema | {"enum": [*schema["enum"], None]}
@@ -152,12 +154,12 @@ def _nullable(schema: Schema) -> Schema:
     return schema | {"type": list(dict.fromkeys([*([kinds] if isinstance(kinds, str) else kinds), "null"]))}
 
 
-def _defaulting(schema: Schema, default: Any) -> Schema:
+def _defaulting(schema: JsonSchema, default: Any) -> JsonSchema:
     shown = isinstance(default, (str, int, float, bool))
     return schema | {"default": default} if shown else schema
 
 
-def _at_most(schema: Mapping[str, Any], limit: int) -> Schema:
+def _at_most(schema: Mapping[str, Any], limit: int) -> JsonSchema:
     kinds = schema.get("type", ())
     return {"maxItems" if "array" in kinds else "maxProperties": limit}
 

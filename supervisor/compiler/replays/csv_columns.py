@@ -14,7 +14,7 @@ from supervisor.compiler.replays.csv_text import WHITE_SPACE, split_quoted
 
 
 @dataclass(frozen=True)
-class Column:
+class UsedColumn:
     """A column to replay."""
 
     index: int
@@ -48,7 +48,7 @@ def check_columns(spec: CsvReplay) -> None:
         names.add(column.name)
 
 
-def used_columns(spec: CsvReplay, header: list[HeaderCell] | None) -> list[Column]:
+def used_columns(spec: CsvReplay, header: list[HeaderCell] | None) -> list[UsedColumn]:
     """Return the columns that `spec` lists, or all of the header but the first.
 
     Raises:
@@ -56,7 +56,7 @@ def used_columns(spec: CsvReplay, header: list[HeaderCell] | None) -> list[Colum
     """
     if spec.columns is not None:
         return [
-            Column(
+            UsedColumn(
                 column.index,
                 column.name,
                 (header[column.index].labels if header and column.index < len(header) else {}) | (column.labels or {}),
@@ -82,7 +82,7 @@ def read_header(line: str) -> list[HeaderCell]:
     return [_header_cell(cell.strip(WHITE_SPACE)) for cell in split_quoted(line)]
 
 
-def _named(cells: list[tuple[int, HeaderCell]], fallback: str | None) -> list[Column]:
+def _named(cells: list[tuple[int, HeaderCell]], fallback: str | None) -> list[UsedColumn]:
     names = {cell.name for _, cell in cells}
     nameless = Counter(cell.name is None for _, cell in cells)[True]
     columns = []
@@ -100,7 +100,7 @@ def _named(cells: list[tuple[int, HeaderCell]], fallback: str | None) -> list[Co
                     "an explicitly named column. Rename the conflicting __name__ in the CSV header or set a different "
                     "'default_metric_name'."
                 )
-        columns.append(Column(index, name, labels))
+        columns.append(UsedColumn(index, name, labels))
     return columns
 
 

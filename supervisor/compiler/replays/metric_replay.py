@@ -23,7 +23,7 @@ from common.units import clip, number_text, quote
 from supervisor.compiler.compiled import CompiledEntry
 from supervisor.compiler.language.kinds import CsvReplay
 from supervisor.compiler.paths import check_path
-from supervisor.compiler.replays.csv_columns import Column, check_columns, read_header, used_columns
+from supervisor.compiler.replays.csv_columns import UsedColumn, check_columns, read_header, used_columns
 from supervisor.compiler.replays.csv_text import (
     MAX_CSV_BYTES,
     WHITE_SPACE,
@@ -83,7 +83,7 @@ def naming_file(path: str) -> Iterator[None]:
 class _Samples:
     """The samples of one column; the first fault in it is kept, to be reported when its turn comes."""
 
-    def __init__(self, column: Column, number: Callable[[str], float]) -> None:
+    def __init__(self, column: UsedColumn, number: Callable[[str], float]) -> None:
         self.column = column
         self._number = number
         self._values = array("d")

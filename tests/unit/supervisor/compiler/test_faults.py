@@ -12,7 +12,7 @@ import yaml
 from common.errors import BodyFault, CompileError
 from supervisor.compiler import BodyFormat, Context, PackSources, compile_scenario, prepare
 from supervisor.reading.recording import MAX_FAULTS
-from tests.support.compiling import body, entry
+from tests.support.compiling import body, entry, refusal_of
 from tests.unit.supervisor.compiler.documents import EVERYTHING
 
 WRONG = """\
@@ -73,8 +73,8 @@ def test_every_mistake_of_every_stage_is_told() -> None:
         "scenarios[0].sink": ("stdout", "`sink: stdout` is written `sink: {type: stdout}`"),
         "scenarios[1].generator": ("template, templates: [{message: x}]}", "logs take `log_generator`"),
         "scenarios[2].generator.value": ('"3"}', "write 3 without quotes"),
-        "scenarios[3].generator.values[1]": ("a, 3, b]}", None),
-        "scenarios[3].generator.values[3]": ("b]}", None),
+        "scenarios[3].generator.values[1]": ("a, 3, b]}", "a number is expected, such as 10 or 0.5"),
+        "scenarios[3].generator.values[3]": ("b]}", "a number is expected, such as 10 or 0.5"),
         "scenarios[3].encoder": ("promtheus_text}", "did you mean `prometheus_text`?"),
         "scenarios[0].generator.amplitud": ("amplitud: 3, period_secs: 60, offset: 1}", "did you mean `amplitude`?"),
         "scenarios[0].interval": (
@@ -146,6 +146,16 @@ def test_places_of_a_json_body_with_references() -> None:
         ("version: '2'\n", BodyFormat.YAML, "write `version: 2` without quotes"),
         ("version: 2\nscenario: []\n", BodyFormat.YAML, "`scenario` is probably meant to be `scenarios`"),
         ("version: 2\nscenarios:\n\t- a: 1\n", BodyFormat.YAML, "a tab; YAML indents with blanks"),
+        (
+            "version: 2\nscenarios:\n  - name: up\n    rate: 5\n   jitter: 1\n",
+            BodyFormat.YAML,
+            "the line is indented as no line above it is",
+        ),
+        (
+            "version: 2\nscenario_name: a: b\n",
+            BodyFormat.YAML,
+            "a text that contains a colon and a blank is put in quotes",
+        ),
         (
             "version: 2name: uprate: 1  generator: {type: steady}",
             BodyFormat.YAML,
@@ -295,3 +305,11 @@ def test_a_body_with_more_mistakes_than_are_told_is_refused_like_any_other(signa
     with pytest.raises(CompileError) as caught:
         compile_scenario(posted.encode(), BodyFormat.JSON, Context())
     assert len(caught.value.faults) == MAX_FAULTS
+
+
+@pytest.mark.parametrize(
+    "text", ["a: b: " + "x" * 1_000_000, "a: [" + ":\ta" * 300_000 + "\n]]"], ids=["a word", "colons"]
+)
+def test_a_guess_takes_no_longer_than_the_reading(text: str) -> None:
+    """A search that goes over the rest of the text at each of its characters would take hours."""
+    assert refusal_of(text).status == 400

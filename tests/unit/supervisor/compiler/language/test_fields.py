@@ -9,7 +9,7 @@ ENTRY_FIELDS = (
     "`dynamic_labels`, `encoder`, `sink`, `jitter`, `jitter_seed`, `gaps`, `gap_windows`, `bursts`, "
     "`cardinality_spikes`, `phase_offset`, `clock_group`, `after`, `while`, `delay`, `pack`, `overrides`, "
     "`distribution`, `buckets`, `quantiles`, `observations_per_tick`, `mean_shift_per_sec`, `seed`, `on_sink_error`, "
-    "`metric_type`, `help`, `isolation`"
+    "`metric_type`, `help`, `isolation`, `on_restart`, `backfill`, `split`, `digest`"
 )
 
 
@@ -92,7 +92,7 @@ def typed(text: str) -> str:
             {"encoder": {"type": "prometheus_text", "precison": 1}},
             "scenarios[0].encoder: unknown field `precison`, expected `precision`",
         ),
-        ({"encoder": {"type": "otlp", "x": 1}}, "scenarios[0].encoder: unknown field `x`, there are no fields"),
+        ({"encoder": {"type": "remote_write", "x": 1}}, "scenarios[0].encoder: unknown field `x`, there are no fields"),
         ({"sink": {"type": "stdout", "path": "x"}}, "scenarios[0].sink: unknown field `path`, there are no fields"),
         (
             {
@@ -106,7 +106,10 @@ def typed(text: str) -> str:
         ),
         (
             {"sink": {"type": "kafka", "brokers": "a", "topic": "b", "tls": {"enable": True}}},
-            "scenarios[0].sink.tls: unknown field `enable`, expected `enabled` or `ca_cert`",
+            (
+                "scenarios[0].sink.tls: unknown field `enable`, expected one of `enabled`, `ca_cert`, `client_cert`, "
+                "`client_key`"
+            ),
         ),
         (
             {"sink": {"type": "kafka", "brokers": "a", "topic": "b", "sasl": {"mechanism": "PLAIN", "username": "x"}}},
@@ -150,7 +153,7 @@ def test_unknown_fields_of_the_other_levels() -> None:
     )
     assert typed(body(entry(), defaults={"name": "x"})) == (
         "defaults: unknown field `name`, expected one of `rate`, `duration`, `start_time`, `encoder`, `sink`, "
-        "`labels`, `on_sink_error`, `while`, `delay`, `isolation`"
+        "`labels`, `on_sink_error`, `while`, `delay`, `isolation`, `on_restart`, `backfill`, `split`, `digest`"
     )
     assert typed(body(entry(), expect={"alerts": [{"alert": "a", "firing_within": "1s", "x": 1}]})) == (
         "expect.alerts[0]: unknown field `x`, expected one of `alert`, `labels`, `firing_within`, `resolves_within`"
@@ -244,6 +247,14 @@ def test_another_fault_wins_over_unknown_fields() -> None:
             ),
         ),
         ({"sink": {"type": 5}}, ".sink: invalid type: integer `5`, expected a string"),
+        (
+            {"sink": {"type": "remote_write", "url": "http://h", "protocol_version": "3.0"}},
+            ".sink.protocol_version: unknown variant `3.0`, expected `1.0` or `2.0`",
+        ),
+        (
+            {"sink": {"type": "remote_write", "url": "http://h", "protocol_version": 2.0}},
+            ".sink.protocol_version: invalid type: floating point `2.0`, expected a string",
+        ),
         ({"on_sink_error": "stop"}, ".on_sink_error: unknown variant `stop`, expected `warn` or `fail`"),
         (
             {"metric_type": "Gauge"},

@@ -12,8 +12,6 @@ from common.specs import Exponential, Flap, LogTemplate, Normal, Sawtooth, Sine,
 from supervisor.compiler.language.log_events import placeholders
 from tests.support.compiling import FAILED, body, entry, plan_of, refusal_of
 
-pytestmark = pytest.mark.usefixtures("everything_runs")
-
 GOLDEN = Path(__file__).parents[4] / "golden" / "peer-1.29.jsonl"
 RUNTIME = "configuration error: scenario[0]: "
 EXPONENTIAL = {"type": "exponential", "rate": 2}

@@ -17,8 +17,6 @@ from supervisor.compiler.replays.csv_text import split_quoted
 from supervisor.compiler.replays.silences import SilentRows
 from tests.support.compiling import Refusal, body, entry, plan_of, refusal_of
 
-pytestmark = pytest.mark.usefixtures("everything_runs")
-
 RUNTIME = "configuration error: scenario[0]: "
 
 
