@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.catalog.merged import View, merged, names
+from supervisor.cli.catalog.reading import view_of
 from supervisor.cli.failures import OK, CommandError
+from supervisor.compiler.packs.merged import View, names
 
 _KINDS = ("runnable", "composable")
 _LAST = "uncategorized"
@@ -18,7 +19,7 @@ def print_list(directory: Path | None, kind: str | None, tag: str | None, *, as_
     """Print the entries of the merged view that `kind` and `tag` leave over."""
     if kind is not None and kind not in _KINDS:
         raise CommandError(f"unknown --kind \"{kind}\": expected 'runnable' or 'composable'")
-    view = merged(directory)
+    view = view_of(directory)
     left = [entry for entry in view.views if kind in (None, entry.kind) and (tag is None or tag in entry.header.tags)]
     click.echo(_json(left) if as_json else _table(left))
     unusable = [entry for entry in left if entry.pack_error is not None]
@@ -29,14 +30,14 @@ def print_list(directory: Path | None, kind: str | None, tag: str | None, *, as_
     if view.skipped:
         click.echo(f"note: {len(view.skipped)} YAML file(s) in {directory} were not listed:", err=True)
         for skipped in view.skipped:
-            click.echo(f"  {skipped.path}: {skipped.reason}", err=True)
+            click.echo(f"  {skipped.path.name}: {skipped.reason}", err=True)
     return OK
 
 
 def print_file(directory: Path | None, name: str) -> int:
     """Print the text of an entry as it is."""
     wanted = name.removeprefix("@")
-    view = merged(directory)
+    view = view_of(directory)
     for entry in view.views:
         if entry.name == wanted:
             click.echo(_file_bytes(entry), nl=False)
@@ -61,7 +62,7 @@ def _table(entries: Sequence[View]) -> str:
 def _line(entry: View) -> str:
     marks = " (shadows builtin)" if entry.shadows_builtin else ""
     marks += " (unusable)" if entry.pack_error is not None else ""
-    description = " ".join((entry.header.description or "").split())
+    description = entry.header.summary
     return "\t".join((entry.kind, f"{entry.name}{marks}", ",".join(entry.header.tags), description))
 
 

@@ -28,7 +28,7 @@ class UnlistableError(DecodeError):
     """A catalog that is there and cannot be listed."""
 
 
-class Header(Spec, frozen=True, kw_only=True):
+class CatalogHeader(Spec, frozen=True, kw_only=True):
     """The fields of a file that the catalog looks at; others are not read."""
 
     kind: str | None = None
@@ -37,6 +37,11 @@ class Header(Spec, frozen=True, kw_only=True):
     description: str | None = None
     category: str | None = None
     tags: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The description on one line; empty without one."""
+        return " ".join((self.description or "").split())
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class CatalogEntry:
 
     name: str
     path: Path
-    header: Header
+    header: CatalogHeader
     text: str
 
 
@@ -143,7 +148,7 @@ def _read(path: Path) -> CatalogEntry | Skipped:
     except DecodeError as exc:
         return Skipped(path, f"unreadable: {exc}", broken=True)
     try:
-        header, _unknown = decode(read_yaml(text), Header)
+        header, _unknown = decode(read_yaml(text), CatalogHeader)
     except DecodeError as exc:
         return Skipped(path, f"unparseable YAML: {exc}", broken=True)
     if header.kind is None:

@@ -14,8 +14,6 @@ from supervisor.compiler.packs.catalog import read_catalog
 from supervisor.compiler.packs.resolver import Resolver, builtin_packs
 from tests.support.compiling import FAILED, body, entry
 
-pytestmark = pytest.mark.usefixtures("everything_runs")
-
 HEAD = {"version": 2, "kind": "composable", "description": "d", "category": "c"}
 LINK = {
     "name": "link",

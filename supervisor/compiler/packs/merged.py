@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from common.errors import DecodeError
-from supervisor.cli.failures import CommandError
 from supervisor.compiler.language.packfile import PackFile, check_addressable, parse_pack
-from supervisor.compiler.packs.catalog import Catalog, CatalogEntry, Header, Skipped, read_catalog
+from supervisor.compiler.packs.catalog import Catalog, CatalogEntry, CatalogHeader, Skipped, read_catalog
 from supervisor.compiler.packs.resolver import builtin_packs, is_path
 from supervisor.reading.decode import decode
 from supervisor.reading.yaml_text import read_yaml
@@ -30,7 +29,7 @@ class View:
 
     name: str
     kind: str
-    header: Header
+    header: CatalogHeader
     origin: Literal["builtin", "catalog"]
     source: str
     text: str
@@ -56,9 +55,9 @@ def merged(directory: Path | None) -> Merged:
     """Return the view over `directory`, or over the built-in packs alone.
 
     Raises:
-        CommandError: the directory cannot be enumerated.
+        DecodeError: the directory cannot be enumerated.
     """
-    catalog = Catalog((), ()) if directory is None else catalog_of(directory)
+    catalog = Catalog((), ()) if directory is None else read_catalog(directory)
     builtin = builtin_packs()
     packs = {entry.name: entry.text for entry in catalog.entries if entry.header.kind == "composable"}
     bases = _Bases(builtin | packs)
@@ -66,18 +65,6 @@ def merged(directory: Path | None) -> Merged:
     taken = {entry.name for entry in catalog.entries}
     views += [_builtin_view(name, text, bases) for name, text in builtin.items() if name not in taken]
     return Merged(tuple(sorted(views, key=lambda view: view.name)), catalog.skipped)
-
-
-def catalog_of(directory: Path) -> Catalog:
-    """Return what `directory` holds.
-
-    Raises:
-        CommandError: it cannot be enumerated.
-    """
-    try:
-        return read_catalog(directory)
-    except DecodeError as exc:
-        raise CommandError(str(exc)) from exc
 
 
 class _Bases:
@@ -102,7 +89,8 @@ class _Bases:
         if pack.extends is None:
             if pack.deviations:
                 return (
-                    f"declares {len(pack.deviations)} deviation(s) but no `extends:`; there is no base to deviate from"
+                    f"pack '{pack.name}' declares {len(pack.deviations)} deviation(s) but no `extends:`; there is no "
+                    "base to deviate from"
                 )
             return None
         return self._chain_error(pack, pack.extends)
@@ -137,7 +125,7 @@ def _catalog_view(entry: CatalogEntry, bases: _Bases, *, shadows: bool) -> View:
 
 
 def _builtin_view(name: str, text: str, bases: _Bases) -> View:
-    header, _unknown = decode(read_yaml(text), Header)
+    header, _unknown = decode(read_yaml(text), CatalogHeader)
     source = f"<builtin>/{name.replace('_', '-')}.yaml"
     extends, error = bases.judge(text)
     return View(name, "composable", header, "builtin", source, text, extends, error, shadows_builtin=False)
