@@ -47,13 +47,14 @@ class Guest:
         """Send one command and a copy of `descriptor`, as `WorkerProcess.send_with_descriptor`."""
         self.host.send_with_descriptor(self._addressed(command), descriptor)
 
-    def kill(self) -> None:
+    def kill(self) -> bool:
         """End it at once: before its start a stop does, afterwards only the end of its process is sure."""
         if self._has_started:
             self._kill_host()
-            return
-        with suppress(WireError):
-            self.send(Stop(deadline_ns=time.monotonic_ns()))
+        else:
+            with suppress(WireError):
+                self.send(Stop(deadline_ns=time.monotonic_ns()))
+        return True
 
     def _addressed(self, command: Command) -> Command:
         match command:

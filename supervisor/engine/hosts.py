@@ -3,14 +3,15 @@
 A host takes guests until it is full, and exits with its last one. Few full hosts wake less often than many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from common.errors import WireError
 from common.messages import EntryMessage, Event, Finished, Host, Prepared
+from common.sharing import Sharing
 from supervisor.engine.guests import Guest
-from supervisor.engine.placement import Sharing, fullest_with_room, hosts_missing
+from supervisor.engine.placement import fullest_with_room, hosts_missing, shares_worker
 from supervisor.engine.pool import Pool
 from supervisor.engine.scenarios import LaunchedScenario
 from supervisor.engine.spawn import WorkerProcess
@@ -35,10 +36,11 @@ class Hosts:
         self._sharing = sharing
         self._guests: dict[WorkerProcess, dict[str, Guest]] = {}
         self._leaving: set[WorkerProcess] = set()
+        self._avoided: Collection[WorkerProcess] = ()
 
     def shares(self, scenario: LaunchedScenario) -> bool:
         """Return whether a scenario is to be a guest."""
-        return self._sharing.holds_for(scenario.entry.plan)
+        return shares_worker(scenario.entry.plan, self._sharing)
 
     def workers_for(self, waiting: Sequence[LaunchedScenario]) -> int:
         """Return how many processes have to be had before all of these have a place."""
@@ -56,17 +58,33 @@ class Hosts:
 
     def worker_for(self, scenario: LaunchedScenario) -> WorkerProcess | Guest | None:
         """Return a spare, or a place in a host, which may have been a spare; None while there is neither."""
-        return self._place(scenario.id) if self.shares(scenario) else self._pool.take()
+        return self.place(scenario.id) if self.shares(scenario) else self._pool.take()
 
-    def _place(self, scenario_id: str) -> Guest | None:
-        if not self._pool.free_rows:
+    @property
+    def guests(self) -> Mapping[WorkerProcess, Mapping[str, Guest]]:
+        """The workers that host scenarios, and their guests by the ids of scenarios."""
+        return self._guests
+
+    def avoid(self, hot: Collection[WorkerProcess]) -> None:
+        """Place nobody in these from now on."""
+        self._avoided = hot
+
+    def place(self, scenario_id: str, row: int | None = None) -> Guest | None:
+        """Return a place in a host, which may have been a spare, with a row of the board; None while there is none.
+
+        Args:
+            scenario_id: whose it is to be.
+            row: the row that it has already.
+        """
+        if row is None and not self._pool.free_rows:
             return None
         guests = fullest_with_room(self._open(), self._sharing.per_worker)
         host = self._new_host() if guests is None else next(one for one in self._guests if self._guests[one] is guests)
         if host is None:
             return None
         why = "killed with its worker, because another scenario in it did not stop"
-        guest = Guest(host, scenario_id, self._pool.take_row(), partial(self._processes.kill, host, why))
+        row = self._pool.take_row() if row is None else row
+        guest = Guest(host, scenario_id, row, partial(self._processes.kill, host, why))
         self._guests[host][scenario_id] = guest
         self._processes.admit(guest)
         return guest
@@ -111,5 +129,5 @@ class Hosts:
         return [
             guests
             for host, guests in self._guests.items()
-            if host not in self._leaving and not self._processes.was_killed(host)
+            if host not in self._leaving and host not in self._avoided and not self._processes.was_killed(host)
         ]

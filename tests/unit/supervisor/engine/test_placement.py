@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.plan import Burst, Cycle
+from common.plan import Burst, Cycle, Histogram
+from common.sharing import Isolation, Sharing
+from common.specs import Exponential
 from supervisor.engine.placement import (
     MOST_SHARED_EVENTS_PER_SEC,
     fits_in_shared,
     fullest_with_room,
     hosts_missing,
+    shares_worker,
 )
 from tests.support.plans import entry_plan
 
@@ -29,6 +32,37 @@ BURST = Burst(cycle=Cycle(every_ns=10, for_ns=5), multiplier=4.0)
 def test_what_is_too_fast_does_not_share(rate: float, bursts: Burst | None, fits: bool) -> None:
     """At its fastest, bursts included."""
     assert fits_in_shared(entry_plan(rate=float(rate), bursts=bursts)) is fits
+
+
+@pytest.mark.parametrize(("observations", "fits"), [(100, True), (20_000, True), (20_001, False)])
+def test_what_observes_too_much_does_not_share(observations: int, fits: bool) -> None:
+    """Its draws take the processor, however few its events are."""
+    histogram = Histogram(
+        distribution=Exponential(rate=1.0),
+        buckets=(1.0,),
+        observations_per_tick=observations,
+        mean_shift_per_sec=0.0,
+        seed=1,
+    )
+    assert fits_in_shared(entry_plan(rate=100.0, signal_type="histogram", generator=histogram)) is fits
+
+
+@pytest.mark.parametrize(
+    ("asked", "default", "rate", "shares"),
+    [
+        (None, "process", 1.0, False),
+        (None, "shared", 20_000.0, True),
+        (None, "shared", 20_001.0, False),
+        (None, "auto", 1000.0, True),
+        (None, "auto", 1001.0, False),
+        ("auto", "process", 1000.0, True),
+        ("process", "auto", 1.0, False),
+        ("shared", "auto", 20_000.0, True),
+    ],
+)
+def test_who_shares(asked: Isolation | None, default: Isolation, rate: float, shares: bool) -> None:
+    """What an entry says comes before what the daemon was told; `auto` goes by the rate."""
+    assert shares_worker(entry_plan(rate=rate, isolation=asked), Sharing(default)) is shares
 
 
 def test_the_fullest_host_with_room_is_filled_first() -> None:
