@@ -1,4 +1,4 @@
-"""GET /health: the process answers; GET /ready: the autostart sweep has nothing left to start.
+"""GET /health: the process answers; GET /ready: nothing is left to start or to go on.
 
 Neither depends on a worker, a lock or a thread of the control calls.
 
@@ -15,24 +15,31 @@ from supervisor.intake.autostart import Readiness
 
 
 class Health:
-    """Liveness, always public."""
+    """Liveness, always public.
+
+    Args:
+        overloaded: tells whether the machine cannot keep up.
+    """
 
     route = Route(Serves.PROBE, public=True)
 
+    def __init__(self, overloaded: Callable[[], bool]) -> None:
+        self._overloaded = overloaded
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200."""
+        """Answer 200: a daemon whose ticks are late is alive, and says so."""
         del req
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = b'{"status":"ok"}'
+        resp.data = b'{"status":"ok","overloaded":true}' if self._overloaded() else b'{"status":"ok"}'
 
     on_head = on_get
 
 
-class Ready:
+class ReadyResource:
     """Readiness, always public.
 
     Args:
-        readiness: tells how far the sweep is.
+        readiness: tells how far the start is.
     """
 
     route = Route(Serves.PROBE, public=True)
@@ -41,7 +48,7 @@ class Ready:
         self._readiness = readiness
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer 200, or 503 while the sweep runs, for ever after it died, and while the main loop does not turn."""
+        """Answer 200, or 503 while something is left to start, after that died, and while the loop does not turn."""
         del req
         readiness = self._readiness()
         if readiness.status in ("in_progress", "failed", "unresponsive"):

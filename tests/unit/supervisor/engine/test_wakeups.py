@@ -36,7 +36,7 @@ def test_fast_scenarios_count_as_1000() -> None:
 
 
 def test_slack_is_bounded() -> None:
-    """However large the fleet, no tick is more than 100 ms late for the budget's sake."""
+    """However large the fleet, no tick is later than the bound for the budget's sake."""
     budget = WakeupBudget(1)
     for _ in range(100):
         budget.add(1000)
