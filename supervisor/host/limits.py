@@ -1,28 +1,31 @@
 """What the machine lets this process have: processors, descriptors, processes, memory.
 
-Source: getrlimit(2); the kernel's documentation of control groups, version 2, "pids" and "memory".
+Source: getrlimit(2).
 """
 
 import os
 import resource
-from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from common.errors import StartupError, os_error_text
+from supervisor.host.groups import own_lineages
 
 RESERVED_DESCRIPTORS: Final = 48
 """Kept for clients and files: without them nobody could be told why there is no more."""
 
 DESCRIPTORS_PER_WORKER: Final = 2
-DEFAULT_WAKEUPS_PER_CORE: Final = 2000
-"""What wake-ups of all workers together may cost: a tenth of a core, more or less."""
+DEFAULT_WAKEUPS_PER_CORE: Final = 1000
+"""What wake-ups of all workers together may cost: a twentieth of a core, more or less."""
+
+DEFAULT_MAX_SLACK_MS: Final = 250
+"""How late ticks are fired at most for the machine's sake, unless the user allows more."""
 
 _RESERVED_PROCESSES: Final = 8
 _RESERVED_BYTES: Final = 48 * 1024 * 1024
-_ADDRESS_SPACE_BYTES: Final = 8 * 1024 * 1024 * 1024
+_ADDRESS_SPACE_BYTES: Final = 14 * 1024 * 1024 * 1024
 _WORKER_BYTES: Final = 6 * 1024 * 1024
-_GROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
@@ -59,18 +62,36 @@ def shortage(workers: int) -> str | None:
     """Return which limit leaves no room for so many more workers, in words; None when there is room."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     try:
-        free = limit - sum(1 for _ in Path("/proc/self/fd").iterdir()) - RESERVED_DESCRIPTORS
+        free = limit - len(os.listdir("/proc/self/fd")) - RESERVED_DESCRIPTORS  # noqa: PTH208 - paths take long
     except OSError as exc:
-        return f"{os_error_text(exc)}: the limit of {limit} open files (ulimit -n)"
+        return f"{os_error_text(exc)}: {_of_descriptors()}"
     if free < workers * DESCRIPTORS_PER_WORKER:
-        return f"the limit of {limit} open files (ulimit -n) leaves room for {max(free // DESCRIPTORS_PER_WORKER, 0)}"
-    for group in _own_groups():
-        most, now = _number(group / "pids.max"), _number(group / "pids.current")
-        if most is not None and now is not None and most - now - _RESERVED_PROCESSES < workers:
-            return f"the control group's limit of {most} processes (pids.max) leaves room for {_room(most - now)}"
-        free_bytes = _free_bytes(group)
-        if free_bytes is not None and free_bytes < workers * _WORKER_BYTES + _RESERVED_BYTES:
-            return f"the control group's limit of memory (memory.max) leaves {free_bytes // 2**20} MiB"
+        return f"{_of_descriptors()} leaves room for {max(free // DESCRIPTORS_PER_WORKER, 0)}"
+    return _group_shortage(workers)
+
+
+def shortage_for_one() -> str | None:
+    """Return the same for one worker; takes the same time however many descriptors there are."""
+    try:
+        newest = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        return f"{os_error_text(exc)}: {_of_descriptors()}"
+    os.close(newest)
+    return f"{_of_descriptors()} leaves room for 0" if descriptors_are_short(newest) else _group_shortage(1)
+
+
+def _of_descriptors() -> str:
+    return f"the limit of {resource.getrlimit(resource.RLIMIT_NOFILE)[0]} open files (ulimit -n)"
+
+
+def _group_shortage(workers: int) -> str | None:
+    for group in chain.from_iterable(own_lineages()):
+        processes, memory = group.free_processes(), group.free_memory()
+        if processes is not None and processes[1] - _RESERVED_PROCESSES < workers:
+            room = max(processes[1] - _RESERVED_PROCESSES, 0)
+            return f"the control group's limit of {processes[0]} processes (pids.max) leaves room for {room}"
+        if memory is not None and memory[1] < workers * _WORKER_BYTES + _RESERVED_BYTES:
+            return f"the control group's limit of memory ({memory[0]}) leaves {max(memory[1], 0) // 2**20} MiB"
     return None
 
 
@@ -85,47 +106,4 @@ def is_stopped(pid: int) -> bool:
 
 def oom_kills() -> int:
     """Return how many processes of our control group the kernel has killed because memory was short."""
-    for group in _own_groups()[:1]:
-        try:
-            lines = (group / "memory.events").read_text().splitlines()
-        except OSError:
-            return 0
-        counts = dict(line.split() for line in lines)
-        return int(counts.get("oom_kill", 0))
-    return 0
-
-
-def _room(processes: int) -> int:
-    return max(processes - _RESERVED_PROCESSES, 0)
-
-
-@cache
-def _own_groups() -> tuple[Path, ...]:
-    """Return our control group and those above it; none where there is no version 2."""
-    try:
-        (line,) = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
-    except (OSError, ValueError):
-        return ()
-    own = _GROUPS / line.removeprefix("0::").lstrip("/")
-    return tuple(group for group in (own, *own.parents) if group.is_relative_to(_GROUPS))
-
-
-def _number(file: Path) -> int | None:
-    """Return what a file of the group says; None when it is not there, or sets no limit."""
-    try:
-        text = file.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
-
-
-def _free_bytes(group: Path) -> int | None:
-    most, now = _number(group / "memory.max"), _number(group / "memory.current")
-    if most is None or now is None:
-        return None
-    try:
-        counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except OSError:
-        counts = {}
-    # What is only a copy of files is given back when memory is short.
-    return most - now + int(counts.get("inactive_file", 0)) + int(counts.get("active_file", 0))
+    return sum(lineage[0].oom_kills() for lineage in own_lineages())

@@ -127,7 +127,7 @@ def test_a_client_that_asks_before_it_sends_is_spared_the_sending(port: int) -> 
         assert connection.receive().body.decode() == f"{LIMIT} {LIMIT}"
 
 
-@pytest.mark.parametrize("endless", [b"0" * 5000, b"5;" + b"x" * 5000, b"0\r\n" + b"X: y\r\n" * 20_000])
+@pytest.mark.parametrize("endless", [b"0" * 5000, b"5;" + b"x" * 5000, b"0\r\n" + b"X: y\r\n" * 1000])
 @pytest.mark.parametrize("path", ["/health", "/scenarios"])
 def test_what_frames_a_chunk_has_a_bound(port: int, path: str, endless: bytes) -> None:
     """Sizes, extensions and trailers without end are a bad request."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.host import limits
+from supervisor.host.groups import ControlGroup
 
 MIB = 2**20
 
@@ -17,7 +18,8 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
     """A control group and the one above it; returns what writes a file of the inner one."""
     inner = tmp_path / "inner"
     inner.mkdir()
-    monkeypatch.setattr(limits, "_own_groups", lambda: (inner, tmp_path))
+    lineage = tuple(ControlGroup(path, "cgroup2") for path in (inner, tmp_path))
+    monkeypatch.setattr(limits, "own_lineages", lambda: (lineage,))
 
     def write(name: str, text: str) -> None:
         (inner / name).write_text(f"{text}\n")
@@ -67,6 +69,14 @@ def test_descriptors_run_out(group: Callable[[str, str], None]) -> None:
     try:
         assert limits.shortage(5) is None
         assert "open files (ulimit -n) leaves room for" in (limits.shortage(50) or "")
+        newest = os.dup(0)
+        os.close(newest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (newest + limits.RESERVED_DESCRIPTORS + 1, hard))
+        assert limits.shortage_for_one() is None
+        resource.setrlimit(resource.RLIMIT_NOFILE, (newest + limits.RESERVED_DESCRIPTORS, hard))
+        assert "open files (ulimit -n) leaves room for 0" in (limits.shortage_for_one() or "")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        assert "open files (ulimit -n)" in (limits.shortage_for_one() or "")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
