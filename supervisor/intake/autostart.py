@@ -7,7 +7,7 @@ daemon".
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether anything is left to start; counts are files. `unresponsive`: the main loop does not turn."""
+    """Whether anything is left to start or to go on; counts are files. `unresponsive`: the main loop does not turn."""
 
     status: Literal["not_configured", "in_progress", "finished", "failed", "unresponsive"]
     autostart_started: int = 0
@@ -33,6 +33,7 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 NOT_CONFIGURED: Final = Readiness("not_configured")
+CONTINUING: Final = Readiness("in_progress")
 
 
 def find_candidates(settings: Settings) -> list[Path] | None:
@@ -87,10 +88,14 @@ class Sweep:
         paths: the files, in order.
         intake: brings a body in.
         on_end: called in the sweep's thread, as its last act.
+        continued: the origins of what is in the journal; these files are not started a second time.
     """
 
-    def __init__(self, paths: Sequence[Path], intake: Intake, on_end: Callback) -> None:
+    def __init__(
+        self, paths: Sequence[Path], intake: Intake, on_end: Callback, continued: Container[str] = frozenset()
+    ) -> None:
         self._paths = paths
+        self._continued = continued
         self._intake = intake
         self._on_end = on_end
         self._cancelled = threading.Event()
@@ -151,6 +156,9 @@ class Sweep:
             return False
 
     def _launches(self, path: Path) -> bool:
+        if str(path) in self._continued:
+            logger.info("%s: in the journal already, not started again", path, extra=fields(origin=path))
+            return True
         try:
             compiled = self._intake.compile(read_text(path).encode(), BodyFormat.YAML, is_posted=False)
         except DecodeError as exc:

@@ -12,13 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from common.clock import Clock
 from common.errors import CompileError
 from common.logs import fields
-from common.plan import EntryPlan, Plan
+from common.plan import EntryPlan, Plan, PlannedEntry, SegmentOf
 from common.specs import File
 from common.states import State
-from supervisor.compiler import BodyFormat, Compiled, Context, PackSources, compile_scenario, prepare
+from common.tuning import Change
+from supervisor.compiler import AS_IT_IS, Asked, BodyFormat, Compiled, Context, PackSources, compile_scenario, prepare
+from supervisor.compiler.retuning import read_change
 from supervisor.engine.control_plane import (
     CallTimeoutError,
     CapacityError,
@@ -34,16 +38,18 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Launched:
+class IntakeResult:
     """What became of a body.
 
     Attributes:
         scenarios: in entry order.
         warnings: texts for the sender.
+        segment: what a segment has of the body; None for a whole body.
     """
 
     scenarios: list[Scenario]
     warnings: list[str]
+    segment: SegmentOf | None = None
 
 
 class Intake:
@@ -60,6 +66,7 @@ class Intake:
         self._catalog_context = Context(
             environment=settings.environment,
             allowed_paths=settings.allowed_paths,
+            state=settings.state_dir,
             packs=PackSources(catalog=settings.catalog, builtin=settings.builtin_packs),
         )
         self._context = replace(
@@ -84,15 +91,21 @@ class Intake:
             CompileError: it does not compile; nothing is logged.
         """
         with self._compiling, _uncollected():
-            return compile_scenario(payload, form, self._context if is_posted else self._catalog_context)
+            try:
+                return compile_scenario(payload, form, self._context if is_posted else self._catalog_context)
+            except CompileError as exc:
+                # PERF: the frames that it came through hold all objects of the body, and those behind its causes.
+                exc.__cause__ = exc.__context__ = None
+                raise exc.with_traceback(None) from None
 
-    def launch(self, compiled: Compiled, origin: str, deadline_ns: int | None) -> Launched:
+    def launch(self, compiled: Compiled, origin: str, deadline_ns: int | None, asked: Asked = AS_IT_IS) -> IntakeResult:
         """Launch all entries of a body, or none; every refusal is logged here.
 
         Args:
             compiled: the body.
             origin: who brings it, for log lines.
             deadline_ns: monotonic instant at which a launch is undone that has not come to its end; None waits.
+            asked: how it is to run.
 
         Raises:
             NameConflict: its name is taken.
@@ -101,19 +114,28 @@ class Intake:
             LaunchError: not all workers could be started.
             CallTimeoutError: the deadline has passed.
         """
-        plan = self._prepare(compiled, origin)
+        plan = msgspec.structs.replace(self._prepare(compiled, origin, asked), origin=origin)
         warnings = self._warnings(plan)
         for warning in warnings:
             logger.warning("%s: sink pre-flight warning", origin, extra=fields(message=warning, origin=origin))
-        return Launched(self._start(plan, origin, deadline_ns), warnings)
+        return IntakeResult(self._start(plan, origin, deadline_ns), warnings, plan.segment)
 
-    def examine(self, compiled: Compiled) -> tuple[Plan, list[str]]:
+    def read_change(self, entry: PlannedEntry, payload: bytes, form: BodyFormat) -> Change:
+        """Return what a patch makes of a running entry.
+
+        Raises:
+            CompileError: it does not compile, or changes what cannot be changed.
+        """
+        with self._compiling, _uncollected():
+            return read_change(entry, payload, form, self._context)
+
+    def examine(self, compiled: Compiled, asked: Asked = AS_IT_IS) -> tuple[Plan, list[str]]:
         """Return what `launch` would start, and the texts for whoever asks; nothing is started or logged.
 
         Raises:
             CompileError: 422, a value that cannot be used.
         """
-        plan = prepare(compiled, self._context)
+        plan = prepare(compiled, self._context, asked)
         warnings = self._warnings(plan)
         conflicting = self._control_plane.conflicts(compiled.scenario_name)
         if compiled.scenario_name is not None and conflicting:
@@ -133,13 +155,13 @@ class Intake:
             ]
         return preflight_warnings(plan, writing)
 
-    def _prepare(self, compiled: Compiled, origin: str) -> Plan:
+    def _prepare(self, compiled: Compiled, origin: str, asked: Asked) -> Plan:
         conflicting = self._control_plane.conflicts(compiled.scenario_name)
         if compiled.scenario_name is not None and conflicting:
             _log_conflict(origin, compiled.scenario_name, conflicting)
             raise NameConflict(compiled.scenario_name, conflicting)
         try:
-            return prepare(compiled, self._context)
+            return prepare(compiled, self._context, asked)
         except CompileError as exc:
             logger.warning("%s: validation failed", origin, extra=fields(origin=origin, error=exc.detail))
             raise

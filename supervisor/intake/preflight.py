@@ -11,7 +11,7 @@ from common.plan import EntryPlan, Plan
 from common.specs import File, Loki, SinkSpec, kind_of
 from common.units import clip, quote
 from common.urls import shown_url
-from supervisor.engine.placement import MOST_SHARED_EVENTS_PER_SEC, fits_in_shared
+from supervisor.engine.placement import MOST_SHARED_DRAWS_PER_SEC, MOST_SHARED_EVENTS_PER_SEC, fits_in_shared
 
 _MAX_COUNTED_STREAMS = 1_000_000
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -61,11 +61,11 @@ def host_of(target: str) -> str:
 
 def _shared_files(entries: list[EntryPlan], writing: Iterable[EntryPlan]) -> list[str]:
     """Return a text for every entry that writes to the file of another one."""
-    owners = {os.path.realpath(entry.sink.path): entry.name for entry in writing if isinstance(entry.sink, File)}
+    owners = {_place_of(entry.sink.path): entry.name for entry in writing if isinstance(entry.sink, File)}
     texts = []
     for entry in entries:
         if isinstance(entry.sink, File):
-            file = os.path.realpath(entry.sink.path)
+            file = _place_of(entry.sink.path)
             if file in owners:
                 texts.append(
                     f"scenario entries '{owners[file]}' and '{entry.name}' write to the same file "
@@ -73,6 +73,14 @@ def _shared_files(entries: list[EntryPlan], writing: Iterable[EntryPlan]) -> lis
                 )
             owners[file] = entry.name
     return texts
+
+
+def _place_of(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        # A link on the way went while it was being followed.
+        return os.path.abspath(path)  # noqa: PTH100 - which would follow it again
 
 
 def _stream_warning(entry: EntryPlan) -> str | None:
@@ -97,5 +105,5 @@ def _isolation_warning(entry: EntryPlan) -> str | None:
         return None
     return (
         f"scenario entry '{entry.name}' gets a process of its own: with more than {MOST_SHARED_EVENTS_PER_SEC} events "
-        "per second it would delay those that it shares one with."
+        f"or {MOST_SHARED_DRAWS_PER_SEC} observations per second it would delay those that it shares one with."
     )

@@ -9,6 +9,7 @@ from common.clock import SystemClock
 from common.errors import CompileError
 from supervisor.compiler.language.document import BodyFormat
 from supervisor.intake import intake
+from supervisor.reading.nodes import MappingNode
 from supervisor.settings import parse_settings
 from tests.support.memory_plane import MemoryControlPlane
 
@@ -56,3 +57,17 @@ def test_the_collector_is_as_it_was(bodies: intake.Intake, is_enabled: bool) -> 
         assert gc.isenabled() is is_enabled
     finally:
         gc.enable()
+
+
+def test_a_refused_body_is_forgotten_at_once(bodies: intake.Intake) -> None:
+    """A refusal holds its faults, and none of the objects that the body was read into: of five, at most one is left."""
+    nodes = lambda: sum(isinstance(one, MappingNode) for one in gc.get_objects())  # noqa: E731
+    before = nodes()
+    wrong = ",".join(f'"field{index}":{{}}' for index in range(500))
+    refusals = []
+    for _ in range(5):
+        with pytest.raises(CompileError) as caught:
+            bodies.compile(f'{{"version":2,"scenarios":[{{{wrong}}}]}}'.encode(), BodyFormat.JSON)
+        refusals.append(caught.value)
+    assert all(refusal.faults for refusal in refusals)
+    assert nodes() < before + 2 * 500
