@@ -4,18 +4,22 @@ HTTP threads see scenarios through these protocols and change nothing themselves
 loop, which owns the processes, and the calling thread waits for its answer. Reading never waits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.board import Counters, Recent
+from common.board import Recent
+from common.counters import Counters
 from common.current import SeriesValue
 from common.errors import Cause, SondadError
+from common.messages import Curve
 from common.plan import EntryPlan, Plan, PlannedEntry
 from common.states import State
+from common.tuning import Change
+from supervisor.journal.runs import Hole, Retuned
 
 
 class Scenario(Protocol):
@@ -27,8 +31,13 @@ class Scenario(Protocol):
         ...
 
     @property
+    def body_id(self) -> str:
+        """The id of the first entry of the body that it came with."""
+        ...
+
+    @property
     def entry(self) -> PlannedEntry:
-        """The entry as it was launched."""
+        """The entry as it runs now."""
         ...
 
     @property
@@ -56,6 +65,31 @@ class Scenario(Protocol):
         """Why the worker ended, in words; None while it runs and after a normal end."""
         ...
 
+    @property
+    def holes(self) -> Sequence[Hole]:
+        """The ticks that it has missed, oldest first."""
+        ...
+
+    @property
+    def retunes(self) -> Sequence[Retuned]:
+        """How it was changed while it ran, oldest first, as far as that is kept."""
+        ...
+
+    @property
+    def earlier(self) -> Sequence[tuple[int, EntryPlan]]:
+        """Plans of before, each with the tick at which its labels ended; oldest first, only the newest of them."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How often it went on in another worker because its own had gone."""
+        ...
+
+    @property
+    def shares_worker(self) -> bool:
+        """Whether its process has other scenarios too."""
+        ...
+
     def counters(self) -> Counters:
         """Return one consistent state of the counters; after the worker is gone its last values, state FINISHED."""
         ...
@@ -68,8 +102,20 @@ class Scenario(Protocol):
         """Return what `drain` would return, and leave the buffer alone."""
         ...
 
+    def newest(self) -> Recent:
+        """Return the newest samples, drained or not, and leave the buffer alone."""
+        ...
+
     def current(self) -> list[SeriesValue]:
         """Return the newest value of each series, sorted by name and labels; the buffer has nothing to do with it."""
+        ...
+
+    def current_bytes(self) -> int:
+        """Return about how long a text of `current` is, at most."""
+        ...
+
+    def run_lateness(self) -> NDArray[np.uint64]:
+        """Return the buckets of `common.lateness` for the whole run: since its worker began."""
         ...
 
     def lateness(self, now_ns: int) -> NDArray[np.uint32] | None:
@@ -103,6 +149,17 @@ class StopResult:
     total_events: int
 
 
+@dataclass(frozen=True, slots=True)
+class RetuneResult:
+    """What a change has come to.
+
+    Attributes:
+        retuned: when it took effect; None when there was nothing to be changed.
+    """
+
+    retuned: Retuned | None
+
+
 class NameConflict(SondadError):  # noqa: N818 - a conflict (409) is no failure of ours
     """The body's `scenario_name` is taken.
 
@@ -131,6 +188,13 @@ class CapacityError(SondadError):
 
 class LaunchError(SondadError):
     """The workers of a body could not be started; nothing of it remains. The text is short and fit for clients."""
+
+
+class NotRunningError(SondadError):
+    """A scenario that is to be changed, and has ended."""
+
+    def __init__(self, scenario_id: str) -> None:
+        super().__init__(f"scenario {scenario_id} is finished")
 
 
 class EventError(SondadError):
@@ -193,6 +257,26 @@ class ControlPlane(Protocol):
         """
         ...
 
+    def retune(
+        self, scenario_id: str, change: Callable[[PlannedEntry], Change], timeout_secs: float
+    ) -> RetuneResult | None:
+        """Change a scenario at its next tick, and keep that; either it holds and is kept, or nothing has changed.
+
+        Args:
+            scenario_id: which.
+            change: returns what is to change of the entry as it is; what it raises is raised.
+            timeout_secs: how long the run may take to come to a tick.
+
+        Returns:
+            None when the id is unknown.
+
+        Raises:
+            NotRunningError: it has ended.
+            CallTimeoutError: `timeout_secs` were over first; its sink may hold it up.
+            LaunchError: the change cannot be kept, or the daemon is shutting down.
+        """
+        ...
+
     def deliver(self, entry: EntryPlan, timeout_secs: float) -> int:
         """Deliver the first event of `entry` by a worker, and wait for the destination's answer.
 
@@ -202,5 +286,22 @@ class ControlPlane(Protocol):
         Raises:
             EventError: it was not delivered.
             CallTimeoutError: `timeout_secs` were over first; the delivery is broken off.
+        """
+        ...
+
+    def preview(
+        self, entries: Sequence[EntryPlan], horizon_secs: float, points: int, timeout_secs: float
+    ) -> Sequence[Curve]:
+        """Return what the first of `entries` would emit, computed by a worker; nothing is started or written.
+
+        Args:
+            entries: of one body.
+            horizon_secs: how far from its start.
+            points: into how many parts that is cut.
+            timeout_secs: as of `deliver`.
+
+        Raises:
+            EventError: no worker could compute it.
+            CallTimeoutError: `timeout_secs` were over first; the worker is killed.
         """
         ...

@@ -1,13 +1,13 @@
-"""Single events on their way through spare workers; main thread only.
+"""Single events on their way through spare workers, and previews; main thread only.
 
 ::
 
-    waiting ──spare──► Emit ──► Emitted ──► answered; the worker is parked again
-                         ├─► Finished ────► refused; the worker exits
-                         └─► gone ────────► refused
+    waiting ──spare──► Emit, Preview ──► Emitted, Previewed ──► answered; the worker is parked again
+                         ├─► Finished ─────────────────────► refused; the worker exits
+                         └─► gone ─────────────────────────► refused
 
 An event that one worker has got is never given to a second one, which might deliver it again.
-Source: docs/http.md, "Single events".
+Source: docs/http.md, "Single events" and "Start".
 """
 
 import logging
@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 from common.errors import WireError
 from common.logs import fields
-from common.messages import Emit, Finished
-from common.plan import EntryPlan
+from common.messages import Errand, ErrandResult, Finished
 from supervisor.engine.control_plane import EventError
 from supervisor.engine.endings import text_of, traceback_fields
 from supervisor.engine.pool import Pool
@@ -29,15 +28,18 @@ from supervisor.engine.workers import Workers
 logger = logging.getLogger(__name__)
 
 
+EmissionReply = Future[ErrandResult]
+
+
 @dataclass(slots=True)
 class _Emission:
-    entry: EntryPlan
-    reply: "Future[int]"
+    command: Errand
+    reply: EmissionReply
     was_not_taken: bool = False
 
 
 class Emissions:
-    """Owns the workers that deliver an event at the moment.
+    """Owns the workers that deliver an event at the moment, or tell what entries would emit.
 
     Args:
         pool: where spares are taken from.
@@ -55,9 +57,9 @@ class Emissions:
         """How many events wait for a worker."""
         return len(self._waiting)
 
-    def add(self, entry: EntryPlan, reply: "Future[int]") -> None:
+    def add(self, command: Errand, reply: EmissionReply) -> None:
         """Let an event wait for a worker."""
-        self._waiting.append(_Emission(entry, reply))
+        self._waiting.append(_Emission(command, reply))
 
     def hand_out(self) -> list[WorkerProcess]:
         """Give waiting events to spares; returns the workers that are owned from now on."""
@@ -65,7 +67,7 @@ class Emissions:
         while self._waiting and (worker := self._pool.take()) is not None:
             emission = self._waiting.popleft()
             try:
-                worker.send(Emit(entry=emission.entry))
+                worker.send(emission.command)
             except WireError as exc:
                 self._processes.kill(worker, "killed: it did not take its event")
                 self._not_taken(emission, exc)
@@ -74,9 +76,9 @@ class Emissions:
             taken.append(worker)
         return taken
 
-    def delivered(self, worker: WorkerProcess, latency_ns: int) -> None:
+    def delivered(self, worker: WorkerProcess, outcome: ErrandResult) -> None:
         """Answer the event of a worker that is free again."""
-        answer(self._busy.pop(worker).reply, latency_ns)
+        answer(self._busy.pop(worker).reply, outcome)
 
     def failed(self, worker: WorkerProcess, finished: Finished) -> None:
         """Refuse the event of a worker that could not deliver it."""
@@ -95,7 +97,7 @@ class Emissions:
         if emission is not None:
             refuse(emission.reply, EventError(reason, "runtime"))
 
-    def abandon(self, reply: "Future[int]") -> None:
+    def abandon(self, reply: EmissionReply) -> None:
         """Forget the event that nobody waits for any more; a worker that has it is killed."""
         self._waiting = deque(emission for emission in self._waiting if emission.reply is not reply)
         for worker, emission in self._busy.items():

@@ -13,10 +13,14 @@ class Figures:
 
     Attributes:
         starting, spare, running: worker processes; a running one has a scenario.
+        pids: of all worker processes, a second ago.
         endings: how many workers ended in which way.
         totals: what all scenarios have done.
         started_total: workers started.
         slack_ns: how late ticks may be fired together with others.
+        overloaded: whether the machine cannot keep up, so that ticks are late.
+        restarts_total: scenarios that went on in another worker after theirs had gone.
+        moves_total: scenarios that left a shared worker that was too hot.
         rows_used, rows_free: rows of the board.
         stdout_closed: whether the reader of stdout is gone.
         log_lines_dropped: log lines that nobody will see.
@@ -25,10 +29,14 @@ class Figures:
     starting: int = 0
     spare: int = 0
     running: int = 0
+    pids: tuple[int, ...] = ()
     endings: Mapping[Ending, int] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     started_total: int = 0
     slack_ns: int = 0
+    overloaded: bool = False
+    restarts_total: int = 0
+    moves_total: int = 0
     rows_used: int = 0
     rows_free: int = 0
     stdout_closed: bool = False

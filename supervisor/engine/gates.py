@@ -67,7 +67,7 @@ class Gates:
         wires = []
         for scenario in scenarios:
             gate = scenario.entry.plan.gate
-            if gate is None:
+            if gate is None or gate.upstream is not None:
                 continue
             upstream = of_body[gate.ref] if gate.scenario_name is None else self._find(gate)
             if upstream is None:
@@ -109,6 +109,15 @@ class Gates:
             if wire.gate.scenario_name is not None:
                 self._wait(wire.downstream, wire.gate, wall_ns)
         return Severed(own, lost)
+
+    def wires_of(self, scenario: LaunchedScenario) -> list[Wire]:
+        """Return the wires of a scenario to both sides."""
+        own = self._upwards.get(scenario)
+        return [*([] if own is None else [own]), *self._downwards.get(scenario, [])]
+
+    def is_wired(self, scenario: LaunchedScenario) -> bool:
+        """Return whether a scenario has an upstream."""
+        return scenario in self._upwards
 
     def _find(self, gate: GatePlan) -> LaunchedScenario | None:
         return None if gate.scenario_name is None else self._published.get((gate.scenario_name, gate.ref))

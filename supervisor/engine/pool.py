@@ -19,6 +19,11 @@ REFUSING_FAILURES: Final = 6
 _WINDOW_NS: Final = 30_000_000_000
 _BACKOFF_NS: Final = 100_000_000
 _MAX_BACKOFF_NS: Final = 10_000_000_000
+_REST_NS: Final = 10_000_000
+"""How long the first events of a body have the processors for themselves."""
+
+_SHORT_NS: Final = 1_000_000_000
+"""How long after a limit left no room the next spare is tried; those whom a body waits for are tried at once."""
 
 
 class HasRow(Protocol):
@@ -38,6 +43,7 @@ class Pool(Generic[W]):
 
     Args:
         start: starts a worker for a row; raises LaunchError.
+        shortage: returns which limit leaves no room for another worker, or None.
         rows: how many rows the board has.
         spares_wanted: how many parked workers there should be when nothing else is to be done.
         starting_limit: how many workers may be starting at once.
@@ -45,11 +51,21 @@ class Pool(Generic[W]):
     Attributes:
         rows: see above.
         last_reason: why the newest failure happened.
+        short: which limit left no room for the newest worker; None when there was room.
         started_total: how many workers were started.
     """
 
-    def __init__(self, start: Callable[[int], W], *, rows: int, spares_wanted: int, starting_limit: int) -> None:
+    def __init__(
+        self,
+        start: Callable[[int], W],
+        shortage: Callable[[], str | None] = lambda: None,
+        *,
+        rows: int,
+        spares_wanted: int,
+        starting_limit: int,
+    ) -> None:
         self._start = start
+        self._shortage = shortage
         self.rows = rows
         self._free_rows = deque(range(rows))
         self._spares_wanted = spares_wanted
@@ -58,6 +74,9 @@ class Pool(Generic[W]):
         self._spares: deque[W] = deque()
         self._failures: deque[int] = deque(maxlen=REFUSING_FAILURES + 8)
         self.last_reason = ""
+        self.short: str | None = None
+        self._short_until_ns = 0
+        self._rests_until_ns = 0
         self.started_total = 0
 
     @property
@@ -124,16 +143,30 @@ class Pool(Generic[W]):
         Args:
             now_ns: monotonic time.
             waiting: how many workers bodies are waiting for.
-            busy: whether a body is being launched; spares are refilled when that is over, not meanwhile.
+            busy: whether a body is being launched; spares are refilled when that is over, not meanwhile. As long as
+                half of them are there, its first events are to be out as well.
         """
+        if busy:
+            self._rests_until_ns = now_ns + _REST_NS
         wanted = waiting if busy else waiting + self._spares_wanted
         missing = wanted - len(self._spares) - len(self._starting)
         if missing <= 0 or len(self._starting) >= self._starting_limit or not self._free_rows:
             return None
-        return max(now_ns, self._retry_ns(now_ns))
+        if waiting:
+            return max(now_ns, self._retry_ns(now_ns))
+        rests_until_ns = self._rests_until_ns if 2 * len(self._spares) >= self._spares_wanted else 0
+        return max(now_ns, self._retry_ns(now_ns), self._short_until_ns, rests_until_ns)
 
     def start_one(self, now_ns: int) -> W | None:
-        """Start a worker, to be called when one is due; None when it could not be started, which is a failure."""
+        """Start a worker, to be called when one is due.
+
+        Returns:
+            None when it could not be started: a limit leaves no room (`short`), or else it is a failure.
+        """
+        self.short = self._shortage()
+        if self.short is not None:
+            self._short_until_ns = now_ns + _SHORT_NS
+            return None
         row = self._free_rows.popleft()
         try:
             worker = self._start(row)

@@ -22,9 +22,10 @@ from typing import Final
 
 from common import wire
 from common.errors import os_error_text
+from common.forking import SharedFiles
 from common.messages import Command, Event
 from supervisor.engine.control_plane import LaunchError
-from supervisor.engine.template import Template
+from supervisor.engine.template import TemplateProcess
 from supervisor.host.limits import descriptors_are_short, oom_kills
 from supervisor.host.loop import Loop
 
@@ -113,12 +114,15 @@ class WorkerProcess:
             return f"{reason}: memory was short"
         return reason
 
-    def kill(self) -> None:
-        """Send SIGKILL, as soon as there is a process; nothing happens when it is gone."""
+    def kill(self) -> bool:
+        """Send SIGKILL, as soon as there is a process; returns False when it has ended by itself."""
+        if self._has_left:
+            return False
         self._is_killed = True
         if self._pidfd is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        return True
 
     def close(self) -> None:
         """Close every descriptor of a process that is gone."""
@@ -184,22 +188,27 @@ class Door:
 
     Args:
         loop: of the owning thread.
-        board_descriptor: the board's memory file.
+        files: what all workers have open.
         memory_bytes: how much memory of its own a worker may use; 0 is unlimited.
     """
 
-    def __init__(self, loop: Loop, board_descriptor: int, memory_bytes: int = 0) -> None:
+    def __init__(self, loop: Loop, files: SharedFiles, memory_bytes: int = 0) -> None:
         self._loop = loop
         self._memory_bytes = memory_bytes
         # Nobody writes: what ends is the writing end, with this process.
         self._alive, self._alive_writer = os.pipe2(os.O_CLOEXEC)
-        self._inherited = (board_descriptor, self._alive)
-        self._template: Template | None = None
+        self._inherited = (*files, self._alive)
+        self._template: TemplateProcess | None = None
 
     @property
     def template_pid(self) -> int | None:
         """The process id of the template; None while there is none."""
         return None if self._template is None else self._template.pid
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the template has started and is not ready yet."""
+        return self._template is not None and not self._template.is_ready
 
     def open(self) -> None:
         """Start the template, so that the first worker need not wait for it.
@@ -208,7 +217,7 @@ class Door:
             LaunchError: it cannot be started.
         """
         if self._template is None:
-            self._template = Template(self._loop, self._inherited, self._template_ended)
+            self._template = TemplateProcess(self._loop, self._inherited, self._template_ended)
 
     def start(self, row: int) -> WorkerProcess:
         """Ask the template for a worker; waits for nothing. Whether there is one shows later.

@@ -5,10 +5,9 @@ Written by the main loop alone, read by any thread: what several values must agr
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
-from common.board import Counters
 from common.specs import kind_of
 from supervisor.engine.control_plane import Scenario
 from supervisor.engine.endings import Ending
@@ -21,17 +20,48 @@ class Totals:
     Attributes:
         batches: how many runs of due ticks were fired.
         deliveries: by kind of the sink and by result, `ok` or `failed`.
+        events: by kind of the sink and by what became of them: `acknowledged`, `rejected`, `lost`, or `in_doubt`, which
+            are some of the two before.
+        accepted_events, accepted_bytes: what sinks have taken, buffered events included.
+        errors: how many events were lost.
+        cpu_ns: processor time of the runs.
     """
 
     batches: int = 0
     deliveries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    accepted_events: int = 0
+    accepted_bytes: int = 0
+    errors: int = 0
+    cpu_ns: int = 0
 
-    def plus(self, sink_type: str, counters: Counters) -> Self:
-        """Return these sums and those of one more scenario."""
-        deliveries = self.deliveries.copy()
-        deliveries[sink_type, "ok"] += counters.deliveries
-        deliveries[sink_type, "failed"] += counters.failed_deliveries
-        return type(self)(self.batches + counters.batches, deliveries)
+    def plus(self, scenarios: Iterable[Scenario]) -> Self:
+        """Return these sums and those of more scenarios."""
+        deliveries, events = self.deliveries.copy(), self.events.copy()
+        batches, accepted, size, errors, cpu_ns = 0, 0, 0, 0, 0
+        for scenario in scenarios:
+            sink_type, counters = kind_of(scenario.entry.plan.sink), scenario.counters()
+            deliveries[sink_type, "ok"] += counters.deliveries
+            deliveries[sink_type, "failed"] += counters.failed_deliveries
+            events[sink_type, "acknowledged"] += counters.acknowledged_events
+            events[sink_type, "rejected"] += counters.rejected_events
+            events[sink_type, "lost"] += counters.lost_events
+            events[sink_type, "in_doubt"] += counters.in_doubt_events
+            batches += counters.batches
+            accepted += counters.total_events
+            size += counters.bytes_emitted
+            errors += counters.errors
+            cpu_ns += counters.cpu_ns
+        return replace(
+            self,
+            batches=self.batches + batches,
+            accepted_events=self.accepted_events + accepted,
+            accepted_bytes=self.accepted_bytes + size,
+            errors=self.errors + errors,
+            cpu_ns=self.cpu_ns + cpu_ns,
+            deliveries=deliveries,
+            events=events,
+        )
 
 
 class Tally:
@@ -61,12 +91,9 @@ class Tally:
     def ended(self, scenario: Scenario) -> None:
         """Note that the worker of a scenario is gone, its counters are final."""
         gone, running = self._gone_and_running
-        final = gone.plus(kind_of(scenario.entry.plan.sink), scenario.counters())
-        self._gone_and_running = final, running - {scenario}
+        self._gone_and_running = gone.plus([scenario]), running - {scenario}
 
     def totals(self) -> Totals:
         """Return the sums of now; they never fall."""
-        totals, running = self._gone_and_running
-        for scenario in running:
-            totals = totals.plus(kind_of(scenario.entry.plan.sink), scenario.counters())
-        return totals
+        gone, running = self._gone_and_running
+        return gone.plus(running)

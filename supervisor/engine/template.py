@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from common.errors import os_error_text
-from common.forking import ANSWER, REQUEST, Kind
+from common.forking import ANSWER, REQUEST, TemplateAnswer
 from supervisor.engine.control_plane import LaunchError
 from supervisor.host.environment import passed_on
 from supervisor.host.interpreter import command
@@ -60,19 +60,19 @@ class Asker(Protocol):
         ...
 
 
-class Template:
+class TemplateProcess:
     """One template process, from its start to its end.
 
     Args:
         loop: of the owning thread.
-        descriptors: what workers inherit: the board's memory file, and what ends when this process does.
+        descriptors: what workers inherit: the shared files in their order, and what ends when this process does.
         on_end: called when it is gone and every asker has been told.
 
     Raises:
         LaunchError: the process cannot be started.
     """
 
-    def __init__(self, loop: Loop, descriptors: tuple[int, int], on_end: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, descriptors: tuple[int, ...], on_end: Callable[[], None]) -> None:
         self._loop = loop
         self._on_end = on_end
         self._is_ready = False
@@ -105,6 +105,11 @@ class Template:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has said that it forks at once."""
+        return self._is_ready
 
     def ask(self, pipe: int, row: int, memory_bytes: int, asker: Asker) -> None:
         """Ask for a worker.
@@ -151,22 +156,22 @@ class Template:
             return
         number, kind, value = ANSWER.unpack(packet)
         match kind:
-            case Kind.READY:
+            case TemplateAnswer.READY:
                 self._is_ready = True
                 self._boot.cancel()
                 for asked in self._unanswered:
                     self._expect_answer(asked)
-            case Kind.FORKED if not descriptors:
+            case TemplateAnswer.FORKED if not descriptors:
                 # There was no room here for the descriptor; what cannot be watched must not run.
                 with suppress(ProcessLookupError):
                     os.kill(value, signal.SIGKILL)
                 self._unanswered.pop(number).refused("too many open files: the limit of descriptors (ulimit -n)")
-            case Kind.FORKED:
+            case TemplateAnswer.FORKED:
                 self._workers[number] = asker = self._unanswered.pop(number)
                 asker.forked(value, descriptors[0])
-            case Kind.REFUSED:
+            case TemplateAnswer.REFUSED:
                 self._unanswered.pop(number).refused(_refusal_text(value))
-            case Kind.EXITED if number in self._workers:
+            case TemplateAnswer.EXITED if number in self._workers:
                 self._workers.pop(number).exited(value)
 
     def _expect_answer(self, number: int) -> None:

@@ -39,6 +39,20 @@ class Wiring:
         self._workers.update((scenario, worker) for worker, scenario in body.items())
         self._connect(self._gates.add(scenarios, time.time_ns()))
 
+    def move(self, scenario: LaunchedScenario, worker: Worker) -> None:
+        """Connect a scenario again that goes on in another worker."""
+        self._workers[scenario] = worker
+        wires = self._gates.wires_of(scenario)
+        for wire in wires:
+            if wire.upstream is not scenario:
+                self._tell(wire.upstream, Unwatch(wire_id=wire.wire_id))
+        self._connect(wires)
+        gate = scenario.entry.plan.gate
+        is_local = gate is not None and gate.scenario_name is None and gate.upstream is None
+        if is_local and not self._gates.is_wired(scenario):
+            # Its upstream has ended meanwhile.
+            self._tell(scenario, Lose())
+
     def resolve(self) -> None:
         """Connect the entries that have waited for what is running now."""
         self._connect(self._gates.resolve())

@@ -5,7 +5,7 @@ Whose a worker is, and what its events and its end mean, is up to the fleet.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -71,6 +71,10 @@ class Workers:
         """Whether there is any."""
         return bool(self._present)
 
+    def pids(self) -> tuple[int, ...]:
+        """Return the ids of all processes that were forked."""
+        return tuple(worker.pid for worker in self._present if isinstance(worker, WorkerProcess) and worker.pid)
+
     def watch(self, worker: WorkerProcess) -> None:
         """Take care of a worker that was started."""
         self._present.add(worker)
@@ -98,16 +102,20 @@ class Workers:
         except WireError as exc:
             logger.debug("a worker cannot be told: %s", exc)
 
-    def ask_to_stop(self, worker: Worker, grace_secs: float) -> None:
-        """Tell a worker to exit, and kill it when it is still there after `grace_secs`."""
-        self.tell(worker, Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9)))
+    def tell_all(self, command: Command, but: Collection[Worker]) -> None:
+        """Send a command to every worker but some."""
+        for worker in self._present.difference(but):
+            self.tell(worker, command)
+
+    def ask_to_stop(self, worker: Worker, grace_secs: float, *, interrupts: bool = False) -> None:
+        """Tell a worker to exit, and kill it when it is still there after `grace_secs`; `interrupts` as of `Stop`."""
+        self.tell(worker, Stop(deadline_ns=time.monotonic_ns() + round(grace_secs * 1e9), interrupts=interrupts))
         self._loop.after(grace_secs, partial(self.kill, worker, f"killed: it did not stop within {grace_secs:g} s"))
 
     def kill(self, worker: Worker, why: str) -> None:
         """Send SIGKILL; `why` is the reason of its end. Nothing happens when it has ended."""
-        if worker in self._present:
+        if worker in self._present and worker.kill():
             self._verdicts.setdefault(worker, why)
-            worker.kill()
 
     def kill_process(self, worker: Worker, why: str) -> None:
         """Kill the process that a worker is, or is in."""
@@ -131,7 +139,8 @@ class Workers:
             self._loop.after(_GOODBYE_SECS, partial(self.kill, worker, "killed: it closed its pipe and stayed"))
             return False
         if isinstance(event, Log):
-            worker_logger.log(event.level, "%s", event.message, extra=fields(**event.fields))
+            whose = {} if event.scenario_id is None else {"id": event.scenario_id}
+            worker_logger.log(event.level, "%s", event.message, extra=fields(**whose, **event.fields))
             return True
         if isinstance(event, Finished):
             self._finished[worker] = event

@@ -1,8 +1,6 @@
 """Single events through real workers, over the main loop in this process."""
 
 import gc
-import os
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,11 +11,12 @@ import psutil
 import pytest
 
 from common.plan import EntryPlan
-from common.specs import File, HttpPush, Sequence, SinkSpec, Tcp
+from common.specs import File, HttpPush, Sequence, SinkSpec, Step, Tcp
 from common.states import State
 from supervisor.engine.control_plane import CallTimeoutError, EventError, LaunchError
 from tests.support.plans import entry_plan
 from tests.support.polling import wait_until
+from tests.support.processes import has_connections, has_ended
 from tests.support.running_fleet import RunningFleet
 from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
@@ -43,14 +42,14 @@ def deaf() -> Iterator[str]:
 
 
 def test_one_worker_delivers_event_after_event(running: RunningFleet, tmp_path: Path) -> None:
-    """It is parked again each time, so nothing is started for them; afterwards it can run a scenario."""
+    """It is parked again each time, so hardly anything is started for them; afterwards it can run a scenario."""
     path = tmp_path / "event"
     for _ in range(50):
         path.unlink(missing_ok=True)
         assert running.plane.deliver(event(File(path=str(path))), LONG_SECS) > 0
         assert path.read_text().startswith("up 1 ")
-    running.wait_until_full_or_more()
-    assert len(running.started) <= 4
+    running.wait_until_full()
+    assert len(running.started) < 25
     assert running.pool.room() == 64
     (scenario,) = running.plane.launch(plan_of(planned_entry(rate=200.0)), LONG_SECS)
     wait_until(lambda: scenario.counters().total_events > 5, "events of a scenario")
@@ -67,7 +66,7 @@ def test_events_at_once(running: RunningFleet, tmp_path: Path) -> None:
         assert all(latency > 0 for latency in callers.map(deliver, range(64)))
     assert len(list(tmp_path.iterdir())) == 64
     wait_until(lambda: running.pool.room() == 64, "every row is free or a spare's")
-    running.wait_until_full_or_more()
+    running.wait_until_full()
     assert len(running.pool.spares) <= 16 + 2
 
 
@@ -90,6 +89,22 @@ def test_what_goes_wrong_is_told_apart(running: RunningFleet, entry: EntryPlan, 
     assert text in str(caught.value)
     wait_until(lambda: running.pool.room() == 64, "its row is free again")
     running.wait_until_full()
+
+
+def test_values_are_foreseen_by_a_spare(running: RunningFleet, tmp_path: Path) -> None:
+    """Call after call by the same ones, and nothing is opened; a failure is the caller's alone."""
+    path = tmp_path / "untouched"
+    entries = [entry_plan(name="up", sink=File(path=str(path)), generator=Step(start=0.0, step_size=2.0))] * 2
+    for _ in range(30):
+        first, second = running.plane.preview(entries, 4.0, 4, LONG_SECS)
+        assert first == second
+        assert (first.secs, first.values) == ((0.0, 1.0, 2.0, 3.0, 4.0), (0.0, 2.0, 4.0, 6.0, 8.0))
+    assert not path.exists()
+    running.wait_until_full()
+    assert len(running.started) < 20
+    with pytest.raises(EventError, match="internal error: "):
+        running.plane.preview([entry_plan(generator=Sequence(values=()))], 4.0, 4, LONG_SECS)
+    wait_until(lambda: running.pool.room() == 64, "its row is free again")
 
 
 def test_a_hung_destination_is_broken_off(running: RunningFleet, deaf: str) -> None:
@@ -117,35 +132,29 @@ def test_a_worker_that_dies_in_the_middle(running: RunningFleet, deaf: str) -> N
     huge = entry_plan(name="up", sink=Tcp(address=deaf), labels={"a": "x" * 20_000_000})
     with ThreadPoolExecutor(1) as callers:
         asked = callers.submit(running.plane.deliver, huge, LONG_SECS)
-        (busy,) = wait_until(lambda: [worker for worker in running.started if _has_connected(worker.pid)], "a sender")
-        os.kill(busy.pid, signal.SIGKILL)
+        (busy,) = wait_until(lambda: _senders(running), "a sender")
+        busy.kill()
         with pytest.raises(EventError, match=r"killed by signal 9 \(SIGKILL\)") as caught:
             asked.result(LONG_SECS)
     assert caught.value.cause == "runtime"
     wait_until(lambda: running.pool.room() == 64, "its row is free again")
 
 
-def _has_connected(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).net_connections("tcp4"))
-    except psutil.NoSuchProcess:
-        return False
+def _senders(running: RunningFleet) -> list[psutil.Process]:
+    """The workers that have a connection."""
+    workers = {worker.pid for worker in running.started}
+    ours = [process for process in psutil.Process().children(recursive=True) if process.pid in workers]
+    return list(filter(has_connections, ours))
 
 
 def test_a_dead_spare_is_passed_over(running: RunningFleet, tmp_path: Path) -> None:
     """An event that a spare could not be given goes to the next one."""
     for worker in running.pool.spares[:1]:
-        os.kill(worker.pid, signal.SIGKILL)
-        # Only a zombie is surely dead, and its end may be known before the event comes.
-        wait_until(lambda: not _is_alive(worker.pid), "the spare is dead")  # noqa: B023
+        spare = psutil.Process(worker.pid)
+        spare.kill()
+        # Its end may be known before the event comes.
+        wait_until(lambda: has_ended(spare), "the spare is dead")  # noqa: B023
     assert running.plane.deliver(event(File(path=str(tmp_path / "a"))), LONG_SECS) > 0
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_without_a_place_events_are_refused(tmp_path: Path) -> None:
@@ -164,7 +173,7 @@ def test_a_shutdown_lets_an_event_finish_and_ends_a_hung_one(deaf: str) -> None:
         huge = entry_plan(name="up", sink=Tcp(address=deaf), labels={"a": "x" * 20_000_000})
         with ThreadPoolExecutor(1) as callers:
             asked = callers.submit(running.plane.deliver, huge, LONG_SECS)
-            wait_until(lambda: [worker for worker in running.started if _has_connected(worker.pid)], "a sender")
+            wait_until(lambda: _senders(running), "a sender")
             running.shut_down()
             with pytest.raises(EventError, match="TCP write to") as caught:
                 asked.result(LONG_SECS)
@@ -175,7 +184,6 @@ def test_a_shutdown_lets_an_event_finish_and_ends_a_hung_one(deaf: str) -> None:
 
 def test_events_leave_nothing(running: RunningFleet, tmp_path: Path) -> None:
     """Hundreds of events, delivered and failed, leave descriptors, threads and rows as they were."""
-    process = psutil.Process()
 
     def round_trip(times: int) -> None:
         for _ in range(times):
@@ -183,16 +191,11 @@ def test_events_leave_nothing(running: RunningFleet, tmp_path: Path) -> None:
             with pytest.raises(EventError):
                 running.plane.deliver(event(Tcp(address="nowhere")), LONG_SECS)
         wait_until(lambda: running.pool.room() == 64, "every row is free or a spare's")
-        running.wait_until_full_or_more()
+        running.wait_until_full()
 
     round_trip(5)
     gc.collect()
-    before = (process.num_fds() - len(running.pool.spares) * _FDS_OF_A_SPARE, process.num_threads())
+    before = running.held()
     round_trip(100)
     gc.collect()
-    after = (process.num_fds() - len(running.pool.spares) * _FDS_OF_A_SPARE, process.num_threads())
-    assert after == before
-
-
-_FDS_OF_A_SPARE = 3
-"""Its control pipe, its sentinel, and the pipe that tells it that we live."""
+    running.wait_until_held(before)

@@ -5,14 +5,14 @@ from concurrent.futures import Future
 from supervisor.engine.control_plane import Scenario
 from supervisor.engine.launch import MOST_LOSSES, Launch
 from supervisor.engine.scenarios import LaunchedScenario
-from tests.unit.supervisor.engine.entries import plan_of, planned_entry
+from tests.unit.supervisor.engine.entries import planned_entry
 
 
 def _launch(count: int) -> Launch[str]:
     entries = [planned_entry(f"e{index}") for index in range(count)]
     scenarios = [LaunchedScenario(entry.plan.name, entry, None, 0) for entry in entries]
     reply: Future[list[Scenario]] = Future()
-    return Launch(plan_of(*entries), scenarios, reply)
+    return Launch(scenarios, reply)
 
 
 def test_starts_when_the_last_worker_is_prepared() -> None:

@@ -122,6 +122,23 @@ def test_a_lost_spare_is_replaced_at_once() -> None:
     assert [worker.row for worker in replacement] == [victim.row]
 
 
+def test_spares_are_refilled_a_moment_after_a_start() -> None:
+    """Unless fewer than half are left, or another body waits."""
+    pool = _pool(Starter())
+    _fill(pool)
+    pool.take()
+    assert pool.due_ns(SECOND_NS, waiting=0, busy=True) is None
+    due_ns = pool.due_ns(SECOND_NS, waiting=0, busy=False)
+    assert due_ns is not None
+    assert due_ns > SECOND_NS
+    assert _start_all_due(pool, SECOND_NS) == []
+    assert pool.due_ns(due_ns, waiting=0, busy=False) == due_ns
+    assert pool.due_ns(SECOND_NS, waiting=4, busy=False) == SECOND_NS
+    for _ in range(2):
+        pool.take()
+    assert pool.due_ns(SECOND_NS, waiting=0, busy=False) == SECOND_NS
+
+
 def test_a_taken_worker_that_ends_is_no_failure() -> None:
     """Workers given up after they were taken say nothing about the pool's health."""
     pool = _pool(Starter())
@@ -173,6 +190,23 @@ def test_refuses_with_the_last_reason_and_recovers() -> None:
     worker = pool.start_one(due_ns)
     assert worker is not None
     assert pool.refusal(now_ns) is None
+
+
+def test_a_limit_is_no_failure() -> None:
+    """Spares are tried again after a second, workers that a body waits for at once; nothing is started meanwhile."""
+    starter = Starter()
+    full = "the limit of processes"
+    reasons: list[str | None] = [full, full, None]
+    pool = Pool(starter, lambda: reasons.pop(0), rows=9, spares_wanted=1, starting_limit=1)
+    assert pool.start_one(5) is None
+    assert pool.short == full
+    assert pool.refusal(5) is None
+    assert pool.due_ns(5, waiting=0, busy=False) == 5 + SECOND_NS
+    assert pool.due_ns(5, waiting=1, busy=True) == 5
+    assert pool.start_one(6) is None
+    assert (starter.started, pool.room()) == ([], 9)
+    assert pool.start_one(7) is not None
+    assert pool.short is None
 
 
 def test_old_failures_are_forgotten() -> None:

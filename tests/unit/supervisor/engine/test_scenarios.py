@@ -6,9 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from common.board import Board, Counters, WorkerBoard
+from common.board import Board, WorkerBoard
+from common.checkpoints import Checkpoint, Resume
+from common.counters import Counters
 from common.current import CurrentValues
 from common.lateness import BUCKETS, Lateness
+from common.messages import Start
 from common.plan import ReplayColumn, ReplayRows
 from common.states import State
 from supervisor.engine.control_plane import CapacityError, NameConflict
@@ -26,8 +29,8 @@ def _scenario(name: str = "up", scenario_name: str | None = None, **changes: obj
 
 
 def _started(board: Board, scenario: LaunchedScenario, index: int = 0) -> WorkerBoard:
-    scenario.attach(board.row(index))
-    scenario.start(200)
+    scenario.attach(board.row(index), index)
+    scenario.start(Start(start_ns=200, wall_ns=0))
     return WorkerBoard(board.descriptor, index)
 
 
@@ -111,6 +114,28 @@ def test_freezing_keeps_when_the_worker_finished(board: Board) -> None:
     worker.row.publish(Counters(state=State.FINISHED, state_since_ns=800, total_events=5))
     assert scenario.freeze(None, 900).state_since_ns == 800
     assert scenario.exit_reason is None
+
+
+def test_the_end_shows_together_with_its_reason(board: Board) -> None:
+    """A worker that has finished and not left yet is shown as it was before, with its newest counters."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    worker.row.publish(Counters(state=State.PAUSED, state_since_ns=300, total_events=4))
+    assert scenario.counters().state == State.PAUSED
+    worker.row.publish(Counters(state=State.FINISHED, state_since_ns=800, total_events=5))
+    leaving = scenario.counters()
+    assert (leaving.state, leaving.state_since_ns, leaving.total_events) == (State.PAUSED, 300, 5)
+    scenario.freeze("sink error: gone", 900)
+    assert (scenario.counters().state, scenario.counters().state_since_ns) == (State.FINISHED, 800)
+    assert scenario.exit_reason == "sink error: gone"
+
+
+def test_a_short_run_is_never_seen_finished_too_early(board: Board) -> None:
+    """One that nobody looked at meanwhile is shown in its first state."""
+    scenario = _scenario()
+    worker = _started(board, scenario)
+    worker.row.publish(Counters(state=State.FINISHED, state_since_ns=800, total_events=5))
+    assert (scenario.counters().state, scenario.counters().state_since_ns) == (State.RUNNING, 200)
 
 
 def test_drain_takes_every_sample_once(board: Board) -> None:
@@ -270,3 +295,11 @@ def test_capacity_counts_finished_and_reserved() -> None:
         scenarios.reserve([_scenario("d")])
     scenarios.remove("id-a")
     scenarios.reserve([_scenario("d")])
+
+
+def test_what_goes_on_is_kept_with_the_place_that_it_goes_on_from() -> None:
+    """A daemon that is killed before the new worker has kept anything has not forgotten where the run was."""
+    checkpoint = Checkpoint(counters=Counters(total_events=42, next_tick=42))
+    scenario = LaunchedScenario("a", planned_entry(), None, 0, Resume(checkpoint=checkpoint))
+    scenario.start(Start(start_ns=1, wall_ns=2))
+    assert scenario.kept_run("a", scenario.entry).checkpoint == checkpoint

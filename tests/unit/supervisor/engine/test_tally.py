@@ -2,8 +2,9 @@
 
 import pytest
 
-from common.board import Board, Counters
-from common.messages import Fault, Finished
+from common.board import Board
+from common.counters import Counters
+from common.messages import Fault, Finished, Start
 from common.specs import Tcp
 from supervisor.engine.endings import Ending, abnormal_end, ending_of
 from supervisor.engine.scenarios import LaunchedScenario
@@ -21,11 +22,11 @@ def test_sums_never_fall_when_scenarios_go() -> None:
     tcp = LaunchedScenario("b", planned_entry(sink=Tcp(address="host:1")), None, 0)
     rows = [board.row(0), board.row(1)]
     for scenario, row in zip((memory, tcp), rows, strict=True):
-        scenario.attach(row)
-        scenario.start(0)
+        scenario.attach(row, 0)
+        scenario.start(Start(start_ns=0, wall_ns=0))
     tally.started([memory, tcp])
-    rows[0].publish(Counters(batches=5, deliveries=4, failed_deliveries=1))
-    rows[1].publish(Counters(batches=7, deliveries=7))
+    rows[0].publish(Counters(batches=5, deliveries=4, failed_deliveries=1, acknowledged_events=40, lost_events=9))
+    rows[1].publish(Counters(batches=7, deliveries=7, acknowledged_events=70, rejected_events=2, in_doubt_events=1))
     for gone in ([], [memory], [memory, tcp]):
         for scenario in gone[-1:]:
             scenario.freeze(None, 9)
@@ -39,6 +40,13 @@ def test_sums_never_fall_when_scenarios_go() -> None:
             ("memory", "ok"): 4,
             ("memory", "failed"): 1,
             ("tcp", "ok"): 7,
+        }
+        assert {key: count for key, count in totals.events.items() if count} == {
+            ("memory", "acknowledged"): 40,
+            ("memory", "lost"): 9,
+            ("tcp", "acknowledged"): 70,
+            ("tcp", "rejected"): 2,
+            ("tcp", "in_doubt"): 1,
         }
 
 
