@@ -19,19 +19,23 @@ from msgspec.structs import replace as replace_field
 from common.clock import SystemClock
 from common.errors import StartupError, os_error_text
 from common.logs import LineWriter, fields
+from common.scheduling import SHORT_SLICE_NS, ask_for_slices
 from common.states import State
 from supervisor.engine import Engine
 from supervisor.engine.control_plane import LaunchError
 from supervisor.engine.engine import GRACE_SECS
 from supervisor.engine.figures import Figures
+from supervisor.engine.keeping import interrupted_bodies
 from supervisor.host.activation import inherited_listener
 from supervisor.host.limits import raise_descriptor_limit
 from supervisor.host.loop import Loop
 from supervisor.host.sdnotify import ServiceManager
 from supervisor.http.app import build_app
 from supervisor.http.server import HttpServer
-from supervisor.intake.autostart import NOT_CONFIGURED, Readiness, Sweep, find_candidates, reread
+from supervisor.intake.autostart import CONTINUING, NOT_CONFIGURED, Readiness, Sweep, find_candidates, reread
+from supervisor.intake.continuing import Continuing
 from supervisor.intake.intake import Intake
+from supervisor.journal.directory import StateDirectory
 from supervisor.relay_link.attached import AttachedRelay
 from supervisor.relay_link.child import RelayChild
 from supervisor.relay_link.client import RelayClient
@@ -79,6 +83,9 @@ class Service:
         self._loop.catch_signals(self._on_signal)
         self._loop.catch_signals(self._on_hangup, (signal.SIGHUP,))
         raise_descriptor_limit()
+        with suppress(OSError):
+            # For the threads that answer, too.
+            ask_for_slices(SHORT_SLICE_NS)
         inherited = inherited_listener(os.environ)
         if inherited is not None:
             host, port = inherited.getsockname()[:2]
@@ -92,13 +99,18 @@ class Service:
         # Hides an API key that was given as an argument.
         setproctitle.setproctitle(f"sondad: serve {self._address}")
         self._manager = ServiceManager(os.environ)
+        state = None if settings.state_dir is None else StateDirectory(settings.state_dir, forgets=settings.fresh)
+        self._journal = None if state is None else state.journal
+        runs = () if state is None else state.runs
         self._engine = Engine(
             loop=self._loop,
             capacity=settings.max_scenarios,
             wakeups_per_core=settings.wakeups_per_core,
+            max_slack_ns=settings.max_slack_ms * 1_000_000,
             starting_limit=settings.workers,
             worker_memory_bytes=settings.worker_memory_bytes,
             sharing=settings.sharing,
+            state=state,
             on_first_ready=self._announce,
         )
         # It imports what workers need while the rest is built here; should it fail, the loop tries again.
@@ -107,12 +119,24 @@ class Service:
         self._sweep: Sweep | None = None
         if candidates is not None:
             intake = Intake(self._engine, settings, SystemClock())
-            self._sweep = Sweep(candidates, intake, lambda: self._loop.post(self._sweep_has_ended))
+            continued = frozenset(run.origin for run in runs)
+            self._sweep = Sweep(candidates, intake, lambda: self._loop.post(self._sweep_has_ended), continued)
+        bodies = interrupted_bodies(runs, settings.on_restart)
+        self._continuing = Continuing(bodies, self._engine.resume, lambda: self._loop.post(self._start_sweep))
         self._relay: AttachedRelay | None = None
         if settings.relay_config is not None:
-            self._relay = AttachedRelay(self._loop, RelayChild(settings.relay_config), self._stop_when_alone)
+            self._relay = AttachedRelay(
+                self._loop, RelayChild(settings.relay_config, log_as_json=settings.log_as_json), self._stop_when_alone
+            )
         relay = None if relay_admin_path is None else RelayClient(relay_admin_path)
-        api = build_app(self._engine, settings, readiness=self._readiness, figures=self._figures, relay=relay)
+        api = build_app(
+            self._engine,
+            settings,
+            readiness=self._readiness,
+            figures=self._figures,
+            overloaded=self._engine.overloaded,
+            relay=relay,
+        )
         self._server = HttpServer(
             api.wsgi,
             self._listener,
@@ -128,18 +152,19 @@ class Service:
         self._loop.after(_ANNOUNCE_SECS, self._announce_late)
         if self._relay is not None:
             self._relay.start()
-        if self._sweep is not None:
-            self._sweep.start()
-            self._is_sweeping = True
+        self._continuing.start()
         # Should this raise, the workers are left alone: they see our end, deliver what they have, and exit.
         self._engine.run()
         self._loop.refuse_posts()
         self._server.close(_HTTP_SECS)
-        if self._sweep is not None:
+        self._continuing.join(_HTTP_SECS)
+        if self._sweep is not None and self._is_sweeping:
             self._sweep.join(_HTTP_SECS)
         self._log_scenarios()
         logger.info("sonda-server shut down cleanly")
         self._engine.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def last_lines_secs(self) -> float:
         """Return how long the log may take to be written before the process ends."""
@@ -147,7 +172,10 @@ class Service:
         return min(max(_END_SECS - since_signal, 0.1), _LAST_LINES_SECS)
 
     def _readiness(self) -> Readiness:
-        readiness = NOT_CONFIGURED if self._sweep is None else self._sweep.readiness()
+        if self._sweep is not None:
+            readiness = self._sweep.readiness()
+        else:
+            readiness = CONTINUING if self._continuing.is_underway else NOT_CONFIGURED
         return replace_field(readiness, status="unresponsive") if self._engine.silent_secs() else readiness
 
     def _figures(self) -> Figures:
@@ -164,6 +192,7 @@ class Service:
         logger.info("shutdown signal received — stopping all running scenarios")
         self._manager.stopping()
         self._server.stop_accepting()
+        self._continuing.cancel()
         if self._relay is not None:
             self._relay.stop(GRACE_SECS)
         self._loop.after(GRACE_SECS + _REAP_SECS, self._loop.stop)
@@ -181,6 +210,11 @@ class Service:
             self._manager.ready()
         elif self._stop_asked_at is None:
             self._on_signal()
+
+    def _start_sweep(self) -> None:
+        if self._sweep is not None and self._stop_asked_at is None:
+            self._sweep.start()
+            self._is_sweeping = True
 
     def _sweep_has_ended(self) -> None:
         self._is_sweeping = False

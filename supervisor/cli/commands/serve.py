@@ -6,7 +6,7 @@ from supervisor.cli.grammar import PassedOn
 
 
 def _parser() -> argparse.ArgumentParser:
-    from supervisor.settings import build_parser
+    from supervisor.flags.parser import build_parser
 
     return build_parser("sondad serve", with_relay=True)
 

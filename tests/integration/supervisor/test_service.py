@@ -15,6 +15,8 @@ import pytest
 from tests.conftest import StartServer
 from tests.support.live_server import COMMAND, STOP_SECS, LiveServer
 from tests.support.polling import wait_until
+from tests.support.ports import free_port
+from tests.support.processes import freeze, title_of, titled
 
 ENDLESS_GRACE = """
 import supervisor.service
@@ -23,7 +25,8 @@ from supervisor.__main__ import compatible_main
 supervisor.service.GRACE_SECS = 3600.0
 compatible_main()
 """
-START_SECS = 20.0
+ROOT = Path(__file__).parents[3]
+START_SECS = 60.0
 READY = "sondad: worker (spare)"
 
 
@@ -94,9 +97,9 @@ def test_key_lines_and_secrecy(start_server: StartServer) -> None:
     server = start_server("--api-key", "t0p-s3cret")
     assert server.wait_for_log("API key authentication enabled for /scenarios/*, /events, /metrics, and")
     assert server.get("/scenarios").status_code == 401
-    wait_until(lambda: any(READY in " ".join(process.cmdline()) for process in server.descendants()), "a spare")
+    wait_until(lambda: titled(server.descendants(), READY), "a spare")
     for process in [psutil.Process(server.pid), *server.descendants()]:
-        assert "s3cret" not in " ".join(process.cmdline())
+        assert "s3cret" not in title_of(process)
     server_log = server.log()
     assert server.stop() == 0
     assert "s3cret" not in server_log + server.log()
@@ -106,7 +109,7 @@ def test_the_key_of_the_environment_stays_out_of_children(start_server: StartSer
     """A key from the environment works, and neither template nor workers have it."""
     server = start_server(environment={"SONDA_API_KEY": "t0p-s3cret"})
     assert server.get("/scenarios", headers={"Authorization": "Bearer t0p-s3cret"}).status_code == 200
-    wait_until(lambda: any(READY in " ".join(process.cmdline()) for process in server.descendants()), "a spare")
+    wait_until(lambda: titled(server.descendants(), READY), "a spare")
     for process in server.descendants():
         assert "SONDA_API_KEY" not in process.environ()
 
@@ -146,6 +149,31 @@ def test_what_can_never_be_right_ends_with_2(
     result = _run("--port", "0", *arguments, **environment)
     assert (result.returncode, result.stdout) == (2, b"")
     assert named in result.stderr.decode()
+
+
+@pytest.mark.parametrize("name", ["common", "worker"])
+def test_a_package_that_hides_ours_ends_the_start(tmp_path: Path, name: str) -> None:
+    """One line says where it is, whoever starts us otherwise than by the commands."""
+    (tmp_path / f"{name}.py").write_text("raise SystemExit('a foreign module runs')\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "from supervisor.__main__ import compatible_main; compatible_main()"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"Error: the package '{name}' of {tmp_path}/{name}.py hides ours; take it out of PYTHONPATH\n"
+
+
+def test_packages_with_the_names_of_ours_change_nothing(start_server: StartServer, tmp_path: Path) -> None:
+    """The commands find their own first, and so do the processes that they start."""
+    for name in ("common", "worker", "supervisor"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a foreign module runs')\n")
+    server = start_server(environment={"PYTHONPATH": str(tmp_path)})
+    (row,) = server.launch(_body(_metric()))
+    server.wait_for_events(row["id"])
 
 
 def test_an_address_of_another_machine_ends_with_1() -> None:
@@ -204,9 +232,7 @@ def test_shutdown_accounts_for_every_scenario(start_server: StartServer, tmp_pat
     )
     server.wait_for_events(fine["id"], 100)
     assert server.delete(f"/scenarios/{deleted['id']}").status_code == 200
-    for process in server.descendants():
-        if victim["id"] in " ".join(process.cmdline()):
-            process.kill()
+    server.worker(victim["id"]).kill()
     server.wait_for_state(victim["id"], "finished")
     assert server.stop() == 0
     (joined,) = server.log_lines("scenario task joined")
@@ -222,8 +248,7 @@ def test_a_second_signal_does_not_wait(start_server: StartServer) -> None:
     server = start_server(command=(sys.executable, "-c", ENDLESS_GRACE))
     (scenario,) = server.launch(_body(_metric()))
     server.wait_for_events(scenario["id"], 1)
-    (worker,) = [process for process in server.descendants() if scenario["id"] in " ".join(process.cmdline())]
-    worker.suspend()
+    freeze(server.worker(scenario["id"]).pid)
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: server.log_lines("shutdown signal received"), "the first signal is handled")
     assert server.stop() == 0
@@ -266,7 +291,7 @@ def test_a_stdout_without_reader_at_the_announce(tmp_path: Path) -> None:
         daemon = _start_with(writer, log)
     os.close(writer)
     wait_until(lambda: "sonda-server listening" in log_path.read_text(), "the daemon listens", START_SECS)
-    assert "stdout was closed by its reader" in log_path.read_text()
+    wait_until(lambda: "stdout was closed by its reader" in log_path.read_text(), "the warning")
     daemon.terminate()
     assert daemon.wait(STOP_SECS) == 0
 
@@ -297,8 +322,7 @@ def test_a_stderr_nobody_reads_holds_nothing_up() -> None:
 
 def test_closed_standard_streams(tmp_path: Path) -> None:
     """Started without any standard stream the daemon still runs, and no socket gets one of their numbers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     daemon = subprocess.Popen(
         ["/bin/sh", "-c", f'exec "{COMMAND}" --port {port} <&- >&- 2>&-'], start_new_session=True, cwd=tmp_path
     )
@@ -325,7 +349,7 @@ def test_a_killed_daemon_leaves_nothing(start_server: StartServer) -> None:
     assert len(server.descendants()) > 5
     server.process.kill()
     server.process.wait(STOP_SECS)
-    server.assert_nothing_left(2)
+    server.assert_nothing_left()
     assert server.stdout.read() == b""
 
 
@@ -333,8 +357,7 @@ def test_the_template_may_die(server: LiveServer) -> None:
     """Running scenarios survive the death of the process that forks workers, and new ones can be launched."""
     (running,) = server.launch(_body(_metric("running")))
     server.wait_for_events(running["id"], 3)
-    children = psutil.Process(server.pid).children()
-    (template,) = [child for child in children if "template" in " ".join(child.cmdline())]
+    (template,) = titled(psutil.Process(server.pid).children(), "template")
     template.kill()
     (fresh,) = wait_until(lambda: _launched(server, "fresh"), "a launch after the template died")
     server.wait_for_events(fresh["id"], 3)

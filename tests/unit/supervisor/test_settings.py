@@ -23,7 +23,7 @@ def test_defaults() -> None:
     assert settings.max_scenarios == 0
     assert settings.request_timeout_secs == 30
     assert settings.max_body_bytes == 1048576
-    assert settings.wakeups_per_core == 2000
+    assert settings.wakeups_per_core == 1000
     assert settings.allowed_paths == (Path("/var/lib/sondad"), Path("/run/sondad"), Path("/tmp"))
 
 
