@@ -17,13 +17,11 @@ from common.logs import fields
 from supervisor.engine.control_plane import CapacityError
 from supervisor.http.auth import check_authorization
 from supervisor.http.errors import BodyTooLarge, MethodNotAllowed
-from supervisor.http.origins import Origins
+from supervisor.http.origins import Header, Origins
 from supervisor.http.paths import raw_path
 from supervisor.http.routes import Resource, Routes, Serves
 
 logger = logging.getLogger(__name__)
-
-Header = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +54,14 @@ class Admission:
         self._rules = rules
 
     def serves(self, path: str) -> Serves:
-        """Return which threads serve `path`, still percent-encoded."""
+        """Return the class of `path`, still percent-encoded."""
         resource = self._routes.find(path)
         return Serves.READ if resource is None else resource.route.serves
+
+    def threads(self, method: str, path: str) -> Serves:
+        """Return which threads serve a request to `path`, still percent-encoded."""
+        resource = self._routes.find(path)
+        return Serves.READ if resource is None else resource.route.threads(method)
 
     def kept_bytes(self, method: str, path: str, header: Header, body_bytes: int) -> int:
         """Return how much of a request's body may be kept; nothing of one that is going to be refused.
@@ -70,7 +73,7 @@ class Admission:
             body_bytes: its length, as far as the head tells.
         """
         resource = self._routes.find(path)
-        if resource is None or method != "POST" or not resource.route.takes_body:
+        if resource is None or method not in ("POST", "PATCH") or not resource.route.takes_body:
             return 0
         try:
             self._check(resource, method, header, body_bytes)
@@ -115,7 +118,8 @@ class Admission:
 
     def _check(self, resource: Resource, method: str, header: Header, body_bytes: int) -> None:
         route, rules = resource.route, self._rules
-        rules.origins.check(header)
+        if not route.opens_anywhere:
+            rules.origins.check(header)
         if route.serves is Serves.CONTROL and body_bytes > rules.max_body_bytes:
             raise BodyTooLarge
         if rules.api_key is not None and not route.public:

@@ -5,6 +5,7 @@ answer. Beyond IDLE_LIMIT connections each new one takes the place of the longes
 clients keeps anybody out. Beyond MAX_CONNECTIONS, which only control calls that wait can fill, new clients wait.
 """
 
+import heapq
 from collections.abc import Collection
 from typing import Final, Protocol, TypeVar
 
@@ -44,10 +45,10 @@ class Connection(Protocol):
 C = TypeVar("C", bound=Connection)
 
 
-def longest_idle(open_connections: Collection[C], now: float) -> C | None:
-    """Return which connection makes room for another; None when all are busy or young."""
+def longest_idle(open_connections: Collection[C], now: float, count: int = 1) -> list[C]:
+    """Return which connections make room for so many others; fewer where more are busy or young."""
     idle = [one for one in open_connections if one.is_idle and one.last_activity < now - SPARED_SECS]
-    return min(idle, key=lambda one: one.last_activity, default=None)
+    return heapq.nsmallest(count, idle, key=lambda one: one.last_activity)
 
 
 def too_long_unread(open_connections: Collection[C], now: float) -> C | None:

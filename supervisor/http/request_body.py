@@ -1,4 +1,4 @@
-"""Bodies while they are received: how much of each is kept, and how much of all of them together.
+"""Requests while they are received: how much of each is kept, and how much of all of them together.
 
 ::
 
@@ -16,11 +16,12 @@ import threading
 from typing import Final
 
 DRAINED_BYTES: Final = 16 * 1024 * 1024
+FREE_HEAD_BYTES: Final = 4 * 1024
 ALL_BODIES_BYTES: Final = 64 * 1024 * 1024
 
 
-class BodyBudget:
-    """What all bodies being received or served may take together; used in any thread.
+class ByteBudget:
+    """What all requests being received or served may take together, heads or bodies; used in any thread.
 
     Args:
         limit_bytes: of all of them.
@@ -44,6 +45,34 @@ class BodyBudget:
             self._free_bytes += taken_bytes
 
 
+class HalfHead:
+    """A head of which only the beginning has come. The first FREE_HEAD_BYTES are everybody's.
+
+    Args:
+        budget: what the others are taken from.
+    """
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self._taken_bytes = 0
+
+    def __del__(self) -> None:
+        self.close()
+
+    def grew(self, head_bytes: int) -> bool:
+        """Note how long it is by now; False when there are too many others."""
+        wanted = max(head_bytes - FREE_HEAD_BYTES, 0) - self._taken_bytes
+        if not self._budget.take(wanted):
+            return False
+        self._taken_bytes += wanted
+        return True
+
+    def close(self) -> None:
+        """Forget it; nothing happens the second time."""
+        self._budget.give_back(self._taken_bytes)
+        self._taken_bytes = 0
+
+
 class KeptBody:
     """A body being received: its head, and how long it is.
 
@@ -55,7 +84,7 @@ class KeptBody:
         is_over_budget: whether it had to be forgotten because there are too many others.
     """
 
-    def __init__(self, kept_bytes: int, budget: BodyBudget) -> None:
+    def __init__(self, kept_bytes: int, budget: ByteBudget) -> None:
         self._kept_bytes = kept_bytes
         self._budget = budget
         self._taken_bytes = 0

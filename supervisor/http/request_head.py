@@ -8,7 +8,7 @@ import re
 from typing import Final, NamedTuple
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_FIRST_OCTET: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
+_FIRST_BYTE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
 _START_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])")
 _FIELD: Final = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _BARE_END: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
@@ -18,7 +18,7 @@ _LENGTH: Final = re.compile(rb"[0-9]+")
 _MAX_LENGTH_DIGITS: Final = 18
 
 
-class Fault(NamedTuple):
+class HeadFault(NamedTuple):
     """Why a head is refused.
 
     Attributes:
@@ -38,36 +38,36 @@ class StartLine(NamedTuple):
     minor_version: int
 
 
-def early_fault(octets: bytes) -> Fault | None:
+def early_fault(received: bytes) -> HeadFault | None:
     """Return what is wrong with a head of which only the beginning may have come; a body may follow it."""
-    end = octets.find(b"\r\n\r\n")
-    head = octets if end < 0 else octets[:end]
-    if head and not _FIRST_OCTET.match(head) and not head.startswith(b"\n"):
-        return Fault(400, "this is no HTTP request")
-    # The last octet may be the first of a CR LF.
-    return Fault(400, "lines end with CR LF") if _BARE_END.search(head) else None
+    end = received.find(b"\r\n\r\n")
+    head = received if end < 0 else received[:end]
+    if head and not _FIRST_BYTE.match(head) and not head.startswith(b"\n"):
+        return HeadFault(400, "this is no HTTP request")
+    # The last byte may be the first of a CR LF.
+    return HeadFault(400, "lines end with CR LF") if _BARE_END.search(head) else None
 
 
-def head_fault(head: bytes) -> Fault | None:
+def head_fault(head: bytes) -> HeadFault | None:
     """Return what is wrong with a whole head: every line with its CR LF, the empty one included or not."""
     first, *lines = head.removesuffix(b"\r\n\r\n").removesuffix(b"\r\n").split(b"\r\n")
     start = _START_LINE.fullmatch(first)
     if start is None:
-        return Fault(400, "malformed request line")
+        return HeadFault(400, "malformed request line")
     method, target, major, minor = start.groups()
     if major != b"1":
-        return Fault(505, "this server speaks HTTP/1.1")
+        return HeadFault(505, "this server speaks HTTP/1.1")
     if not _TARGET.fullmatch(target) and (method, target) != (b"OPTIONS", b"*"):
-        return Fault(400, "the request target is no URI of this server")
+        return HeadFault(400, "the request target is no URI of this server")
     values: dict[bytes, list[bytes]] = {}
     for line in lines:
         field = _FIELD.fullmatch(line)
         if field is None:
-            return Fault(400, "malformed header line")
+            return HeadFault(400, "malformed header line")
         values.setdefault(field[1].lower(), []).append(field[2].strip(b" \t"))
     hosts = values.get(b"host", [])
     if len(hosts) > 1 or (not hosts and minor != b"0") or not all(_HOST.fullmatch(host) for host in hosts):
-        return Fault(400, "a request names its host once")
+        return HeadFault(400, "a request names its host once")
     return _framing_fault(values.get(b"content-length", []), values.get(b"transfer-encoding", []), minor)
 
 
@@ -78,20 +78,20 @@ def start_line(head: bytes) -> StartLine:
     return StartLine(start[1].decode("latin-1"), start[2].decode("latin-1"), min(int(start[4]), 1))
 
 
-def _framing_fault(lengths: list[bytes], codings: list[bytes], minor: bytes) -> Fault | None:
+def _framing_fault(lengths: list[bytes], codings: list[bytes], minor: bytes) -> HeadFault | None:
     if codings:
         if lengths:
-            return Fault(400, "Content-Length together with Transfer-Encoding")
+            return HeadFault(400, "Content-Length together with Transfer-Encoding")
         if minor == b"0":
-            return Fault(400, "Transfer-Encoding in an HTTP/1.0 request")
+            return HeadFault(400, "Transfer-Encoding in an HTTP/1.0 request")
         names = [name.strip(b" \t").lower() for coding in codings for name in coding.split(b",")]
         if names.count(b"chunked") > 1:
-            return Fault(400, "chunked twice")
+            return HeadFault(400, "chunked twice")
         if names != [b"chunked"]:
-            return Fault(501, "unsupported Transfer-Encoding, expected chunked")
+            return HeadFault(501, "unsupported Transfer-Encoding, expected chunked")
         return None
     if len(set(lengths)) > 1 or not all(_LENGTH.fullmatch(length) for length in lengths):
-        return Fault(400, "bad or conflicting Content-Length")
+        return HeadFault(400, "bad or conflicting Content-Length")
     if lengths and len(lengths[0].lstrip(b"0")) > _MAX_LENGTH_DIGITS:
-        return Fault(413, "Content-Length is beyond all bounds")
+        return HeadFault(413, "Content-Length is beyond all bounds")
     return None

@@ -1,12 +1,12 @@
-"""All that is used of waitress and is not its public interface; nothing else of ours imports it.
+"""All that is used of waitress and is not its public interface, but for `waitress_receiving.py`, which reads requests.
 
 ::
 
-    Server (listening socket) ──accept──► Channel (a connection) ──octets──► RequestParser ──► Exchange ──► answer
+    Server (listening socket) ──accept──► Channel (a connection) ──bytes──► RequestParser ──► Exchange ──► answer
 
 waitress 3 is kept because its loop, buffers and locks are proven; what it leaves open or does otherwise is overridden
-here: strict heads, bounded bodies, answers in one piece, and no thread that waits for a client. A test names every part
-that is called or overridden, and fails when a release changes one.
+in these two files: strict heads, bounded bodies, answers in one piece, and no thread that waits for a client. A test
+names every part that is called or overridden, and fails when a release changes one. Nothing else of ours imports it.
 """
 
 import errno
@@ -15,192 +15,23 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
-from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from waitress import wasyncore
-from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import Error
 
 from supervisor.http import connections
-from supervisor.http.paths import raw_path
-from supervisor.http.request_body import DRAINED_BYTES, BodyBudget, KeptBody
-from supervisor.http.request_head import Fault, early_fault, head_fault, start_line
 from supervisor.http.routes import Serves
-
-_RECEIVE_BYTES: Final = 64 * 1024
-_MAX_HEAD_BYTES: Final = 16 * 1024
-_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""Longer answers wait for their client in a file instead of in memory."""
+from supervisor.http.waitress_receiving import Headers, RequestParser, WaitressSettings
 
 _SHARED_BYTES: Final = 16 * 1024
-_MAX_CHUNK_LINE_BYTES: Final = 1024
-_MAX_TRAILER_BYTES: Final = 64 * 1024
 _NO_DESCRIPTOR_SECS: Final = 0.05
-_RETRY_SECS: Final = "1"
+_ACCEPTS_PER_TURN: Final = 64
 
-Headers = list[tuple[str, str]]
 Application = Callable[..., Iterable[bytes]]
-
-
-class Reception(Protocol):
-    """Who decides about a request by its head."""
-
-    def serves(self, path: str) -> Serves:
-        """Return which threads serve `path`, still percent-encoded."""
-        ...
-
-    def kept_bytes(self, method: str, path: str, header: Callable[[str], str | None], body_bytes: int) -> int:
-        """Return how much of a request's body may be kept."""
-        ...
-
-
-class Settings(Adjustments):  # type: ignore[misc] # waitress has no types
-    """What waitress reads of settings, and what ours read.
-
-    Args:
-        listener: the listening socket.
-        reception: decides about requests by their heads.
-        budget: what bodies are taken from.
-        max_body_bytes: the application's own limit; a body that is longer by DRAINED_BYTES is read no further.
-    """
-
-    def __init__(self, listener: socket.socket, reception: Reception, budget: BodyBudget, max_body_bytes: int) -> None:
-        super().__init__(
-            sockets=[listener],
-            ident="",
-            connection_limit=connections.MAX_CONNECTIONS,
-            channel_timeout=connections.IDLE_SECS,
-            max_request_header_size=_MAX_HEAD_BYTES,
-            recv_bytes=_RECEIVE_BYTES,
-            outbuf_overflow=_ANSWER_BYTES,
-            log_socket_errors=False,
-            clear_untrusted_proxy_headers=False,
-        )
-        self.reception = reception
-        self.budget = budget
-        self.max_body_bytes = max_body_bytes
-        # Nothing is refused for its size by waitress itself.
-        self.max_request_body_size = float("inf")
-
-
-class Refusal(Error):  # type: ignore[misc] # noqa: N818 - waitress has no types; it is an answer
-    """The answer to a request that the application never sees; its connection ends."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.text)
-        self.code = fault.status
-        self.reason = HTTPStatus(fault.status).phrase
-
-    def to_response(self, ident: str | None = None) -> tuple[str, Headers, bytes]:
-        """Return status line, headers and body."""
-        del ident
-        headers = [("Content-Type", "text/plain; charset=utf-8")]
-        if self.code == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers.append(("Retry-After", _RETRY_SECS))
-        return f"{self.code} {self.reason}", headers, f"{self.body}\n".encode()
-
-
-class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
-    """Receives one request; used in the I/O thread alone.
-
-    Attributes:
-        serves: which threads serve it.
-    """
-
-    serves = Serves.READ
-    _body: KeptBody | None = None
-    _is_limited = False
-
-    def received(self, data: bytes) -> int:
-        """Receive some bytes; returns how many of them belong to this request."""
-        if not self.headers_finished and not self.completed:
-            fault = early_fault(self.header_plus + data)
-            if fault is not None:
-                self._refuse(fault)
-                return len(data)
-        consumed: int = super().received(data)
-        if self._body is not None and self._body.is_over_budget:
-            self._refuse(Fault(503, "too many bodies are being sent at once"))
-        elif self.chunked and not self.completed:
-            self._check_chunks(self.body_rcv)
-        return consumed
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Read the first line and the headers, and prepare for the body."""
-        fault = head_fault(header_plus)
-        if fault is not None:
-            self._refuse(fault)
-            return
-        method, target, minor = start_line(header_plus)
-        # waitress frames by the version 1.1 only, and refuses methods in lower case, which are merely unknown.
-        first = f"{method.upper()} {target} HTTP/1.{minor}\r\n".encode("latin-1")
-        super().parse_header(first + header_plus.partition(b"\r\n")[2])
-        self.command = method
-        tokens = [token.strip().lower() for token in self.headers.get("CONNECTION", "").split(",")]
-        self.connection_close = "close" in tokens or (minor == 0 and "keep-alive" not in tokens)
-        self.headers["CONNECTION"] = "close" if self.connection_close else "keep-alive"
-        path = raw_path(target)
-        reception: Reception = self.adj.reception
-        self.serves = reception.serves(path)
-        if self.body_rcv is None:
-            return
-        self._is_limited = self.serves is Serves.CONTROL
-        kept = reception.kept_bytes(method, path, self._header, self.content_length)
-        self._body = self.body_rcv.buf = KeptBody(kept, self.adj.budget)
-        limit = self.adj.max_body_bytes if self._is_limited else 0
-        if self.expect_continue and (not kept or self.content_length > kept):
-            # Whoever asks first is told at once.
-            self._stop_reading()
-        elif self._is_limited and self.content_length > limit + DRAINED_BYTES:
-            self._stop_reading()
-
-    def get_body_stream(self) -> io.BytesIO:
-        """Return what was kept of the body."""
-        return io.BytesIO() if self.body_rcv is None else self.body_rcv.getfile()
-
-    def close(self) -> None:
-        """Forget the body."""
-        if self._body is not None:
-            self._body.close()
-
-    def _header(self, name: str) -> str | None:
-        value: str | None = self.headers.get(name.upper().replace("-", "_"))
-        return value
-
-    def _check_chunks(self, chunks: ChunkedReceiver) -> None:
-        line, trailer = chunks.control_line, chunks.trailer
-        if len(line) > _MAX_CHUNK_LINE_BYTES or len(trailer) > _MAX_TRAILER_BYTES:
-            self._refuse(Fault(400, "chunk size or trailer without end"))
-        elif b"\n" in line or trailer.count(b"\n") != trailer.count(b"\r\n"):
-            self._refuse(Fault(400, "lines end with CR LF"))
-        elif self._is_limited and len(chunks) > self.adj.max_body_bytes + DRAINED_BYTES:
-            self.headers["CONTENT_LENGTH"] = str(len(chunks))
-            self._stop_reading()
-
-    def _refuse(self, fault: Fault) -> None:
-        self.close()
-        self.error = Refusal(fault)
-        self.version = "1.1"
-        self.expect_continue = False
-        self.headers_finished = True
-        self.completed = True
-
-    def _stop_reading(self) -> None:
-        """Let the request be answered without the rest of its body, and the connection end after that."""
-        self.close()
-        self.body_rcv = None
-        self.content_length = 0
-        self.expect_continue = False
-        self.headers["CONNECTION"] = "close"
-        self.connection_close = True
-        self.completed = True
 
 
 class Exchange(WSGITask):  # type: ignore[misc] # waitress has no types
@@ -300,8 +131,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
     """
 
     channel_class = Channel
+    _accepted = 0
 
-    def __init__(self, application: Application, listener: socket.socket, settings: Settings, dispatcher: Any) -> None:
+    def __init__(
+        self, application: Application, listener: socket.socket, settings: WaitressSettings, dispatcher: Any
+    ) -> None:
         super().__init__(
             application,
             {},
@@ -319,7 +153,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
 
     def turn(self, timeout_secs: float) -> None:
         """Wait until a socket is ready, and do what it is ready for."""
-        wasyncore.poll2(connections.FULL_POLL_SECS if self.in_connection_overflow else timeout_secs, self._map)
+        # When it is full nobody is listened to, and nothing but time makes room.
+        is_full = self.in_connection_overflow or len(self._map) >= self.adj.connection_limit
+        wasyncore.poll2(connections.FULL_POLL_SECS if is_full else timeout_secs, self._map)
 
     def call_soon(self, thunk: Callable[[], object]) -> None:
         """Call back in the I/O thread; callable from any thread."""
@@ -351,10 +187,19 @@ class Server(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
         return bool(super().readable())
 
     def handle_accept(self) -> None:
-        """Accept a connection, in the place of an idle one if there are many."""
-        super().handle_accept()
-        if len(self.active_channels) > connections.IDLE_LIMIT:
-            self._close_longest_idle()
+        """Accept what waits, in the place of idle connections if there are many.
+
+        Several in a turn, because a turn looks at every connection; who comes behind many others must not wait for so
+        many turns. A descriptor that is closed here is nobody else's in this turn.
+        """
+        accepted = 0
+        while self._accepted == accepted < _ACCEPTS_PER_TURN and len(self._map) < self.adj.connection_limit:
+            super().handle_accept()
+            accepted += 1
+        self._accepted = 0
+        excess = len(self.active_channels) - connections.IDLE_LIMIT
+        if excess > 0:
+            self._close_longest_idle(excess)
 
     def accept(self) -> tuple[socket.socket, Any] | None:
         """Return a new connection and its address, None when there is none."""
@@ -367,6 +212,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
                 # What is being served now will give descriptors back; meanwhile the backlog must not spin the thread.
                 time.sleep(_NO_DESCRIPTOR_SECS)
             return None
+        self._accepted += accepted is not None
         return accepted
 
     def maintenance(self, now: float) -> None:
@@ -375,11 +221,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc] # waitress has no types
             if channel.is_idle and channel.last_activity < now - self.adj.channel_timeout:
                 channel.handle_close()
 
-    def _close_longest_idle(self) -> bool:
-        channel = connections.longest_idle(self.channels, time.time())
-        if channel is not None:
+    def _close_longest_idle(self, count: int = 1) -> bool:
+        closing = connections.longest_idle(self.channels, time.time(), count)
+        for channel in closing:
             channel.handle_close()
-        return channel is not None
+        return bool(closing)
 
 
 def thread_pool(threads: int, logger_name: str) -> ThreadedTaskDispatcher:

@@ -3,11 +3,15 @@
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from supervisor.http.request_body import ByteBudget
 from supervisor.http.server import HttpServer
+from supervisor.http.waitress_parts import Server
+from supervisor.http.waitress_receiving import WaitressSettings
 from tests.support.http_server import PlainReception, RawConnection
 from tests.support.polling import wait_until
 
@@ -181,3 +185,19 @@ def _is_refused(port: int) -> bool:
         # It was in the backlog when the listening socket closed.
         return False
     return False
+
+
+def test_many_clients_that_come_at_once_are_accepted_in_a_few_turns() -> None:
+    """A turn looks at every connection, so one turn for each would make the last of them wait for long."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener, ExitStack() as clients:
+        settings = WaitressSettings(listener, PlainReception(), ByteBudget(1000), 1000)
+        server = Server(Application(), listener, settings, None)
+        for _ in range(150):
+            clients.enter_context(socket.create_connection(listener.getsockname()))
+        for _ in range(4):
+            server.turn(0)
+        assert len(server.channels) == 150
+        for channel in server.channels:
+            channel.handle_close()
+        server.stop_accepting()
+        server.release()

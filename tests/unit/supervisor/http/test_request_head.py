@@ -1,4 +1,4 @@
-"""Heads of requests: what is refused, and that no octets break the reading."""
+"""Heads of requests: what is refused, and that no bytes break the reading."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +12,11 @@ _pieces = st.sampled_from(
         b"Transfer-Encoding", b"chunked", b",",
     ]
 )  # fmt: skip
-octets = st.lists(_pieces, max_size=24).map(b"".join) | st.binary(max_size=200)
+any_bytes = st.lists(_pieces, max_size=24).map(b"".join) | st.binary(max_size=200)
 
 
-@given(octets)
-def test_any_octets_are_judged(head: bytes) -> None:
+@given(any_bytes)
+def test_any_bytes_are_judged(head: bytes) -> None:
     """There is a verdict on everything, and a head that is let in has a first line."""
     if head_fault(head) is None:
         line = start_line(head)
@@ -24,7 +24,7 @@ def test_any_octets_are_judged(head: bytes) -> None:
         assert line.minor_version in (0, 1)
 
 
-@given(octets, st.integers(0, 200))
+@given(any_bytes, st.integers(0, 200))
 def test_a_fault_that_shows_early_stays(head: bytes, length: int) -> None:
     """What is refused before all of it has come is refused as a whole as well."""
     if early_fault(head[:length]) is not None:

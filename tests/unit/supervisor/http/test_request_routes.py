@@ -26,6 +26,12 @@ def api(settings: Settings) -> Api:
         ("/scenarios/an-id", Serves.CONTROL),
         ("/scenarios/a%2Fstats", Serves.CONTROL),
         ("/events", Serves.CONTROL),
+        ("/packs", Serves.CONTROL),
+        ("/catalog", Serves.CONTROL),
+        ("/examples", Serves.READ),
+        ("/daemon", Serves.READ),
+        ("/sd/prometheus", Serves.READ),
+        ("/relay/deadletters", Serves.RELAY),
         ("/relay/checks", Serves.RELAY),
         ("/relay/checks/a/b", Serves.RELAY),
         ("/health", Serves.PROBE),
@@ -46,6 +52,16 @@ def api(settings: Settings) -> Api:
 def test_each_route_is_served_by_its_class(api: Api, path: str, serves: Serves) -> None:
     """What waits for the main loop, for the relay, or for nothing has threads of its own."""
     assert api.admission.serves(path) is serves
+    assert api.admission.threads("POST", path) is serves
+
+
+@pytest.mark.parametrize("path", ["/scenarios", "/scenarios/an-id"])
+@pytest.mark.parametrize(
+    ("method", "threads"), [("GET", Serves.READ), ("HEAD", Serves.READ), ("DELETE", Serves.CONTROL)]
+)
+def test_who_only_looks_waits_for_no_control_call(api: Api, method: str, path: str, threads: Serves) -> None:
+    """A GET of a list or of a scenario reads shared memory, whatever the other methods of its path wait for."""
+    assert api.admission.threads(method, path) is threads
 
 
 class _Silent:
