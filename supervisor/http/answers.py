@@ -9,49 +9,33 @@ from typing import Any, Final
 
 import msgspec
 
-from common.board import Counters
-from common.errors import BodyFault
-from common.plan import Plan
+from common.counters import Counters
+from common.digest import digest_of
+from common.lateness import bucket_pairs, quantile_secs
+from common.plan import SegmentOf
 from common.states import State
-from supervisor.engine.control_plane import Scenario
+from supervisor.engine.control_plane import RetuneResult, Scenario
+from supervisor.journal.runs import Retuned
 
 _STALE_NS: Final = 30_000_000_000
 
 
 class Launched(msgspec.Struct, frozen=True):
-    """A scenario as POST answers it."""
+    """A scenario as POST answers it; `place` is its number in the whole body, where a segment was asked for."""
 
     id: str
     name: str
     state: str
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+    place: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class LaunchedList(msgspec.Struct, frozen=True):
-    """What POST answers when a body became two or more scenarios."""
+    """What POST answers when a body became two or more scenarios, or when a segment was asked for."""
 
     scenarios: list[Launched]
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
-
-
-class PlannedScenario(msgspec.Struct, frozen=True):
-    """A scenario as it would run; `duration_secs` is null for one that runs until it is stopped."""
-
-    name: str
-    signal_type: str
-    rate: float
-    duration_secs: float | None
-    phase_offset_secs: float
-    config: dict[str, Any]
-
-
-class DryRun(msgspec.Struct, frozen=True):
-    """What POST would start, in launch order; a body with faults is refused as without `dry_run`."""
-
-    scenario_name: str | None
-    scenarios: list[PlannedScenario]
-    warnings: list[str]
-    faults: list[BodyFault]
+    segment: SegmentOf | msgspec.UnsetType = msgspec.UNSET
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -94,10 +78,44 @@ class PendingRef(msgspec.Struct, frozen=True):
     attempts: int
 
 
+class MissedTicks(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """Ticks that a scenario has missed: the stamps of the first of them and of the next one behind, RFC 3339 in UTC."""
+
+    from_: str
+    to: str
+    missed_ticks: int
+    reason: str
+
+
+class RetunedAt(msgspec.Struct, frozen=True):
+    """A change of a scenario: the first tick that had it, the stamp of that, and the changed fields as they were then.
+
+    The stamp is RFC 3339 in UTC, or null where a gate held the scenario back; a field is null when it was removed.
+    """
+
+    tick: int
+    at: str | None
+    changes: dict[str, Any]
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """What PATCH answers: as `RetunedAt`; tick and stamp are null and `changes` is empty when nothing was changed."""
+
+    id: str
+    name: str
+    state: str
+    tick: int | None
+    at: str | None
+    changes: dict[str, Any]
+
+
 class Detail(msgspec.Struct, frozen=True):
     """One scenario.
 
-    `pending_ref` is there only while the state is unresolved, `exit_reason` only when its worker ended abnormally.
+    `pending_ref` is there only while the state is unresolved, `exit_reason` only when its worker ended abnormally,
+    `holes` only when ticks were missed because the daemon was down or a shared worker had gone, `restarts` only when it
+    goes on in another shared worker, `segment` and `start_at` (RFC 3339 in UTC) only when they were asked for,
+    `retunes` only when it was changed while it ran.
     """
 
     id: str
@@ -109,6 +127,11 @@ class Detail(msgspec.Struct, frozen=True):
     stats: DetailStats
     pending_ref: PendingRef | msgspec.UnsetType = msgspec.UNSET
     exit_reason: str | msgspec.UnsetType = msgspec.UNSET
+    holes: list[MissedTicks] | msgspec.UnsetType = msgspec.UNSET
+    restarts: int | msgspec.UnsetType = msgspec.UNSET
+    segment: str | msgspec.UnsetType = msgspec.UNSET
+    start_at: str | msgspec.UnsetType = msgspec.UNSET
+    retunes: list[RetunedAt] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -134,6 +157,16 @@ class Stats(msgspec.Struct, frozen=True):
     rejected_events: int
     last_rejection: str | None
     lost_events: int
+    acknowledged_events: int
+    in_doubt_events: int
+    cpu_seconds: float
+    wakeups: int
+    lateness_p50_secs: float | None
+    lateness_p99_secs: float | None
+    lateness_buckets: list[tuple[int, int]]
+    backlog_secs: float
+    backlog_left_secs: float | None
+    digest: str | None
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -146,11 +179,12 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """What DELETE answers."""
+    """What DELETE answers; `stats` are the last ones, where they were asked for."""
 
     id: str
     status: str
     total_events: int
+    stats: Stats | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnresolvedRef(msgspec.Struct, frozen=True):
@@ -166,29 +200,18 @@ def launched(scenario: Scenario) -> Launched:
     return Launched(scenario.id, scenario.entry.plan.name, _state(scenario.counters()))
 
 
-def launch_answer(scenarios: list[Scenario], warnings: list[str]) -> Launched | LaunchedList:
-    """Return the flat body for one scenario, the list for several; without warnings the key is absent."""
+def launch_answer(
+    scenarios: list[Scenario], warnings: list[str], segment: SegmentOf | None = None
+) -> Launched | LaunchedList:
+    """Return the flat body for one scenario of a whole body, otherwise the list; without warnings the key is absent."""
     shown = warnings or msgspec.UNSET
     rows = [Launched(scenario.id, scenario.entry.plan.name, scenario.first_state.wire) for scenario in scenarios]
-    if len(rows) == 1:
+    if len(rows) == 1 and segment is None:
         return msgspec.structs.replace(rows[0], warnings=shown)
-    return LaunchedList(rows, shown)
-
-
-def dry_run_answer(plan: Plan, warnings: list[str]) -> DryRun:
-    """Return what `plan` would start."""
-    rows = [
-        PlannedScenario(
-            name=entry.plan.name,
-            signal_type=entry.plan.signal_type,
-            rate=entry.plan.rate,
-            duration_secs=None if entry.plan.duration_ns is None else entry.plan.duration_ns / 1e9,
-            phase_offset_secs=entry.plan.phase_offset_ns / 1e9,
-            config=entry.config,
-        )
-        for entry in plan.entries
-    ]
-    return DryRun(plan.scenario_name, rows, warnings, [])
+    if segment is not None:
+        places = (scenario.entry.place for scenario in scenarios)
+        rows = [msgspec.structs.replace(row, place=place) for row, place in zip(rows, places, strict=True)]
+    return LaunchedList(rows, shown, segment or msgspec.UNSET)
 
 
 def listed(scenario: Scenario, now_ns: int, wall_ns: int) -> Listed:
@@ -233,16 +256,39 @@ def detail(scenario: Scenario, now_ns: int, wall_ns: int) -> Detail:
         ),
         pending_ref=_pending_ref(scenario) if counters.state == State.UNRESOLVED else msgspec.UNSET,
         exit_reason=scenario.exit_reason or msgspec.UNSET,
+        holes=[
+            MissedTicks(_rfc3339(hole.from_ns), _rfc3339(hole.until_ns), hole.missed_ticks, hole.reason)
+            for hole in scenario.holes
+        ]
+        or msgspec.UNSET,
+        restarts=scenario.restarts or msgspec.UNSET,
+        segment=scenario.entry.segment or msgspec.UNSET,
+        start_at=msgspec.UNSET if scenario.entry.start_at_ns is None else _rfc3339(scenario.entry.start_at_ns),
+        retunes=[RetunedAt(one.tick, _stamp(one), one.changes) for one in scenario.retunes] or msgspec.UNSET,
+    )
+
+
+def change_answer(scenario: Scenario, result: RetuneResult) -> Changed:
+    """Return what a change of `scenario` has come to."""
+    retuned = result.retuned
+    return Changed(
+        id=scenario.id,
+        name=scenario.entry.plan.name,
+        state=_state(scenario.counters()),
+        tick=None if retuned is None else retuned.tick,
+        at=None if retuned is None else _stamp(retuned),
+        changes={} if retuned is None else retuned.changes,
     )
 
 
 def stats(scenario: Scenario, now_ns: int, wall_ns: int) -> Stats:
     """Return the live telemetry of `scenario`; arguments as `listed`."""
     counters, resolution = scenario.counters(), scenario.resolution
+    late = scenario.lateness(now_ns)
     return Stats(
         total_events=counters.total_events,
         current_rate=counters.current_rate,
-        target_rate=scenario.entry.plan.rate,
+        target_rate=scenario.entry.plan.own_rate,
         bytes_emitted=counters.bytes_emitted,
         errors=counters.errors,
         uptime_secs=_seconds(now_ns - scenario.launched_ns),
@@ -260,6 +306,16 @@ def stats(scenario: Scenario, now_ns: int, wall_ns: int) -> Stats:
         rejected_events=counters.rejected_events,
         last_rejection=counters.last_rejection,
         lost_events=counters.lost_events,
+        acknowledged_events=counters.acknowledged_events,
+        in_doubt_events=counters.in_doubt_events,
+        cpu_seconds=_seconds(counters.cpu_ns),
+        wakeups=counters.wakeups,
+        lateness_p50_secs=None if late is None else quantile_secs(late, 0.5),
+        lateness_p99_secs=None if late is None else quantile_secs(late, 0.99),
+        lateness_buckets=bucket_pairs(scenario.run_lateness()),
+        backlog_secs=_seconds(counters.backlog_ns),
+        backlog_left_secs=_left_secs(counters, scenario.entry.plan.own_rate),
+        digest=digest_of(scenario.entry.plan, counters),
     )
 
 
@@ -267,14 +323,29 @@ def _pending_ref(scenario: Scenario) -> PendingRef | msgspec.UnsetType:
     gate, resolution = scenario.entry.plan.gate, scenario.resolution
     if gate is None or gate.scenario_name is None or resolution is None:
         return msgspec.UNSET
-    registered_at = datetime.fromtimestamp(resolution.registered_at_ns / 1e9, UTC)
     return PendingRef(
         scenario_name=gate.scenario_name,
         entry_id=gate.ref,
         if_unresolved=gate.if_unresolved,
-        registered_at=registered_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        registered_at=_rfc3339(resolution.registered_at_ns),
         attempts=resolution.attempts,
     )
+
+
+def _stamp(retuned: Retuned) -> str | None:
+    return None if retuned.stamp_ns is None else _rfc3339(retuned.stamp_ns)
+
+
+def _rfc3339(stamp_ns: int) -> str:
+    """Return an instant, ns since the epoch, to the millisecond."""
+    instant = datetime.fromtimestamp(stamp_ns / 1e9, UTC)
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _left_secs(counters: Counters, rate: float) -> float | None:
+    """Return how long a backlog will last at the present rate; None when there is none, or no end of it in sight."""
+    gained = counters.current_rate / rate - 1.0
+    return _seconds(counters.backlog_ns) / gained if counters.backlog_ns and gained > 0 else None
 
 
 def _state(counters: Counters) -> str:

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from common.board import Counters
+from common.counters import Counters
+from common.lateness import Lateness
 from common.plan import EntryPlan, Plan, PlannedEntry
 from common.specs import Constant, PrometheusText, Stdout
 from common.states import State
@@ -65,7 +66,9 @@ def test_stats_have_their_keys_in_order_and_floats_stay_floats() -> None:
         b'"state":"running","in_gap":false,"in_burst":false,"consecutive_failures":0,"total_sink_failures":0,'
         b'"last_sink_error":null,"last_successful_write_at":null,"degraded":false,"current_state_secs":10.0,'
         b'"cumulative_resolution_attempts":0,"rejected_batches":0,"rejected_events":0,"last_rejection":null,'
-        b'"lost_events":0}'
+        b'"lost_events":0,"acknowledged_events":0,"in_doubt_events":0,"cpu_seconds":0.0,"wakeups":0,'
+        b'"lateness_p50_secs":null,"lateness_p99_secs":null,"lateness_buckets":[],'
+        b'"backlog_secs":0.0,"backlog_left_secs":null,"digest":null}'
     )
 
 
@@ -91,8 +94,13 @@ def test_stats_show_what_the_worker_wrote() -> None:
             rejected_events=2000,
             last_rejection="HTTP 404",
             lost_events=30,
+            acknowledged_events=1329,
+            in_doubt_events=10,
+            wakeups=3000,
+            cpu_ns=SECOND // 4,
         ),
     )
+    Lateness(plane.rows[one.id].view).count(1_000_000, 10, NOW_NS - SECOND)
     assert msgspec.to_builtins(stats(one, NOW_NS, WALL_NS)) == {
         "total_events": 3359,
         "current_rate": 100.4,
@@ -114,6 +122,16 @@ def test_stats_show_what_the_worker_wrote() -> None:
         "rejected_events": 2000,
         "last_rejection": "HTTP 404",
         "lost_events": 30,
+        "acknowledged_events": 1329,
+        "in_doubt_events": 10,
+        "cpu_seconds": 0.25,
+        "wakeups": 3000,
+        "lateness_p50_secs": pytest.approx(0.001, rel=0.25),
+        "lateness_p99_secs": pytest.approx(0.001, rel=0.25),
+        "backlog_secs": 0.0,
+        "backlog_left_secs": None,
+        "lateness_buckets": [(1_048_576, 10)],
+        "digest": None,
     }
 
 
@@ -139,6 +157,14 @@ def test_degraded_means_failures_and_no_write_for_more_than_thirty_seconds(
     assert stats(one, NOW_NS, WALL_NS).degraded is degraded
     assert listed(one, NOW_NS, WALL_NS).degraded is degraded
     assert (shown.degraded, shown.stats.degraded) == (degraded, degraded)
+
+
+def test_a_receiver_that_rejects_everything_is_seen() -> None:
+    """A scenario whose batches are all rejected is degraded although no write has failed."""
+    plane, (one,) = launch("up")
+    plane.show(one.id, Counters(state=State.RUNNING, rejected_batches=1))
+    shown = stats(one, NOW_NS, WALL_NS)
+    assert (shown.degraded, shown.errors, shown.rejected_batches) == (True, 0, 1)
 
 
 def test_detail_shows_configuration_and_counters_in_order() -> None:
