@@ -74,9 +74,13 @@ class AggregateMetrics:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the scenarios in the order of their ids, those of one name together."""
         selected = selection(req.query_string)
-        scenarios = sorted(self._control_plane.scenarios(), key=lambda scenario: scenario.id)
+        everything = sorted(self._control_plane.scenarios(), key=lambda scenario: scenario.id)
+        scenarios = [scenario for scenario in everything if selected.contains(scenario)]
+        scrape.check_bytes(
+            sum(scenario.current_bytes() for scenario in scenarios), "select scenarios by `label` or `include_state`"
+        )
         body, contradictory = scrape.aggregate(
-            (scenario.entry, scenario.current()) for scenario in scenarios if selected.contains(scenario)
+            scrape.ShownEntry(scenario.entry, scenario.current(), _rank(scenario)) for scenario in scenarios
         )
         for name in sorted(contradictory - self._contradictory):
             logger.warning("scenarios of different metric types share the name %s, shown as untyped", name)
@@ -85,6 +89,11 @@ class AggregateMetrics:
         resp.data = body
 
     on_head = on_get
+
+
+def _rank(scenario: Scenario) -> tuple[bool, int]:
+    """Return what decides between scenarios with one series: one that runs, then the one launched last."""
+    return scenario.counters().state != State.FINISHED, scenario.launched_ns
 
 
 def _parameters(query: str) -> Iterator[tuple[str, str]]:

@@ -80,6 +80,18 @@ def test_promtool_finds_nothing(scraped: tuple[LiveServer, dict[str, str]], path
     assert _complaints(text) == ""
 
 
+def test_no_series_is_there_twice(server: LiveServer) -> None:
+    """Of scenarios that emit the same series, the one launched last is shown, with all lines of its histogram."""
+    entry = {"rate": 50, "sink": {"type": "memory"}, **_ENTRIES[3]}
+    for buckets in ([1, 2, 3], [1, 2, 4]):
+        (last,) = server.launch({"version": 2, "scenarios": [entry | {"buckets": buckets}]})
+        server.wait_for_events(last["id"], 6)
+    shown = server.get("/scenarios/metrics").text
+    series = [line.rpartition(" ")[0] for line in shown.split("\n") if line and line[0] != "#"]
+    assert len(series) == len(set(series)) == 2 * 6
+    assert 'le="3' not in shown
+
+
 @pytest.mark.parametrize("name", [str(entry["name"]) for entry in _ENTRIES if entry["signal_type"] != "logs"])
 def test_promtool_reads_one_scenario(scraped: tuple[LiveServer, dict[str, str]], name: str) -> None:
     """The newest values are clean; of drained samples, which have no header lines, it misses the help text alone."""
@@ -170,3 +182,28 @@ def test_a_label_that_would_spoil_the_scrape_is_refused(
         assert answer.status_code == (400 if spoils else 201), answer.text
         if not spoils:
             assert server.delete(f"/scenarios/{answer.json()['id']}").status_code == 200
+
+
+def test_a_scrape_that_would_take_all_memory_is_refused(shared_server: LiveServer) -> None:
+    """Before it is made, with what can be asked for instead; what is small enough is answered as ever."""
+    common = {"signal_type": "metrics", "rate": 3000, "sink": {"type": "memory"}}
+    label = {"key": "session", "prefix": "x" * 60_000, "cardinality": 3000}
+    long = {"name": "long", "generator": {"type": "constant", "value": 1}, "dynamic_labels": [label]}
+    short = {"name": "short", "generator": {"type": "constant", "value": 2}, "labels": {"kind": "short"}, "rate": 1}
+    body = {"version": 2, "scenarios": [common | long, common | short]}
+    large, small = (launched["id"] for launched in shared_server.launch(body))
+    shared_server.wait_for_events(large, 3000)
+    shared_server.wait_for_events(small, 1)
+    for path, instead in (
+        (f"/scenarios/{large}/metrics?mode=snapshot", "`mode=recent` has the newest samples"),
+        ("/scenarios/metrics", "select scenarios by `label` or `include_state`"),
+    ):
+        refused = shared_server.get(path)
+        assert (refused.status_code, refused.json()["error"]) == (400, "bad_request")
+        assert refused.json()["detail"] == (
+            "the newest values of all series would take up to 171 MiB, and an answer has at most 128 MiB: " + instead
+        )
+    assert samples(shared_server.get("/scenarios/metrics?label=kind:short").text) == {'short{kind="short"}': 2.0}
+    assert shared_server.get(f"/scenarios/{large}/metrics?mode=recent&limit=3").text.count("\n") == 3
+    for scenario_id in (large, small):
+        shared_server.delete(f"/scenarios/{scenario_id}")

@@ -111,6 +111,20 @@ def test_finished_scenarios_keep_their_last_values(client: AppClient) -> None:
     assert client.get(TARGET).text == f"{_HELP.format('two')}# TYPE two gauge\ntwo 2\n"
 
 
+def test_a_series_of_several_scenarios_is_shown_once(client: AppClient) -> None:
+    """That of one that runs before that of a finished one; what only the other one has stays."""
+    rotating = "dynamic_labels: [{key: h, prefix: p, cardinality: 2}]"
+    (first,) = client.launch(body(f"name: up, {rotating}, {CONSTANT}"))
+    (second,) = client.launch(body(f"name: up, {rotating}, {CONSTANT}"))
+    emit(client, first, 1.0, 2.0)
+    emit(client, second, 3.0)
+    client.plane.finish(first)
+    head = f"{_HELP.format('up')}# TYPE up gauge\n"
+    assert sorted(client.get(TARGET).text.removeprefix(head).splitlines()) == ['up{h="p0"} 3', 'up{h="p1"} 2']
+    client.plane.finish(second)
+    assert len(client.get(TARGET).text.splitlines()) == 4
+
+
 def test_labels_select_by_their_static_pairs(client: AppClient) -> None:
     """All filters must match, exactly, and a rotating label never does."""
     client.launch(
