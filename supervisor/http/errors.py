@@ -18,6 +18,7 @@ from supervisor.engine.control_plane import (
     EventError,
     LaunchError,
     NameConflict,
+    NotRunningError,
     Scenario,
 )
 from supervisor.http.answers import Launched, UnresolvedRef, launched
@@ -40,7 +41,11 @@ class UnknownScenario(SondadError):  # noqa: N818 - named like its meaning
 
 
 class BadQuery(SondadError):  # noqa: N818 - named like its meaning
-    """A query parameter that cannot be used; the text names it."""
+    """A query that cannot be answered: a parameter that cannot be used, or too much at once; the text says which."""
+
+
+class Unreadable(SondadError):  # noqa: N818 - named like its meaning
+    """The catalog cannot be read; the text says why."""
 
 
 class UnresolvedReferences(SondadError):  # noqa: N818 - named like its meaning
@@ -71,7 +76,7 @@ class MethodNotAllowed(SondadError):  # noqa: N818 - named like its status
         self.allowed = allowed
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ErrorAnswer(msgspec.Struct, frozen=True):
     """What the client gets; a body of None is an empty one."""
 
     status: int
@@ -117,43 +122,47 @@ class Conflict(msgspec.Struct, frozen=True):
     hint: str = _HINT
 
 
-def answer_of(error: Exception) -> Answer:
+def answer_of(error: Exception) -> ErrorAnswer:
     """Return the answer for an error that a request ended with."""
     match error:
         case CompileError(status=422):
-            return Answer(422, _refusal("unprocessable_entity", error))
+            return ErrorAnswer(422, _refusal("unprocessable_entity", error))
         case CompileError():
-            return Answer(400, _refusal("bad_request", error))
+            return ErrorAnswer(400, _refusal("bad_request", error))
         case UnresolvedReferences():
-            return Answer(422, Unresolved("unresolved_refs", error.references))
+            return ErrorAnswer(422, Unresolved("unresolved_refs", error.references))
         case BadQuery():
-            return Answer(400, Envelope("bad_request", str(error)))
+            return ErrorAnswer(400, Envelope("bad_request", str(error)))
+        case Unreadable():
+            return ErrorAnswer(500, Envelope("internal_server_error", _encodable(str(error))))
         case Unauthorized():
-            return Answer(401, Envelope("unauthorized", str(error)))
+            return ErrorAnswer(401, Envelope("unauthorized", str(error)))
         case Forbidden():
-            return Answer(403, Envelope("forbidden", _encodable(str(error))))
+            return ErrorAnswer(403, Envelope("forbidden", _encodable(str(error))))
         case UnknownScenario():
-            return Answer(404, Envelope("not_found", f"scenario not found: {error}"))
+            return ErrorAnswer(404, Envelope("not_found", f"scenario not found: {error}"))
         case MethodNotAllowed():
-            return Answer(405, headers={"Allow": ", ".join(error.allowed)})
+            return ErrorAnswer(405, headers={"Allow": ", ".join(error.allowed)})
         case CallTimeoutError():
-            return Answer(408)
+            return ErrorAnswer(408)
         case NameConflict():
-            return Answer(409, Conflict(_encodable(str(error)), [launched(row) for row in error.conflicting]))
+            return ErrorAnswer(409, Conflict(_encodable(str(error)), [launched(row) for row in error.conflicting]))
+        case NotRunningError():
+            return ErrorAnswer(409, Envelope("conflict", str(error)))
         case BodyTooLarge():
-            return Answer(413)
+            return ErrorAnswer(413)
         case CapacityError():
-            return Answer(429, Capacity("capacity_exceeded", str(error), _count_by_state(error.scenarios)))
+            return ErrorAnswer(429, Capacity("capacity_exceeded", str(error), _count_by_state(error.scenarios)))
         case LaunchError():
-            return Answer(500, Envelope("internal_server_error", str(error)))
+            return ErrorAnswer(500, Envelope("internal_server_error", str(error)))
         case EventError(cause="sink"):
-            return Answer(502, Envelope("bad_gateway", f"sink error: {_encodable(str(error))}"))
+            return ErrorAnswer(502, Envelope("bad_gateway", f"sink error: {_encodable(str(error))}"))
         case EventError():
-            return Answer(500, Envelope("internal_server_error", f"{error.cause} error: {_encodable(str(error))}"))
+            return ErrorAnswer(500, Envelope("internal_server_error", f"{error.cause} error: {_encodable(str(error))}"))
         case falcon.HTTPError():
-            return Answer(error.status_code)
+            return ErrorAnswer(error.status_code)
         case _:
-            return Answer(500, Envelope("internal_server_error", "unexpected error, see the server's log"))
+            return ErrorAnswer(500, Envelope("internal_server_error", "unexpected error, see the server's log"))
 
 
 def handle_error(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:

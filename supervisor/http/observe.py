@@ -3,24 +3,24 @@
 Source: docs/http.md, "Stats" and "Scrape one".
 """
 
-import re
 from typing import Final
 
 import falcon
 import msgspec
 
+from common.board import Recent
 from common.clock import Clock
 from common.families import CONTENT_TYPE
 from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.http import scrape
 from supervisor.http.answers import stats
 from supervisor.http.errors import BadQuery, UnknownScenario
+from supervisor.http.query import count
 from supervisor.http.routes import Route, Serves
 
 _DEFAULT_LIMIT: Final = 100
 _MAX_LIMIT: Final = 1000
 _MAX_U64: Final = 2**64 - 1
-_DIGITS: Final = re.compile(r"0*([0-9]{1,20})")
 
 
 class ScenarioStats:
@@ -60,7 +60,7 @@ class ScenarioMetrics:
         self._control_plane = control_plane
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, scenario_id: str) -> None:
-        """Take the buffered samples and answer the newest `limit`; 204 when there are none."""
+        """Take the buffered samples, or look at the newest, and answer the newest `limit`; 204 when there are none."""
         self._answer(req, resp, scenario_id, taking=True)
 
     def on_head(self, req: falcon.Request, resp: falcon.Response, scenario_id: str) -> None:
@@ -69,12 +69,14 @@ class ScenarioMetrics:
 
     def _answer(self, req: falcon.Request, resp: falcon.Response, scenario_id: str, *, taking: bool) -> None:
         mode = _mode(req)
-        limit = _limit(req) if mode == "drain" else 0
+        limit = 0 if mode == "snapshot" else min(count(req, "limit", _DEFAULT_LIMIT, _MAX_U64), _MAX_LIMIT)
         scenario = _found(self._control_plane, scenario_id)
         if mode == "snapshot":
+            scrape.check_bytes(scenario.current_bytes(), "`mode=recent` has the newest samples")
             body: bytes | None = scrape.snapshot(scenario.entry, scenario.current())
         else:
-            body = scrape.events(scenario.entry.plan, scenario.drain() if taking else scenario.peek(), limit)
+            recent = _samples(scenario, mode, taking=taking)
+            body = scrape.events(scenario.entry.plan, recent, limit, scenario.earlier)
         if body is None:
             resp.status = falcon.HTTP_NO_CONTENT
         else:
@@ -91,14 +93,12 @@ def _found(control_plane: ControlPlane, scenario_id: str) -> Scenario:
 
 def _mode(req: falcon.Request) -> str:
     mode = req.params.get("mode", "drain")
-    if mode not in ("drain", "snapshot"):
-        raise BadQuery("query parameter mode: expected drain or snapshot, once")
+    if mode not in ("drain", "snapshot", "recent"):
+        raise BadQuery("query parameter mode: expected drain, snapshot or recent, once")
     return str(mode)
 
 
-def _limit(req: falcon.Request) -> int:
-    text = req.params.get("limit", str(_DEFAULT_LIMIT))
-    digits = _DIGITS.fullmatch(text) if isinstance(text, str) else None
-    if digits is None or int(digits[1]) > _MAX_U64:
-        raise BadQuery(f"query parameter limit: expected one decimal integer from 0 to {_MAX_U64}")
-    return min(int(digits[1]), _MAX_LIMIT)
+def _samples(scenario: Scenario, mode: str, *, taking: bool) -> Recent:
+    if mode == "recent":
+        return scenario.newest()
+    return scenario.drain() if taking else scenario.peek()

@@ -4,6 +4,7 @@ Bodies are described by the Structs that are encoded, so that the description ca
 listed; it is answered wherever GET is. Source: OpenAPI 3.1; docs/http.md; docs/states.md.
 """
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ import msgspec
 from supervisor.compiler.language.schema import scenario_schema
 from supervisor.host import build
 from supervisor.http.errors import Envelope
-from supervisor.http.operations import OPERATIONS, Answered, Media, Operation, Shape
+from supervisor.http.operation import Answered, Media, Operation, Shape
+from supervisor.http.operations import OPERATIONS
 from supervisor.http.paths import route_of
 from supervisor.http.routes import Route, Serves
 
@@ -119,12 +121,17 @@ def _structs(body: Shape) -> tuple[type, ...]:
 
 def _schemas(operations: Iterable[Operation]) -> Schema:
     """Return the schemas of every Struct that is answered or asked for, and those of the scenario file."""
-    structs = [
+    structs = dict.fromkeys(
         struct
         for operation in operations
         for body in (operation.error, *operation.request.values(), *_bodies(operation))
         for struct in _structs(body)
-    ]
+    )
+    return _schemas_of(tuple(structs))
+
+
+@functools.cache
+def _schemas_of(structs: tuple[type, ...]) -> Schema:
     _, schemas = msgspec.json.schema_components(structs, ref_template=f"{_SCHEMAS}{{name}}")
     scenario = {_SCENARIO + name: _moved(schema) for name, schema in scenario_schema()["$defs"].items()}
     return {**schemas, **scenario}

@@ -4,28 +4,45 @@ Source: docs/http.md; docs/states.md; docs/relay.md, "Beside the control plane".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-import falcon
-
 from common.states import State
-from supervisor.http.answers import Deleted, Detail, DryRun, Launched, LaunchedList, ScenarioList, Sent, Stats
+from supervisor.http.answers import Changed, Deleted, Detail, Launched, LaunchedList, ScenarioList, Sent, Stats
+from supervisor.http.daemon import DaemonFigures
+from supervisor.http.dry_run import DEFAULT_PREVIEW_SECS, MOST_PREVIEW_SECS, DryRun
 from supervisor.http.errors import Capacity, Conflict, Envelope, Refusal, Unresolved
+from supervisor.http.library import ExampleList, ListedCatalog, PackList
+from supervisor.http.listing import ScenarioRows
+from supervisor.http.operation import JSON, TEXT, YAML, Answered, Operation
 from supervisor.intake.autostart import Readiness
 
-Media = str
-Shape = type | tuple[type, ...] | dict[str, Any]
-"""A Struct, several of which one is answered, or a schema as it is."""
-
-JSON: Final = falcon.MEDIA_JSON
-TEXT: Final = "text/plain"
-YAML: Final = "text/yaml"
 _ANY_TEXT: Final = {"type": "string"}
 _ANY_OBJECT: Final = {"type": "object"}
-_HEALTHY: Final = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
+_HEALTHY: Final = {
+    "type": "object",
+    "properties": {"status": {"const": "ok"}, "overloaded": {"const": True}},
+    "required": ["status"],
+}
 _SCENARIO_BODY: Final = {
     "anyOf": [{"$ref": "#/components/schemas/scenario.canonical"}, {"$ref": "#/components/schemas/scenario.flat"}]
+}
+
+_CHANGE_BODY: Final = {
+    "type": "object",
+    "description": "A merge patch (RFC 7396) of the fields of `config` that can be changed.",
+    "properties": {
+        "rate": {"type": "number", "exclusiveMinimum": 0},
+        "duration": {"type": ["string", "null"]},
+        "labels": {"type": ["object", "null"], "additionalProperties": {"type": ["string", "null"]}},
+        "generator": {"type": "object"},
+        "jitter": {"type": ["number", "null"], "minimum": 0},
+        "jitter_seed": {"type": ["integer", "null"], "minimum": 0},
+        "log_generator": {"type": "object"},
+        "distribution": {"type": "object"},
+        "observations_per_tick": {"type": ["integer", "null"], "minimum": 1},
+        "mean_shift_per_sec": {"type": ["number", "null"]},
+    },
+    "additionalProperties": False,
 }
 
 _TEXTS: Final = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -57,46 +74,42 @@ _EVENT_BODY: Final = {
 """`log` or `metric` by the signal type; encoder and sink as in a scenario file. Unknown keys are ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One status of an operation; without a body it is an empty answer."""
-
-    description: str
-    body: Shape | None = None
-    media: Media = JSON
-    headers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one route.
-
-    Attributes:
-        name: unique among all operations.
-        summary: what it does.
-        responses: by status; what the route's class adds (401, 408, 413) is not listed.
-        parameters: of the query, by name, as OpenAPI describes them.
-        request: the body by media type.
-        error: what refuses a client without a key.
-    """
-
-    name: str
-    summary: str
-    responses: Mapping[int, Answered]
-    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    request: Mapping[Media, Shape] = field(default_factory=dict)
-    error: type = Envelope
-
-
 _NOT_FOUND: Final = Answered("There is no such scenario.", Envelope)
 _BAD_QUERY: Final = Answered("A query parameter cannot be used; the detail names it.", Envelope)
 _EXPOSITION: Final = "Prometheus text exposition format."
 _UNMODIFIED: Final = Answered("The client has it.", headers=("ETag", "Cache-Control"))
+_NO_CATALOG: Final = Answered("The catalog cannot be read.", Envelope)
 _RELAY_DOWN: Final = Answered("The relay does not answer.", Envelope)
 
 
 def _document(what: str) -> dict[int, Answered]:
     return {200: Answered(what, _ANY_OBJECT, headers=("ETag", "Cache-Control")), 304: _UNMODIFIED}
+
+
+def _flag(what: str) -> dict[str, Any]:
+    return {"description": what, "schema": {"enum": ["true", "1", "false", "0"], "default": "false"}}
+
+
+_SELECTION: Final[Mapping[str, Mapping[str, Any]]] = {
+    "label": {
+        "description": "key:value of a static label; when repeated, all must match.",
+        "schema": {"type": "array", "items": {"type": "string", "pattern": "^[^:]+:.+$"}},
+    },
+    "include_state": {
+        "description": "States of the scenarios to show, separated by commas.",
+        "schema": {"type": "array", "items": {"enum": [state.wire for state in State]}, "minItems": 1},
+        "style": "form",
+        "explode": False,
+    },
+}
+_TARGET_GROUPS: Final = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"targets": {"type": "array", "items": _ANY_TEXT}, "labels": _TEXTS},
+        "required": ["targets", "labels"],
+    },
+}
 
 
 OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
@@ -106,10 +119,12 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     "/ready": {
         "GET": Operation(
             "ready",
-            "Show whether autostart has started everything.",
+            "Show whether what comes with the start runs: scenarios of the state directory and of autostart.",
             {
-                200: Answered("Autostart is finished, or not configured.", Readiness),
-                503: Answered("Autostart is running, or it failed.", Readiness),
+                200: Answered("Nothing is left to start.", Readiness),
+                503: Answered(
+                    "Scenarios are still being started, autostart failed, or the main loop does not turn.", Readiness
+                ),
             },
         ),
     },
@@ -125,7 +140,8 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
         "GET": Operation(
             "listScenarios",
             "List all scenarios not yet deleted, in launch order.",
-            {200: Answered("All scenarios, finished ones included.", ScenarioList)},
+            {200: Answered("All scenarios, finished ones included.", (ScenarioList, ScenarioRows)), 400: _BAD_QUERY},
+            parameters={"stats": _flag("`true` adds what each scenario does: all that a table of them shows.")},
         ),
         "POST": Operation(
             "postScenarios",
@@ -149,8 +165,32 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             },
             request={JSON: _SCENARIO_BODY, YAML: _ANY_TEXT},
             parameters={
-                "dry_run": {
-                    "description": "`true` only tells what would be started; a faulty body is refused all the same.",
+                "dry_run": _flag("`true` only tells what would be started; a faulty body is refused all the same."),
+                "preview_secs": {
+                    "description": "With `dry_run`: how many seconds of values to compute; 0 computes none.",
+                    "schema": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "maximum": MOST_PREVIEW_SECS,
+                        "default": DEFAULT_PREVIEW_SECS,
+                    },
+                },
+                "segment": {
+                    "description": "I/N starts only the I-th of N segments of the body, counted from 1.",
+                    "schema": {"type": "string", "pattern": "^[0-9]+/[0-9]+$"},
+                },
+                "digest": {
+                    "description": "`true` makes digests of all entries, as `digest: true` in each of them.",
+                    "schema": {"enum": ["true", "1", "false", "0"], "default": "false"},
+                },
+                "start_at": {
+                    "description": (
+                        "When the entries start: RFC 3339, or seconds since the epoch; at most 1 s past, 24 h ahead."
+                    ),
+                    "schema": {"type": "string"},
+                },
+                "resume": {
+                    "description": "`true`: it was started at `start_at` on another host, and goes on here.",
                     "schema": {"enum": ["true", "false"], "default": "false"},
                 },
                 "validate": {
@@ -165,18 +205,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             "scrapeScenarios",
             "Return the newest value of every series of all scenarios; removes nothing.",
             {200: Answered(_EXPOSITION, _ANY_TEXT, TEXT), 400: _BAD_QUERY},
-            parameters={
-                "label": {
-                    "description": "key:value of a static label; when repeated, all must match.",
-                    "schema": {"type": "array", "items": {"type": "string", "pattern": "^[^:]+:.+$"}},
-                },
-                "include_state": {
-                    "description": "States of the scenarios to show, separated by commas.",
-                    "schema": {"type": "array", "items": {"enum": [state.wire for state in State]}, "minItems": 1},
-                    "style": "form",
-                    "explode": False,
-                },
-            },
+            parameters=_SELECTION,
         ),
     },
     "/scenarios/{id}": {
@@ -185,13 +214,33 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             "Show configuration, counters and elapsed time.",
             {200: Answered("The scenario.", Detail), 404: _NOT_FOUND},
         ),
+        "PATCH": Operation(
+            "changeScenario",
+            "Change a running scenario at its next tick, without a jump in its values.",
+            {
+                200: Answered("The scenario is changed from the tick of the answer on.", Changed),
+                400: Answered("The text cannot be read, and `faults` has every mistake.", Refusal),
+                404: _NOT_FOUND,
+                409: Answered("The scenario has ended.", Envelope),
+                422: Answered("A value is invalid, or a field that cannot be changed.", Refusal),
+                500: Answered("The change cannot be kept, or the daemon is shutting down.", Envelope),
+            },
+            request={JSON: _CHANGE_BODY, YAML: _ANY_TEXT},
+        ),
         "DELETE": Operation(
             "deleteScenario",
             "Stop a scenario, wait until its process has exited, and remove it.",
             {
                 200: Answered("The scenario is stopped; the answer has its final count.", Deleted),
+                400: _BAD_QUERY,
                 404: _NOT_FOUND,
                 500: Answered("The daemon is shutting down.", Envelope),
+            },
+            parameters={
+                "stats": {
+                    "description": "`true` also returns all final counters.",
+                    "schema": {"enum": ["true", "false"], "default": "false"},
+                },
             },
         ),
     },
@@ -216,8 +265,8 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
                     "schema": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1, "default": 100},
                 },
                 "mode": {
-                    "description": "drain removes the samples it returns, snapshot removes nothing.",
-                    "schema": {"enum": ["drain", "snapshot"], "default": "drain"},
+                    "description": "drain removes the samples it returns, snapshot and recent remove nothing.",
+                    "schema": {"enum": ["drain", "snapshot", "recent"], "default": "drain"},
                 },
             },
         ),
@@ -244,6 +293,48 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
             parameters={"own": {"description": "1 adds the families about workers.", "schema": _ANY_TEXT}},
         ),
     },
+    "/daemon": {
+        "GET": Operation(
+            "daemonFigures",
+            "Show what the whole daemon uses and does.",
+            {200: Answered("The figures.", DaemonFigures)},
+        ),
+    },
+    "/sd/prometheus": {
+        "GET": Operation(
+            "prometheusTargets",
+            "List a target for each scenario that emits numbers, for Prometheus' HTTP service discovery.",
+            {200: Answered("The target groups.", _TARGET_GROUPS), 400: _BAD_QUERY},
+            parameters={
+                **_SELECTION,
+                "mode": {
+                    "description": "How the targets are scraped; see the parameter of the scrape.",
+                    "schema": {"enum": ["snapshot", "drain"], "default": "snapshot"},
+                },
+            },
+        ),
+    },
+    "/examples": {
+        "GET": Operation(
+            "listExamples",
+            "List the scenario files that come with the program.",
+            {200: Answered("All of them.", ExampleList, headers=("ETag", "Cache-Control")), 304: _UNMODIFIED},
+        ),
+    },
+    "/packs": {
+        "GET": Operation(
+            "listPacks",
+            "List the packs of the catalog and the built-in ones.",
+            {200: Answered("All of them.", PackList), 500: _NO_CATALOG},
+        ),
+    },
+    "/catalog": {
+        "GET": Operation(
+            "listCatalog",
+            "List the scenarios of the catalog; texts that hold a secret are withheld.",
+            {200: Answered("All of them.", ListedCatalog), 500: _NO_CATALOG},
+        ),
+    },
     "/relay/checks": {
         "GET": Operation(
             "listChecks",
@@ -266,6 +357,14 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
                 404: Answered("There is no such check.", Envelope),
                 503: _RELAY_DOWN,
             },
+        ),
+    },
+    "/relay/deadletters": {
+        "GET": Operation(
+            "listDeadLetters",
+            "List updates that the upstream rejected for good.",
+            {200: Answered("A page of them.", _ANY_OBJECT), 400: _BAD_QUERY, 503: _RELAY_DOWN},
+            parameters={name: {"schema": _ANY_TEXT} for name in ("limit", "offset")},
         ),
     },
     "/relay/metrics": {

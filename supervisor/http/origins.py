@@ -14,7 +14,7 @@ import falcon
 
 from supervisor.http.errors import Forbidden
 
-_ALLOWED_METHODS: Final = "GET, HEAD, POST, DELETE"
+_ALLOWED_METHODS: Final = "GET, HEAD, POST, PATCH, DELETE"
 _ALLOWED_HEADERS: Final = "Authorization, Content-Type"
 _PREFLIGHT_SECS: Final = "600"
 

@@ -5,6 +5,7 @@ Runs in the control plane's process. Nothing else of it depends on the relay.
 Source: docs/relay.md, "Beside the control plane".
 """
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -15,7 +16,9 @@ from supervisor.host.roundtrip import Response
 from supervisor.http.routes import Route, Serves
 from supervisor.relay_link.client import RelayClient, RelayUnavailableError
 
-_FILTERS: Final = ("client", "status", "stale", "limit", "offset")
+_BOUNDS: Final = ("limit", "offset")
+_FILTERS: Final = ("client", "status", "stale", *_BOUNDS)
+_DEFAULT_LETTERS: Final = "100"
 
 
 class RelayResource:
@@ -32,6 +35,7 @@ def routes(client: RelayClient) -> list[tuple[str, RelayResource]]:
     return [
         ("/relay/checks", RelayChecks(client)),
         ("/relay/checks/{client:name}/{check:name}", RelayCheck(client)),
+        ("/relay/deadletters", RelayDeadLetters(client)),
         ("/relay/metrics", RelayMetrics(client)),
         ("/relay/health", RelayHealth(client)),
     ]
@@ -42,9 +46,7 @@ class RelayChecks(RelayResource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the listing; an unusable filter is a 400."""
-        given = {name: values for name in _FILTERS if (values := req.get_param_as_list(name))}
-        query = urlencode({name: values[-1] for name, values in given.items()})
-        _relay(resp, self._client, f"/checks?{query}" if query else "/checks")
+        _relay(resp, self._client, f"/checks{_query(req, _FILTERS)}")
 
     on_head = on_get
 
@@ -56,6 +58,16 @@ class RelayCheck(RelayResource):
         """Answer the check; an unknown pair is a 404."""
         del req
         _relay(resp, self._client, f"/checks/{quote(client, safe='')}/{quote(check, safe='')}")
+
+    on_head = on_get
+
+
+class RelayDeadLetters(RelayResource):
+    """The updates that the upstream rejected for good, a page of them."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer the page; an unusable bound is a 400."""
+        _relay(resp, self._client, f"/deadletters{_query(req, _BOUNDS, limit=_DEFAULT_LETTERS)}")
 
     on_head = on_get
 
@@ -80,6 +92,13 @@ class RelayHealth(RelayResource):
         _relay(resp, self._client, "/health", passed=(200, 503))
 
     on_head = on_get
+
+
+def _query(req: falcon.Request, names: Sequence[str], **defaults: str) -> str:
+    """Return the query that passes these parameters on; of a repeated one the last."""
+    given = {name: values for name in names if (values := req.get_param_as_list(name))}
+    query = urlencode(defaults | {name: values[-1] for name, values in given.items()})
+    return f"?{query}" if query else ""
 
 
 def _relay(resp: falcon.Response, client: RelayClient, path: str, passed: tuple[int, ...] = (200,)) -> None:

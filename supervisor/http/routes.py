@@ -36,9 +36,12 @@ class Route:
     Attributes:
         serves: which threads serve it.
         allow: the methods its path exists with.
-        takes_body: whether a POST of it has a body that is read.
+        takes_body: whether a POST or PATCH of it has a body that is read.
         needs_place: whether a POST of it launches scenarios.
         public: whether it needs no key.
+        opens_anywhere: whether pages of other origins may lead to it, and by any name of the host: it is the same for
+            everybody and does nothing.
+        reads_apart: whether a GET of it reads shared memory only, whatever its other methods wait for.
     """
 
     serves: Serves
@@ -46,6 +49,12 @@ class Route:
     takes_body: bool = False
     needs_place: bool = False
     public: bool = False
+    opens_anywhere: bool = False
+    reads_apart: bool = False
+
+    def threads(self, method: str) -> Serves:
+        """Return which threads serve a request of `method`."""
+        return Serves.READ if self.reads_apart and method in ("GET", "HEAD") else self.serves
 
 
 class Resource(Protocol):

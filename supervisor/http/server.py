@@ -3,7 +3,7 @@
 ::
 
     listening socket ──► I/O thread: accepts, reads, parses, flushes ──► pools.py: who serves what
-                           waitress_parts.py: how
+                           waitress_*.py: how
                            connections.py: who may stay · request_head.py: what is HTTP · request_body.py: what is kept
 
 The I/O thread alone touches sockets. Other threads ask it by a thunk, so the main loop can stop the server without
@@ -16,8 +16,9 @@ import time
 from typing import Final
 
 from supervisor.http.pools import Pools
-from supervisor.http.request_body import ALL_BODIES_BYTES, BodyBudget
-from supervisor.http.waitress_parts import Application, Reception, Server, Settings
+from supervisor.http.request_body import ALL_BODIES_BYTES, ByteBudget
+from supervisor.http.waitress_parts import Application, Server
+from supervisor.http.waitress_receiving import Reception, WaitressSettings
 
 _POLL_SECS: Final = 30.0
 """How long the I/O thread sleeps when nothing happens; it wakes by itself only to look for idle connections."""
@@ -49,8 +50,8 @@ class HttpServer:
     ) -> None:
         self._pools = Pools(control_threads, observe_threads)
         self._closing_at: float | None = None
-        budget = BodyBudget(max(ALL_BODIES_BYTES, 2 * max_body_bytes))
-        self._server = Server(app, listener, Settings(listener, reception, budget, max_body_bytes), self._pools)
+        budget = ByteBudget(max(ALL_BODIES_BYTES, 2 * max_body_bytes))
+        self._server = Server(app, listener, WaitressSettings(listener, reception, budget, max_body_bytes), self._pools)
         self._thread = threading.Thread(target=self._serve, name="http-io", daemon=True)
 
     def start(self) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import StartServer
 from tests.support.backends import backend
 from tests.support.live_server import LiveServer, new_session
 from tests.support.polling import wait_until
+from tests.support.processes import has_connections
 from tests.support.receiver import Answer, Receiver
 
 LOG: dict[str, Any] = {
@@ -32,6 +33,11 @@ METRIC: dict[str, Any] = {
 }
 ROOT = Path(__file__).parents[2]
 RETRY = {"max_attempts": 2, "initial_backoff": "1ms", "max_backoff": "2ms"}
+
+
+@pytest.fixture
+def server(shared_server: LiveServer) -> LiveServer:
+    return shared_server
 
 
 def send(server: LiveServer, body: dict[str, Any], sink: dict[str, Any], **options: Any) -> tuple[int, Any]:
@@ -123,7 +129,7 @@ def test_udp(server: LiveServer) -> None:
     """One datagram; one that no datagram can hold is a 502."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(10)
+        receiver.settimeout(30)
         sink = {"type": "udp", "address": f"127.0.0.1:{receiver.getsockname()[1]}"}
         delivered(server, LOG | {"encoder": {"type": "syslog"}}, sink)
         assert re.fullmatch(rb'<12>1 \S+ sonda sonda - - \[sonda app="edge"\] disk \{x\}\n', receiver.recv(65536))
@@ -282,8 +288,7 @@ def test_destinations_that_hang_hold_up_nobody(start_server: StartServer, tmp_pa
         assert [future.result() for future in asked] == [(408, b"")] * 3
     delivered(server, METRIC, {"type": "file", "path": str(tmp_path / "after")})
     wait_until(lambda: len(server.log_lines("event delivery failed")) == 3, "a line for each")
-    hung = lambda: [process for process in server.descendants() if process.net_connections("tcp4")]  # noqa: E731
-    wait_until(lambda: not hung(), "the workers that hung have gone")
+    wait_until(lambda: not any(map(has_connections, server.descendants())), "the workers that hung have gone")
 
 
 def _ask(url: str, body: dict[str, Any]) -> tuple[int, bytes]:
@@ -292,13 +297,14 @@ def _ask(url: str, body: dict[str, Any]) -> tuple[int, bytes]:
         return answer.status_code, answer.content
 
 
-def test_a_shutdown_while_an_event_hangs(server: LiveServer) -> None:
+def test_a_shutdown_while_an_event_hangs(start_server: StartServer) -> None:
     """The daemon leaves in its time, and the client is told."""
+    server = start_server()
     with Receiver(lambda _: Answer(silent=True)) as receiver, ThreadPoolExecutor(1) as askers:
         body = {**METRIC, "sink": {"type": "http_push", "url": receiver.url}}
         asked = askers.submit(_ask, server.url, body)
         wait_until(lambda: receiver.requests, "the delivery hangs")
-        assert server.stop(timeout_secs=6) == 0
+        assert server.stop() == 0
         status, text = asked.result()
     assert status == 502
     assert b"no answer before the scenario had to stop" in text

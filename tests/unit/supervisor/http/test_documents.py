@@ -134,6 +134,11 @@ def test_answers_fit_their_description(client: AppClient) -> None:
         ("GET", "/scenarios/nope", "/scenarios/{id}", b""),
         ("GET", f"/scenarios/{scenario_id}/stats", "/scenarios/{id}/stats", b""),
         ("GET", f"/scenarios/{scenario_id}/metrics?limit=x", "/scenarios/{id}/metrics", b""),
+        ("PATCH", f"/scenarios/{scenario_id}", "/scenarios/{id}", b'{"rate": 3}'),
+        ("PATCH", f"/scenarios/{scenario_id}", "/scenarios/{id}", b'{"rate": 3}'),
+        ("GET", f"/scenarios/{scenario_id}", "/scenarios/{id}", b""),
+        ("PATCH", f"/scenarios/{scenario_id}", "/scenarios/{id}", b"{"),
+        ("PATCH", f"/scenarios/{scenario_id}", "/scenarios/{id}", b'{"sink": {"type": "stdout"}}'),
         ("DELETE", f"/scenarios/{scenario_id}", "/scenarios/{id}", b""),
     ]
     seen = set()
@@ -143,7 +148,7 @@ def test_answers_fit_their_description(client: AppClient) -> None:
         schema = response["content"]["application/json"]["schema"]
         validator_for({**schema, "components": document["components"]}).validate(answer.json)
         seen.add(answer.status_code)
-    assert seen == {200, 201, 400, 404, 409}
+    assert seen == {200, 201, 400, 404, 409, 422}
 
 
 def test_templates_are_described_as_clients_see_them() -> None:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from common.board import Counters
+from common.counters import Counters
 from common.states import State
 from supervisor.settings import Settings
 from tests.support.http_app import MINIMAL_YAML, AppClient, FixedClock
@@ -66,6 +66,17 @@ def test_delete_tells_the_final_count_and_removes(
     for suffix in ("", "/stats", "/metrics"):
         assert client.get(f"/scenarios/{scenario_id}{suffix}").status_code == 404
     assert client.get("/scenarios").json == {"scenarios": []}
+
+
+def test_delete_tells_all_final_counters_when_asked(client: AppClient) -> None:
+    """As the stats would have; another word than true or false is refused before anything is stopped."""
+    (scenario_id,) = client.launch()
+    client.plane.show(scenario_id, Counters(state=State.FINISHED, total_events=137, bytes_emitted=4321))
+    assert client.request("DELETE", f"/scenarios/{scenario_id}?stats=all").status_code == 400
+    before = client.get(f"/scenarios/{scenario_id}/stats").json
+    answer = client.request("DELETE", f"/scenarios/{scenario_id}?stats=true").json
+    assert answer["stats"] == before
+    assert (before["total_events"], before["bytes_emitted"]) == (137, 4321)
 
 
 def test_a_body_on_get_and_delete_is_ignored(client: AppClient) -> None:

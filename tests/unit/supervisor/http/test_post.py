@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import logging
+import re
 
 import pytest
 
-from supervisor.engine.control_plane import CallTimeoutError, LaunchError
+from supervisor.engine.control_plane import CallTimeoutError, EventError, LaunchError
 from supervisor.settings import Settings
 from tests.support.http_app import MINIMAL_YAML, AppClient, FixedClock
 from tests.support.memory_plane import MemoryControlPlane
@@ -272,7 +273,7 @@ def test_a_dry_run_tells_what_would_start_and_starts_nothing(client: AppClient) 
     body = "scenario_name: flap\n" + TWO_YAML.replace("rate: 10", "rate: 10, duration: 90s", 1)
     answer = client.post_yaml(body, "/scenarios?dry_run=true")
     assert answer.status_code == 200
-    assert list(answer.json) == ["scenario_name", "scenarios", "warnings", "faults"]
+    assert list(answer.json) == ["scenario_name", "scenarios", "warnings", "faults", "preview"]
     assert [row["name"] for row in answer.json["scenarios"]] == ["up", "down"]
     assert answer.json["scenarios"][0]["config"]["rate"] == 10.0
     assert (answer.json["warnings"], answer.json["faults"]) == ([], [])
@@ -281,6 +282,41 @@ def test_a_dry_run_tells_what_would_start_and_starts_nothing(client: AppClient) 
     (warning,) = client.post_yaml(body, "/scenarios?dry_run=true").json["warnings"]
     assert "scenario_name 'flap' is in use by 2 active scenario(s)" in warning
     assert len(client.get("/scenarios").json["scenarios"]) == 2
+
+
+def test_a_dry_run_foresees_the_values(settings: Settings) -> None:
+    """Of the first twenty entries, as many seconds as are asked for; none are computed for nought."""
+    client = AppClient(MemoryControlPlane(), dataclasses.replace(settings, max_body_bytes=10_000))
+    step = "  - {signal_type: metrics, name: m%d, generator: {type: step, step_size: 3}}\n"
+    body = MINIMAL_YAML.replace("rate: 10", "rate: 1") + "".join(step % place for place in range(23))
+    preview = client.post_yaml(body, "/scenarios?dry_run=1&preview_secs=12").json["preview"]
+    assert (preview["secs"], preview["omitted"], preview["error"]) == (12.0, 4, None)
+    assert [curve["scenario"] for curve in preview["entries"]] == list(range(20))
+    up, first = preview["entries"][:2]
+    assert (up["kind"], up["secs"]) == ("value", [float(second) for second in range(13)])
+    assert first["values"] == [3.0 * second for second in range(13)]
+    assert [line.split()[0] for line in first["lines"]] == ["m0"] * 3
+    assert client.post_yaml(body, "/scenarios?dry_run=true").json["preview"]["secs"] == 300.0
+    assert client.post_yaml(body, "/scenarios?dry_run=true&preview_secs=0").json["preview"] is None
+    assert client.get("/scenarios").json == {"scenarios": []}
+
+
+@pytest.mark.parametrize("value", ["86401", "-1", "1.5", "", "x", "1&preview_secs=2"])
+def test_a_preview_of_no_length_is_refused(client: AppClient, value: str) -> None:
+    """In words; without a dry run the parameter means nothing."""
+    answer = client.post_yaml(MINIMAL_YAML, f"/scenarios?dry_run=true&preview_secs={value}")
+    assert (answer.status_code, answer.json["error"]) == (400, "bad_request")
+    assert "query parameter preview_secs: expected one decimal integer from 0 to 86400" in answer.json["detail"]
+    assert client.post_yaml(MINIMAL_YAML, f"/scenarios?preview_secs={value}").status_code == 201
+
+
+@pytest.mark.parametrize("error", [EventError("no worker", "runtime"), CallTimeoutError("too late")])
+def test_a_dry_run_without_values_says_why(client: AppClient, error: Exception) -> None:
+    """The rest of the answer is there all the same."""
+    client.plane.event_error = error
+    answer = client.post_yaml(MINIMAL_YAML, "/scenarios?dry_run=true")
+    assert answer.status_code == 200
+    assert answer.json["preview"] == {"secs": 300.0, "entries": [], "omitted": 1, "error": str(error)}
 
 
 def test_a_dry_run_of_a_faulty_body_is_refused_as_a_launch(client: AppClient) -> None:
@@ -292,3 +328,82 @@ def test_a_dry_run_of_a_faulty_body_is_refused_as_a_launch(client: AppClient) ->
     assert client.post_yaml(MINIMAL_YAML, "/scenarios?dry_run=yes").status_code == 400
     assert client.get("/scenarios").json == {"scenarios": []}
     assert client.post_yaml(MINIMAL_YAML, "/scenarios?dry_run=false").status_code == 201
+
+
+ROTATING_YAML = """\
+version: 2
+scenarios:
+  - signal_type: metrics
+    name: up
+    rate: 10
+    generator: {type: constant, value: 1.0}
+    dynamic_labels: [{key: host, prefix: h, cardinality: 10}]
+"""
+
+
+def test_a_segment_is_answered_with_what_it_has(client: AppClient) -> None:
+    """As a list, whatever it has; `dry_run` tells the same; its scenarios say which one they belong to."""
+    answer = client.post_yaml(ROTATING_YAML, "/scenarios?segment=2/3").json
+    assert list(answer) == ["scenarios", "segment"]
+    assert re.fullmatch("[0-9a-f]{32}", answer["segment"]["fingerprint"])
+    assert answer["segment"] == {
+        "fingerprint": answer["segment"]["fingerprint"],
+        "index": 2,
+        "count": 3,
+        "version": 1,
+        "series": 3,
+        "total_series": 10,
+        "rate": 3.0,
+        "total_rate": 10.0,
+    }
+    scenario_id = answer["scenarios"][0]["id"]
+    assert answer["scenarios"][0]["place"] == 0
+    assert client.get(f"/scenarios/{scenario_id}").json["segment"] == "2/3"
+    assert client.get(f"/scenarios/{scenario_id}/stats").json["target_rate"] == 3.0
+    told = client.post_yaml(ROTATING_YAML, "/scenarios?dry_run=true&segment=2/3").json
+    assert told["segment"] == answer["segment"]
+    assert told["scenarios"][0]["rate"] == 3.0
+
+
+def test_a_segment_may_be_empty(client: AppClient) -> None:
+    """There are more segments than series: nothing is started, and that is no error."""
+    empty = [
+        answer
+        for index in range(1, 4)
+        if not (answer := client.post_yaml(MINIMAL_YAML, f"/scenarios?segment={index}/3").json)["scenarios"]
+    ]
+    assert [(answer["segment"]["series"], answer["segment"]["total_series"]) for answer in empty] == [(0, 1), (0, 1)]
+    assert len(client.get("/scenarios").json["scenarios"]) == 1
+
+
+@pytest.mark.parametrize("segment", ["0/7", "8/7", "2", "a/b", "1/0", "1/65537", ""])
+def test_what_is_no_segment_is_refused(client: AppClient, segment: str) -> None:
+    """With what is expected; nothing is started."""
+    answer = client.post_yaml(MINIMAL_YAML, f"/scenarios?segment={segment}")
+    assert answer.status_code == 400
+    assert answer.json["detail"].startswith("segment: expected I/N with 1 <= I <= N <= 65536")
+    assert client.get("/scenarios").json["scenarios"] == []
+
+
+@pytest.mark.parametrize(
+    ("start_at", "reason"),
+    [
+        ("99.5", "99.5 lies 2.5 s in the past, at most 1 s is accepted"),
+        ("1970-01-03T00:00:00Z", "1970-01-03T00:00:00Z lies 48.0 h ahead, at most 24 h are accepted"),
+        ("soon", '"soon" is neither an RFC 3339 timestamp nor a number of seconds since the epoch'),
+    ],
+)
+def test_what_is_no_start_is_refused(settings: Settings, start_at: str, reason: str) -> None:
+    """With its reason; nothing is started."""
+    client = AppClient(MemoryControlPlane(), settings, FixedClock(since_epoch_ns=102 * 10**9))
+    answer = client.post_yaml(MINIMAL_YAML, f"/scenarios?start_at={start_at}")
+    assert answer.status_code == 400
+    assert answer.json["detail"].startswith(f"start_at: {reason}")
+    assert client.get("/scenarios").json["scenarios"] == []
+
+
+def test_a_start_that_was_asked_for_is_shown(settings: Settings) -> None:
+    """RFC 3339 in UTC, whichever form it came in."""
+    client = AppClient(MemoryControlPlane(), settings, FixedClock(since_epoch_ns=102 * 10**9))
+    answer = client.post_yaml(MINIMAL_YAML, "/scenarios?start_at=110.25").json
+    assert client.get(f"/scenarios/{answer['id']}").json["start_at"] == "1970-01-01T00:01:50.250Z"

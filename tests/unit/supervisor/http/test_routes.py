@@ -18,7 +18,7 @@ ALLOW = {
     "/scenarios": {"GET", "HEAD", "POST"},
     "/scenarios/metrics": {"GET", "HEAD"},
     "/metrics": {"GET", "HEAD"},
-    "/scenarios/x": {"GET", "HEAD", "DELETE"},
+    "/scenarios/x": {"GET", "HEAD", "PATCH", "DELETE"},
     "/scenarios/x/stats": {"GET", "HEAD"},
     "/scenarios/x/metrics": {"GET", "HEAD"},
     "/events": {"POST"},
@@ -36,6 +36,12 @@ def test_health_is_exactly_fifteen_bytes(client: AppClient) -> None:
     answer = client.get("/health")
     assert (answer.status_code, answer.content) == (200, b'{"status":"ok"}')
     assert "application/json" in answer.headers["content-type"]
+
+
+def test_health_says_when_the_machine_is_overloaded(settings: Settings) -> None:
+    """The daemon is alive all the same."""
+    answer = AppClient(MemoryControlPlane(), settings, overloaded=lambda: True).get("/health")
+    assert (answer.status_code, answer.content) == (200, b'{"status":"ok","overloaded":true}')
 
 
 def test_ready_without_autostart(client: AppClient) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.board import Counters
+from common.counters import Counters
 from common.states import State
 from tests.support.http_app import AppClient
 
