@@ -3,6 +3,7 @@
 Source: docs/http.md, "The daemon itself".
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -11,11 +12,12 @@ import falcon
 import numpy as np
 
 from common.clock import Clock
+from common.counters import Counters
 from common.families import CONTENT_TYPE, Family, header, histogram_lines, single
 from common.lateness import BUCKETS, quantile_secs
 from common.specs import kind_of
 from common.states import State
-from supervisor.engine.control_plane import ControlPlane
+from supervisor.engine.control_plane import ControlPlane, Scenario
 from supervisor.engine.figures import Figures
 from supervisor.host import build
 from supervisor.http.request_counts import BUCKETS_SECS, RequestCounts
@@ -26,6 +28,7 @@ from supervisor.settings import Settings
 
 _DURATIONS: Final = "sonda_server_request_duration_seconds"
 _QUANTILES: Final = (0.5, 0.99)
+_COSTLIEST: Final = 50
 _LOCKS: Final = (
     "gate_buses",
     "gate_pending",
@@ -170,6 +173,8 @@ class ServerMetrics:
             [((ending,), count) for ending, count in figures.endings.items()],
         )
         yield self._lateness()
+        shown = [(scenario.counters(), scenario) for scenario in self._control_plane.scenarios()]
+        yield from self._costliest(shown)
         slack_secs = figures.slack_ns / 1e9
         yield single(
             "sondad_wakeup_slack_seconds",
@@ -177,6 +182,17 @@ class ServerMetrics:
             "How late ticks may be fired so that all scenarios keep the wake-up budget.",
             slack_secs,
         )
+        overloaded = figures.overloaded
+        yield single("sondad_overloaded", "gauge", "Whether the machine is too busy for its ticks.", overloaded)
+        yield single(
+            "sondad_scenario_restarts_total",
+            "counter",
+            "Scenarios that went on in another shared worker after theirs had gone.",
+            figures.restarts_total,
+        )
+        moves = figures.moves_total
+        yield single("sondad_scenario_moves_total", "counter", "Scenarios that left a busy shared worker.", moves)
+        yield from _throughput(figures, shown)
         batches = figures.totals.batches
         yield single("sondad_batches_total", "counter", "Batches of due ticks that were fired together.", batches)
         yield single("sondad_pool_refills_total", "counter", "Workers started for the pool.", figures.started_total)
@@ -186,6 +202,13 @@ class ServerMetrics:
             "Writes and requests of sinks by result; retries are not counted.",
             ("sink_type", "result"),
             sorted(figures.totals.deliveries.items()),
+        )
+        yield Family(
+            "sondad_sink_events_total",
+            "counter",
+            "Events by what became of them; those in doubt are some of the rejected and lost, for tcp of the others.",
+            ("sink_type", "outcome"),
+            sorted(figures.totals.events.items()),
         )
         yield Family(
             "sondad_board_rows",
@@ -220,3 +243,65 @@ class ServerMetrics:
             ("quantile",),
             [((str(quantile),), quantile_secs(counts, quantile)) for quantile in _QUANTILES],
         )
+
+    def _costliest(self, shown: list[tuple[Counters, Scenario]]) -> Iterator[Family]:
+        """Yield what the scenarios cost that have taken the most processor time."""
+        shown = heapq.nlargest(_COSTLIEST, shown, key=lambda one: one[0].cpu_ns)
+        labelled = [((one.id, one.entry.plan.name), counters, one) for counters, one in shown]
+        yield Family(
+            "sondad_scenario_cpu_seconds_total",
+            "counter",
+            "Processor time of the scenarios that have taken the most of it.",
+            ("id", "name"),
+            [(labels, counters.cpu_ns / 1e9) for labels, counters, _ in labelled],
+        )
+        yield Family(
+            "sondad_scenario_wakeups_total",
+            "counter",
+            "How often those scenarios woke for their ticks.",
+            ("id", "name"),
+            [(labels, counters.wakeups) for labels, counters, _ in labelled],
+        )
+        yield Family(
+            "sondad_scenario_events_total",
+            "counter",
+            "Events of those scenarios that their sinks have accepted.",
+            ("id", "name"),
+            [(labels, counters.total_events) for labels, counters, _ in labelled],
+        )
+        yield Family(
+            "sondad_scenario_target_events_per_second",
+            "gauge",
+            "What those scenarios are to emit while they run.",
+            ("id", "name"),
+            [
+                (labels, one.entry.plan.own_rate if counters.state == State.RUNNING else 0)
+                for labels, counters, one in labelled
+            ],
+        )
+        now_ns = self._clock.monotonic_ns()
+        late = [(labels, one.lateness(now_ns)) for labels, _, one in labelled]
+        yield Family(
+            "sondad_scenario_tick_lateness_seconds",
+            "summary",
+            "How late the ticks of those scenarios were fired in the last full second.",
+            ("id", "name", "quantile"),
+            [
+                ((*labels, str(quantile)), quantile_secs(counts, quantile))
+                for labels, counts in late
+                if counts is not None
+                for quantile in _QUANTILES
+            ],
+        )
+
+
+def _throughput(figures: Figures, shown: list[tuple[Counters, Scenario]]) -> Iterator[Family]:
+    totals = figures.totals
+    accepted, size, errors = totals.accepted_events, totals.accepted_bytes, totals.errors
+    yield single("sondad_events_total", "counter", "Events that sinks have accepted.", accepted)
+    yield single("sondad_event_bytes_total", "counter", "Bytes of those events.", size)
+    yield single("sondad_event_errors_total", "counter", "Events lost by errors of sinks and encoders.", errors)
+    cpu_secs = totals.cpu_ns / 1e9
+    yield single("sondad_cpu_seconds_total", "counter", "Processor time that scenarios have taken.", cpu_secs)
+    wanted = sum(one.entry.plan.own_rate for counters, one in shown if counters.state == State.RUNNING)
+    yield single("sondad_target_events_per_second", "gauge", "What running scenarios are to emit.", wanted)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.board import Counters
+from common.counters import Counters
 from common.lateness import Lateness
 from common.states import State
 from supervisor.engine.figures import Figures
@@ -36,10 +36,24 @@ OWN_FAMILIES = [
     ("sondad_worker_processes", "gauge"),
     ("sondad_worker_exits_total", "counter"),
     ("sondad_tick_lateness_seconds", "summary"),
+    ("sondad_scenario_cpu_seconds_total", "counter"),
+    ("sondad_scenario_wakeups_total", "counter"),
+    ("sondad_scenario_events_total", "counter"),
+    ("sondad_scenario_target_events_per_second", "gauge"),
+    ("sondad_scenario_tick_lateness_seconds", "summary"),
     ("sondad_wakeup_slack_seconds", "gauge"),
+    ("sondad_overloaded", "gauge"),
+    ("sondad_scenario_restarts_total", "counter"),
+    ("sondad_scenario_moves_total", "counter"),
+    ("sondad_events_total", "counter"),
+    ("sondad_event_bytes_total", "counter"),
+    ("sondad_event_errors_total", "counter"),
+    ("sondad_cpu_seconds_total", "counter"),
+    ("sondad_target_events_per_second", "gauge"),
     ("sondad_batches_total", "counter"),
     ("sondad_pool_refills_total", "counter"),
     ("sondad_deliveries_total", "counter"),
+    ("sondad_sink_events_total", "counter"),
     ("sondad_board_rows", "gauge"),
     ("sondad_log_lines_dropped_total", "counter"),
     ("sondad_stdout_closed", "gauge"),
@@ -203,9 +217,18 @@ def test_what_the_main_loop_knows_is_shown(settings: Settings) -> None:
         spare=4,
         running=3,
         endings={"finished": 5, "stopped": 6, "killed": 7, "crashed": 8},
-        totals=Totals(12, Counter({("tcp", "ok"): 9, ("tcp", "failed"): 2, ("file", "ok"): 1})),
+        totals=Totals(
+            12,
+            Counter({("tcp", "ok"): 9, ("tcp", "failed"): 2, ("file", "ok"): 1}),
+            Counter({("tcp", "acknowledged"): 90, ("tcp", "in_doubt"): 3}),
+            accepted_events=95,
+            accepted_bytes=950,
+            errors=4,
+            cpu_ns=1_500_000_000,
+        ),
         started_total=30,
         slack_ns=2_500_000,
+        overloaded=True,
         rows_used=8,
         rows_free=8184,
         stdout_closed=True,
@@ -221,10 +244,18 @@ def test_what_the_main_loop_knows_is_shown(settings: Settings) -> None:
         'sondad_worker_exits_total{reason="crashed"} 8',
         'sondad_tick_lateness_seconds{quantile="0.5"} NaN',
         "sondad_wakeup_slack_seconds 0.0025",
+        "sondad_overloaded 1",
         "sondad_batches_total 12",
+        "sondad_events_total 95",
+        "sondad_event_bytes_total 950",
+        "sondad_event_errors_total 4",
+        "sondad_cpu_seconds_total 1.5",
+        "sondad_target_events_per_second 0",
         "sondad_pool_refills_total 30",
         'sondad_deliveries_total{sink_type="file",result="ok"} 1',
         'sondad_deliveries_total{sink_type="tcp",result="failed"} 2',
+        'sondad_sink_events_total{sink_type="tcp",outcome="acknowledged"} 90',
+        'sondad_sink_events_total{sink_type="tcp",outcome="in_doubt"} 3',
         'sondad_board_rows{state="used"} 8',
         'sondad_board_rows{state="free"} 8184',
         "sondad_log_lines_dropped_total 11",
@@ -243,6 +274,34 @@ def test_lateness_is_taken_over_all_scenarios(settings: Settings) -> None:
     half, most = (float(line.split()[1]) for line in samples(client, "sondad_tick_lateness_seconds", "?own=1"))
     assert half == pytest.approx(100e-6, rel=0.25)
     assert most == pytest.approx(20e-3, rel=0.25)
+
+
+def test_the_costliest_scenarios_are_named(settings: Settings) -> None:
+    """Those that have taken the most processor time come first; fifty at most."""
+    client = AppClient(MemoryControlPlane(), settings, FixedClock(now_ns=10_000_000_000))
+    for number in range(60):
+        (scenario_id,) = client.launch()
+        client.plane.show(
+            scenario_id,
+            Counters(
+                state=State.RUNNING if number % 2 else State.PAUSED,
+                state_since_ns=1,
+                cpu_ns=number * 1_000_000_000,
+                wakeups=number,
+                total_events=2 * number,
+            ),
+        )
+    Lateness(client.plane.rows[scenario_id].view).count(20_000_000, 10, 9_500_000_000)
+    seconds = samples(client, "sondad_scenario_cpu_seconds_total", "?own=1")
+    assert len(seconds) == 50
+    assert seconds[0] == f'{{id="{scenario_id}",name="up"}} 59'
+    assert samples(client, "sondad_scenario_wakeups_total", "?own=1")[0].endswith(" 59")
+    assert samples(client, "sondad_scenario_events_total", "?own=1")[0].endswith(" 118")
+    targets = samples(client, "sondad_scenario_target_events_per_second", "?own=1")
+    assert [line.split()[1] for line in targets[:2]] == ["10", "0"], "a paused one is to emit nothing"
+    assert samples(client, "sondad_target_events_per_second", "?own=1") == [" 300"]
+    late = samples(client, "sondad_scenario_tick_lateness_seconds", "?own=1")
+    assert [float(line.split()[1]) for line in late] == [pytest.approx(0.02, rel=0.25)] * 2
 
 
 def test_the_families_are_neither_drained_nor_draining(client: AppClient) -> None:
