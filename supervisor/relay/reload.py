@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _STEP_SECS: Final = 0.001
 
-Done = Callable[[str | None], object]
+Reloaded = Callable[[str | None], object]
 
 
 class Reloader:
@@ -45,11 +45,11 @@ class Reloader:
         self._apply = apply
         self._count = count
         self._thread = Threads(loop, "reload", 1)
-        self._asked: deque[Done] = deque()
+        self._asked: deque[Reloaded] = deque()
         self._is_running = False
         self._is_stopped = False
 
-    def request(self, done: Done = lambda _: None) -> None:
+    def request(self, done: Reloaded = lambda _: None) -> None:
         """Reload as soon as possible; `done` is called with what is wrong with the file, None when nothing is."""
         self._asked.append(done)
         self._next()
@@ -64,7 +64,7 @@ class Reloader:
             done = self._asked.popleft()
             self._thread.submit(self._read, lambda result: self._use(result, done))
 
-    def _use(self, result: Config | BaseException | None, done: Done) -> None:
+    def _use(self, result: Config | BaseException | None, done: Reloaded) -> None:
         if isinstance(result, Config) and not self._is_stopped:
             self._step(self._apply(result), done)
             return
@@ -74,7 +74,7 @@ class Reloader:
         logger.error("configuration rejected, the previous one stays in force: %s", fault)
         self._end(fault, done)
 
-    def _step(self, steps: Iterator[None], done: Done) -> None:
+    def _step(self, steps: Iterator[None], done: Reloaded) -> None:
         if self._is_stopped:
             self._end("the relay is stopping", done)
             return
@@ -91,7 +91,7 @@ class Reloader:
         else:
             self._loop.soon(lambda: self._step(steps, done))
 
-    def _end(self, fault: str | None, done: Done) -> None:
+    def _end(self, fault: str | None, done: Reloaded) -> None:
         self._count("ok" if fault is None else "error")
         self._is_running = False
         done(fault)

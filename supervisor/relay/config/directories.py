@@ -3,6 +3,7 @@
 Source: examples/relay.yaml; docs/relay.md, "Starting and stopping one client".
 """
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -24,13 +25,21 @@ def lock_directories(run_dir: str, state_dir: str) -> None:
     """
     try:
         for folder, mode in ((run_dir, 0o755), (state_dir, 0o700)):
-            Path(folder).mkdir(mode=mode, parents=True, exist_ok=True)
+            _make(Path(folder), mode)
             _refuse_foreign(folder)
-        Path(run_dir, "clients").mkdir(mode=0o755, exist_ok=True)
+        _make(Path(run_dir, "clients"), 0o755)
         for folder in (run_dir, state_dir):
             _lock(Path(folder, "relay.lock"))
     except OSError as exc:
         raise StartupError(f"cannot prepare {exc.filename}: {exc.strerror}; create it or choose another path") from exc
+
+
+def _make(folder: Path, mode: int) -> None:
+    """Create a directory with `mode`, whatever the umask says; one that is there stays as it is."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+        folder.chmod(mode)
 
 
 def _refuse_foreign(folder: str) -> None:
