@@ -35,7 +35,7 @@ from supervisor.relay.ledger.group import Group
 from supervisor.relay.ledger.jobs import Done, Job, Marked, Outcome, Settled, Update
 from supervisor.relay.ledger.store import Store
 from supervisor.relay.threads import Threads
-from supervisor.relay.upstream.spool import Spool, SpoolEntry
+from supervisor.relay.upstream.spool import Spool, SpoolEntry, WaitingEntries
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Ledger:
     Attributes:
         states: the latest state of every check; changed by jobs alone.
         acked: when the upstream last took an update of a check, ms since the epoch; changed by jobs alone.
-        spool: the index of what waits for the upstream.
+        spool: the index of what waits for the upstream; changed by jobs alone.
         dropped: how many entries were given up, by reason.
         dead_count: how many dead letters are kept.
         unread_dead: how many of them nobody has acknowledged.
@@ -62,8 +62,10 @@ class Ledger:
         self.config = config
         self.states: Mapping[Key, CheckState] = MappingProxyType(store.states)
         self.acked: Mapping[Key, int] = MappingProxyType(store.acked)
-        self.spool = Spool()
-        self.dropped: Counter[str] = Counter()
+        self._spool = Spool()
+        self.spool: WaitingEntries = self._spool
+        self._dropped: Counter[str] = Counter()
+        self.dropped: Mapping[str, int] = MappingProxyType(self._dropped)
         self.dead_count = store.dead_count
         self.unread_dead = store.unread_dead
         self.fault: str | None = None
@@ -82,8 +84,10 @@ class Ledger:
         self._scheduled = False
         self._commit_secs = 0.0
         for seq, key, status, size_bytes, at_ms in store.spooled():
-            self.spool.append(SpoolEntry(seq, key, status, size_bytes, at_ms, durable=True))
-        self.spool.keep()
+            self._spool.append(SpoolEntry(seq, key, status, size_bytes, at_ms, durable=True))
+        self._spool.keep()
+        if store.descriptor is not None:
+            loop.watch(store.descriptor, self._heard)
 
     @property
     def doubt(self) -> str | None:
@@ -131,7 +135,7 @@ class Ledger:
         self._store.acknowledge()
 
     def probe(self) -> None:
-        """Find out whether a store that failed can be written again, and make up for what it is owed."""
+        """Find out whether the store can be written, again or still, and make up for what it is owed."""
         if not self.is_idle():
             return
         if self._is_changed:
@@ -141,6 +145,12 @@ class Ledger:
             self._hand_over(lambda: self._store.make_room(hold=hold), self._room_made)
         elif self.fault is not None or self._owed:
             self._write_probe()
+        else:
+            self._look()
+
+    def close(self) -> None:
+        """Close the store; nothing may be submitted any more."""
+        self._store.close()
 
     def reconfigure(self, config: Config) -> None:
         """Use new limits from the next group on."""
@@ -149,6 +159,18 @@ class Ledger:
     def _hand_over(self, call: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self._busy = True
         self._committer.submit(call, done)
+
+    def _heard(self) -> None:
+        self._store.hear()
+        if not self._busy:
+            self._look()
+
+    def _look(self) -> None:
+        """Look at the files of the store, not only at the next commit."""
+        try:
+            self._store.check()
+        except StoreError as exc:
+            self._note(exc)
 
     def _healed(self, error: BaseException | None) -> None:
         self._busy = False
@@ -187,9 +209,9 @@ class Ledger:
         self._plan_and_write(self._group(jobs))
 
     def _group(self, jobs: list[tuple[Job, Done]]) -> Group:
-        self.spool.mark()
-        owed = list(itertools.islice(self._owed.values(), self._owed_at_once))
-        return Group(jobs, owed, self.config, self._states, self.spool, self._store)
+        self._spool.mark()
+        owed = list(itertools.islice(self._owed.values(), self._owed_at_once)) if self._owed else []
+        return Group(jobs, owed, self.config, self._states, self._spool, self._store)
 
     def _plan_and_write(self, group: Group) -> None:
         try:
@@ -227,7 +249,7 @@ class Ledger:
             self._apply(group)
         else:
             self._note(error)
-            self.spool.undo()
+            self._spool.undo()
             self._fail(group)
         if self._store.is_checkpoint_due() and not self._is_changed:
             self._hand_over(self._store.checkpoint, self._resume)
@@ -236,9 +258,9 @@ class Ledger:
 
     def _apply(self, group: Group) -> None:
         changes = group.changes
-        if not changes.is_empty():  # a group of duplicates says nothing about the store
+        if self.fault is not None and not changes.is_empty():  # a group of duplicates says nothing about the store
             self._note(None)
-        self.spool.keep()
+        self._spool.keep()
         for settled in group.owed:
             del self._owed[settled.entry.seq]
         self._owed_at_once = min(2 * self._owed_at_once, _MAX_GROUP)
@@ -253,11 +275,13 @@ class Ledger:
             self._acked.pop(key, None)
         self._states.update(changes.states)
         self._acked.update(changes.acked)
-        self.dead_count = min(self.dead_count + len(changes.dead), MAX_DEAD_LETTERS)
-        self.unread_dead = 0 if changes.acknowledged else min(self.unread_dead + len(changes.dead), MAX_DEAD_LETTERS)
+        if changes.dead or changes.acknowledged:
+            self.dead_count = min(self.dead_count + len(changes.dead), MAX_DEAD_LETTERS)
+            unread = 0 if changes.acknowledged else self.unread_dead + len(changes.dead)
+            self.unread_dead = min(unread, MAX_DEAD_LETTERS)
         if group.dropped:
-            self.dropped.update(group.dropped)
-        entries = [entry for seq in changes.spooled if (entry := self.spool.get(seq)) is not None]
+            self._dropped.update(group.dropped)
+        entries = [entry for seq in changes.spooled if (entry := self._spool.get(seq)) is not None]
         self.on_committed(entries, list(changes.states))
 
     def _fail(self, group: Group) -> None:
@@ -277,11 +301,11 @@ class Ledger:
 
     def _owe(self, settled: Settled) -> None:
         entry = settled.entry
-        if self.spool.get(entry.seq) is not entry:
+        if self._spool.get(entry.seq) is not entry:
             return
-        self.spool.mark()
-        self.spool.drop(entry)
-        self.spool.keep()
+        self._spool.mark()
+        self._spool.drop(entry)
+        self._spool.keep()
         self._owed[entry.seq] = settled
         if settled.acked_ms is not None and entry.key in self._states:
             self._acked[entry.key] = settled.acked_ms

@@ -18,9 +18,10 @@ import msgspec
 
 from common.errors import SondadError, StartupError
 from supervisor.relay.checks.state import CheckState, Key, Transition
-from supervisor.relay.ledger.changes import MAX_DEAD_LETTERS, Changes, DeadLetter, Payload
+from supervisor.relay.ledger.changes import Changes, DeadLetter, Payload
 from supervisor.relay.ledger.files import StoreError, StoreFiles
 from supervisor.relay.ledger.reserve import Reserve
+from supervisor.relay.ledger.rows import ACKNOWLEDGED, SCHEMA, RowWriter
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +32,6 @@ _CHECKPOINT_COMMITS: Final = 500
 _PAGE_BYTES: Final = 1024
 # Commits so large that the log exceeds this part of the reserve before a checkpoint is due make one themselves.
 _LOG_SHARE: Final = 0.75
-_ACKNOWLEDGED: Final = 2
-_SCHEMA: Final = """
-CREATE TABLE latest (client TEXT, chk TEXT, record BLOB, acked_ms INTEGER, PRIMARY KEY (client, chk)) WITHOUT ROWID;
-CREATE TABLE transitions (client TEXT, chk TEXT, seq INTEGER, record BLOB, PRIMARY KEY (client, chk, seq))
-                          WITHOUT ROWID;
-CREATE TABLE seen (id INTEGER PRIMARY KEY, client TEXT, chk TEXT, request_id TEXT, fingerprint BLOB, at_ms INTEGER,
-                   UNIQUE (client, chk, request_id));
-CREATE TABLE spool (seq INTEGER PRIMARY KEY, client TEXT, chk TEXT, status TEXT, at_ms INTEGER, octets INTEGER,
-                    record BLOB);
-CREATE TABLE dead (id INTEGER PRIMARY KEY, record BLOB);
-CREATE TABLE probe (id INTEGER PRIMARY KEY, at_ms INTEGER); -- 2: the number of the latest acknowledged dead letter
-"""
 
 
 class Store:
@@ -99,7 +88,7 @@ class Store:
                 writer.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
                 self._sync = sync
             writer.execute("BEGIN IMMEDIATE")
-            self._execute(writer, changes)
+            self._rows.write(changes)
             writer.execute("COMMIT")
         except sqlite3.Error as exc:
             try:
@@ -109,7 +98,24 @@ class Store:
                 logger.warning("rollback in %s failed: %s", self._path, again)
             raise StoreError(f"cannot write {self._path}: {exc}", is_full=_is_full(exc)) from exc
         finally:
-            self._files.remember()
+            self._files.remember_commit()
+
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when somebody else does something with the files: then it is time to `hear`; None if unknown."""
+        return self._files.descriptor
+
+    def hear(self) -> None:
+        """Take from the kernel what has happened to the files; safe beside every other method."""
+        self._files.hear()
+
+    def check(self) -> None:
+        """Find out whether somebody else has changed the files; not while another thread writes.
+
+        Raises:
+            StoreError: which one, and in which way.
+        """
+        self._files.check(everything=True)
 
     def is_checkpoint_due(self) -> bool:
         """Return whether the log has grown enough to be folded into the file."""
@@ -122,7 +128,7 @@ class Store:
             StoreError: it was not possible; nothing is lost.
         """
         self._commits = 0
-        self._files.check()
+        self._files.check(everything=True)
         self._fold("PASSIVE")
 
     def give_up_reserve(self) -> None:
@@ -141,7 +147,7 @@ class Store:
         Raises:
             StoreError: the files were changed by somebody else.
         """
-        self._files.check()
+        self._files.check(everything=True)
         try:
             self._fold("TRUNCATE")
             self._writer.execute("PRAGMA incremental_vacuum").fetchall()
@@ -162,11 +168,12 @@ class Store:
         """
         try:
             if self._files.is_replaced():
-                self._files.check()
+                self._files.check(everything=True)
             verdict = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             self._fold("TRUNCATE")
+            self._files.accept()
             if self._is_doubt_new:  # the very files are back, and whole
                 self.acknowledge()
         except sqlite3.Error as exc:
@@ -287,12 +294,11 @@ class Store:
         max_log_pages = max(int(self._reserve.size_bytes * _LOG_SHARE) // _PAGE_BYTES, 1)
         writer.execute(f"PRAGMA wal_autocheckpoint = {max_log_pages}")
         if version == 0:
-            writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        self._last_seen_id = writer.execute("SELECT coalesce(max(id), 0) FROM seen").fetchone()[0]
-        self._expiry_checked = 0.0
+            writer.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        self._rows = RowWriter(writer)
         self.dead_count: int = writer.execute("SELECT count(*) FROM dead").fetchone()[0]
         unread = "SELECT count(*) FROM dead WHERE id > coalesce((SELECT at_ms FROM probe WHERE id = ?), 0)"
-        self.unread_dead: int = writer.execute(unread, (_ACKNOWLEDGED,)).fetchone()[0]
+        self.unread_dead: int = writer.execute(unread, (ACKNOWLEDGED,)).fetchone()[0]
 
     def _load(self) -> None:
         decode = msgspec.msgpack.Decoder(CheckState).decode
@@ -313,70 +319,6 @@ class Store:
         logger.error(
             "the store %s is damaged (%s); it was moved to %s and a new one is used", self._path, reason, aside
         )
-
-    def _execute(self, writer: sqlite3.Connection, changes: Changes) -> None:
-        encode = msgspec.msgpack.encode
-        for key in changes.forgotten:
-            writer.execute("DELETE FROM latest WHERE client = ? AND chk = ?", key)
-            writer.execute("DELETE FROM transitions WHERE client = ? AND chk = ?", key)
-            writer.execute("DELETE FROM seen WHERE client = ? AND chk = ?", key)
-        if changes.states:
-            writer.executemany(
-                "INSERT INTO latest (client, chk, record) VALUES (?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET record = excluded.record",
-                [(*key, encode(state)) for key, state in changes.states.items()],
-            )
-        if changes.transitions:
-            kept = [item for item in changes.transitions if changes.history]
-            writer.executemany(
-                "INSERT INTO transitions (client, chk, seq, record) VALUES (?, ?, ?, ?)",
-                [(*key, transition.seq, encode(transition)) for key, transition in kept],
-            )
-            writer.executemany(
-                "DELETE FROM transitions WHERE client = ? AND chk = ? AND seq <= ?",
-                [(*key, transition.seq - changes.history) for key, transition in changes.transitions],
-            )
-        if changes.seen:
-            self._remember(writer, changes)
-        if changes.unspooled:
-            writer.executemany("DELETE FROM spool WHERE seq = ?", [(seq,) for seq in changes.unspooled])
-        if changes.spooled:
-            writer.executemany(
-                "INSERT INTO spool (seq, client, chk, status, at_ms, octets, record) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(r.seq, *r.key, r.status, r.at_ms, r.size_bytes, r.record) for r in changes.spooled.values()],
-            )
-        if changes.acked:
-            writer.executemany(
-                "UPDATE latest SET acked_ms = ? WHERE client = ? AND chk = ?",
-                [(at_ms, *key) for key, at_ms in changes.acked.items()],
-            )
-        if changes.dead:
-            writer.executemany("INSERT INTO dead (record) VALUES (?)", [(encode(letter),) for letter in changes.dead])
-            writer.execute("DELETE FROM dead WHERE id <= (SELECT max(id) FROM dead) - ?", (MAX_DEAD_LETTERS,))
-        if changes.acknowledged:
-            latest = "SELECT ?, coalesce(max(id), 0) FROM dead"
-            writer.execute(f"INSERT OR REPLACE INTO probe (id, at_ms) {latest}", (_ACKNOWLEDGED,))
-        if changes.probe_ms is not None:
-            writer.execute("INSERT OR REPLACE INTO probe (id, at_ms) VALUES (1, ?)", (changes.probe_ms,))
-
-    def _remember(self, writer: sqlite3.Connection, changes: Changes) -> None:
-        first_id = self._last_seen_id + 1
-        writer.executemany(
-            "INSERT OR REPLACE INTO seen (id, client, chk, request_id, fingerprint, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (seen_id, *key, request_id, fingerprint, at_ms)
-                for seen_id, ((key, request_id), (fingerprint, at_ms)) in enumerate(changes.seen.items(), first_id)
-            ],
-        )
-        self._last_seen_id += len(changes.seen)
-        writer.execute("DELETE FROM seen WHERE id <= ?", (self._last_seen_id - changes.seen_max,))
-        now = time.monotonic()
-        if now - self._expiry_checked >= 1.0:
-            self._expiry_checked = now
-            writer.execute(
-                "DELETE FROM seen WHERE id < (SELECT id FROM seen WHERE at_ms >= ? ORDER BY id LIMIT 1)",
-                (changes.seen_expired_ms,),
-            )
 
     def _read_one(self, query: str, *arguments: str | int) -> tuple[bytes, int] | None:
         rows = self._read(query, *arguments)

@@ -54,7 +54,7 @@ class Desk:
     def close(self) -> None:
         while not self.ledger.is_idle():
             self.loop.turn()
-        self.store.close()
+        self.ledger.close()
         self.loop.close()
 
     def submit(self, message: str, done: Callable[[Outcome], None], request_id: str = "") -> None:
@@ -210,6 +210,8 @@ def test_only_jobs_change_the_state(desk: Desk) -> None:
         desk.ledger.states[KEY] = None  # type: ignore[index]
     with pytest.raises(TypeError):
         desk.ledger.acked[KEY] = 1  # type: ignore[index]
+    with pytest.raises(TypeError):
+        desk.ledger.dropped["expired"] = 1  # type: ignore[index]
 
 
 @pytest.mark.parametrize("how", ["moved", "cut", "replaced", "overwritten"])
@@ -265,10 +267,12 @@ def test_a_doubt_survives_a_restart_until_it_is_acknowledged(tmp_path: Path) -> 
     desk.close()
 
 
-def test_a_touched_file_is_looked_at_and_used_again(desk: Desk) -> None:
-    """A time stamp alone refuses one commit; the content is checked, found well, and the relay goes on."""
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_file_that_was_open_for_writing_is_looked_at_and_used_again(desk: Desk, suffix: str) -> None:
+    """Nobody can say what was written: one commit is refused; the content is checked, found well, and all goes on."""
     assert desk.commit("1") is Outcome.ACCEPTED
-    os.utime(f"{desk.database}-wal", ns=(1, 1))
+    with Path(f"{desk.database}{suffix}").open("r+b"):
+        pass
     assert desk.commit("2") is Outcome.FAILED
     desk.ledger.probe()
     while not desk.ledger.is_idle():
@@ -276,6 +280,73 @@ def test_a_touched_file_is_looked_at_and_used_again(desk: Desk) -> None:
     assert desk.ledger.fault is None
     assert desk.ledger.doubt is None
     assert desk.commit("3") is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_what_changes_no_byte_refuses_nothing(desk: Desk, suffix: str) -> None:
+    """A backup that reads, a time stamp, a mode, a second name and a move there and back."""
+    file = Path(f"{desk.database}{suffix}")
+    assert desk.commit("1") is Outcome.ACCEPTED
+    with file.open("rb") as backup:
+        assert desk.commit("2") is Outcome.ACCEPTED
+        backup.read()
+        assert desk.commit("3") is Outcome.ACCEPTED
+    os.utime(file, ns=(1, 1))
+    assert desk.commit("4") is Outcome.ACCEPTED
+    file.chmod(0o600)
+    os.link(file, f"{file}.copy")
+    assert desk.commit("5") is Outcome.ACCEPTED
+    file.rename(f"{file}.old")
+    Path(f"{file}.old").rename(file)
+    assert desk.commit("6") is Outcome.ACCEPTED
+    assert (desk.ledger.fault, desk.ledger.doubt) == (None, None)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_what_somebody_writes_who_has_a_file_open_is_seen_before_it_is_closed(desk: Desk, suffix: str) -> None:
+    """From the moment on at which another has a file open, it is compared at every commit."""
+    assert desk.commit("1") is Outcome.ACCEPTED
+    file = Path(f"{desk.database}{suffix}")
+    with file.open("r+b", buffering=0) as opened:
+        assert desk.commit("2") is Outcome.ACCEPTED
+        opened.seek(file.stat().st_size // 2)
+        opened.write(os.urandom(64))
+        assert desk.commit("3") is Outcome.FAILED
+        assert f"{file} was written to by another process" in (desk.ledger.fault or "")
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_loss_is_noticed_without_a_commit(desk: Desk, suffix: str) -> None:
+    """A relay that has nothing to do says that its store is gone, and that it is back."""
+    assert desk.commit("1") is Outcome.ACCEPTED
+    file = Path(f"{desk.database}{suffix}")
+    file.rename(f"{file}.old")
+    desk.loop.turn()
+    assert f"{file} was moved away by another process" in (desk.ledger.fault or "")
+    Path(f"{file}.old").rename(file)
+    while desk.ledger.fault is not None or not desk.ledger.is_idle():
+        desk.ledger.probe()
+        desk.loop.turn()
+    assert desk.ledger.doubt is None
+    assert desk.commit("2") is Outcome.ACCEPTED
+
+
+def test_a_directory_that_is_moved_away_and_a_file_that_is_cut_are_noticed_while_idle(tmp_path: Path) -> None:
+    """What the kernel does not tell is looked at several times a second."""
+    (tmp_path / "state").mkdir()
+    desk = Desk(tmp_path / "state")
+    assert desk.commit("1") is Outcome.ACCEPTED
+    (tmp_path / "state").rename(tmp_path / "moved")
+    desk.ledger.probe()
+    assert f"{tmp_path}/state was moved away" in (desk.ledger.fault or "")
+    (tmp_path / "moved").rename(tmp_path / "state")
+    while desk.ledger.fault is not None or not desk.ledger.is_idle():
+        desk.ledger.probe()
+        desk.loop.turn()
+    os.truncate(desk.database, 100)
+    desk.ledger.probe()
+    assert f"{desk.database} was cut short" in (desk.ledger.fault or "")
+    desk.close()
 
 
 def test_dead_letters_are_counted_until_somebody_has_read_them(tmp_path: Path) -> None:
