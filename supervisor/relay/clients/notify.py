@@ -22,11 +22,11 @@ _TIMEOUT_SECS: Final = 2.0
 _MAX_OPEN: Final = 64
 
 
-def parse_message(octets: bytes) -> tuple[str, str] | None:
+def parse_message(received: bytes) -> tuple[str, str] | None:
     """Return (client, command), or None when the message is not one."""
-    if len(octets) > _MAX_MESSAGE_BYTES:
+    if len(received) > _MAX_MESSAGE_BYTES:
         return None
-    text = octets.decode("ascii", "replace")
+    text = received.decode("ascii", "replace")
     text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     name, colon, command = text.partition(":")
     if not colon or not name or command not in ("start", "stop"):
@@ -82,13 +82,13 @@ class NotifySocket:
         self._open.add(message)
         message.read()
 
-    def _finish(self, message: "_Message", octets: bytes | None) -> None:
+    def _finish(self, message: "_Message", received: bytes | None) -> None:
         self._open.discard(message)
-        if octets is None:
+        if received is None:
             return
-        parsed = parse_message(octets)
+        parsed = parse_message(received)
         if parsed is None:
-            logger.warning("ignored a message on the notify socket: %r", octets[:_MAX_MESSAGE_BYTES])
+            logger.warning("ignored a message on the notify socket: %r", received[:_MAX_MESSAGE_BYTES])
             message.answer("error bad message")
         else:
             message.answer(self._command(*parsed))
@@ -101,21 +101,21 @@ class _Message:
         self._sock = sock
         self._loop = loop
         self._finish = finish
-        self._octets = b""
+        self._received = b""
         self._timer = loop.after(_TIMEOUT_SECS, self.close)
         loop.watch(sock.fileno(), self.read)
 
     def read(self) -> None:
         try:
-            octets = self._sock.recv(_MAX_MESSAGE_BYTES + 1)
+            received = self._sock.recv(_MAX_MESSAGE_BYTES + 1)
         except BlockingIOError:
             return
         except OSError:
             self.close()
             return
-        self._octets += octets
-        if not octets or len(self._octets) > _MAX_MESSAGE_BYTES:
-            self._finish(self, self._octets)
+        self._received += received
+        if not received or len(self._received) > _MAX_MESSAGE_BYTES:
+            self._finish(self, self._received)
             self.close()
 
     def answer(self, line: str) -> None:

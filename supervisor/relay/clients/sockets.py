@@ -1,25 +1,18 @@
 """The life of the client sockets: created, stopped, swapped at a reload, healed when their file is gone.
 
-::
-
-    stopped ──start──► listening ──stop──► stopping ──drained──► stopped
-       ▲                  │  ▲                 └──start──► (listening again, when drained)
-       └──stop── error ◄──┘  └── start, reconcile
-
-`starting` exists for readers only: creating a socket does not wait for anything, so nobody ever meets that state.
-
 Source: docs/relay.md, "Starting and stopping one client".
 """
 
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from supervisor.host.loop import Timer
 from supervisor.relay.admin.counters import RelayCounters
+from supervisor.relay.clients.states import SocketState, check_socket_transition
 from supervisor.relay.config.records import Client, Config
-from supervisor.relay.net.exchange import Caller, Exchange
+from supervisor.relay.net.exchange import Caller, RelayExchange
 from supervisor.relay.net.http import Http
 from supervisor.relay.net.identity import mismatch, peer_of
 from supervisor.relay.net.listener import Listener
@@ -27,7 +20,6 @@ from supervisor.relay.net.unixsock import BoundSocket, SocketPathError, listen
 
 logger = logging.getLogger(__name__)
 
-State = Literal["stopped", "listening", "stopping", "error"]
 _UNCHANGED: Final = -1
 
 
@@ -51,9 +43,11 @@ def access(client: Client) -> tuple[int, int, int]:
 class ClientSocket:
     """The socket of one client. All methods are for the main thread, so starts and stops never cross."""
 
-    def __init__(self, client: Client, http: Http, counters: RelayCounters, serve: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self, client: Client, http: Http, counters: RelayCounters, serve: Callable[[RelayExchange], None]
+    ) -> None:
         self.client = client
-        self.state: State = "stopped"
+        self.state = SocketState.STOPPED
         self.fault: str | None = None
         self._http = http
         self._counters = counters
@@ -68,9 +62,14 @@ class ClientSocket:
         """The number of open connections."""
         return len(self._listener.connections) if self._listener is not None else 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is open any more."""
+        return self.state in (SocketState.STOPPED, SocketState.ERROR)
+
     def start(self) -> None:
         """Listen; the outcome is `state` and `fault`. While stopping, listen again as soon as that is complete."""
-        if self.state == "stopping":
+        if self.state is SocketState.STOPPING:
             self._start_again = True
             return
         if self._bound is not None and self._bound.owns_path():
@@ -85,17 +84,20 @@ class ClientSocket:
             self._fail(str(exc))
             return
         self._listener = Listener(self._http, self._bound.sock, self._admit, self._serve, self.client.max_connections)
-        self.state, self.fault = "listening", None
+        self._become(SocketState.LISTENING)
         logger.info("client %s listens on %s", self.client.name, self.client.socket)
 
     def stop(self, drain_timeout_secs: float) -> None:
         """Stop listening; requests in flight get `drain_timeout_secs`."""
         self._start_again = False
-        if self.state == "error":
-            self.state, self.fault = "stopped", None
-        if self.state != "listening" or self._bound is None or self._listener is None:
+        if self.state is SocketState.ERROR:
+            self._become(SocketState.STOPPED)
+        if self.state is not SocketState.LISTENING:
             return
-        self.state = "stopping"
+        self._become(SocketState.STOPPING)
+        if self._bound is None or self._listener is None:  # released for an heir
+            self._drained()
+            return
         self._bound.unlink()
         self._bound = None
         self._drain_timer = self._http.loop.after(drain_timeout_secs, self._listener.abort)
@@ -103,17 +105,19 @@ class ClientSocket:
 
     def reconcile(self) -> None:
         """Create a lost socket again and retry what failed."""
-        if self.state == "error" or (self.state == "listening" and not (self._bound and self._bound.owns_path())):
+        if self.state is SocketState.ERROR or (
+            self.state is SocketState.LISTENING and not (self._bound and self._bound.owns_path())
+        ):
             self.start()
-        elif self.state == "listening" and self.fault is not None and self._bound is not None:
+        elif self.state is SocketState.LISTENING and self.fault is not None and self._bound is not None:
             self._set_access(self._bound)
 
     def apply(self, client: Client) -> None:
         """Take over a changed configuration, with the socket left open where possible."""
         old, self.client = self.client, client
-        if self.state == "error":
+        if self.state is SocketState.ERROR:
             self.start()
-        if self.state != "listening":
+        if self.state is not SocketState.LISTENING:
             return
         if client.fault is not None or client.socket != old.socket:
             lost, lost_listener = self._bound, self._listener
@@ -158,10 +162,14 @@ class ClientSocket:
         else:
             self.fault = None
 
+    def _become(self, state: SocketState, fault: str | None = None) -> None:
+        check_socket_transition(self.state, state)
+        self.state, self.fault = state, fault
+
     def _fail(self, text: str) -> None:
         if self.fault != text:
             logger.error("client %s cannot listen: %s", self.client.name, text)
-        self.state, self.fault = "error", text
+        self._become(SocketState.ERROR, text)
 
     def _abandon(self) -> None:
         """Close a listener whose file is gone or foreign."""
@@ -173,7 +181,7 @@ class ClientSocket:
         if self._drain_timer is not None:
             self._drain_timer.cancel()
         self._listener = None
-        self.state = "stopped"
+        self._become(SocketState.STOPPED)
         logger.info("client %s stopped listening", self.client.name)
         if self._start_again:
             self._start_again = False
@@ -190,7 +198,9 @@ def _give_up(bound: BoundSocket | None, listener: Listener | None) -> None:
 class Clients:
     """All client sockets by name."""
 
-    def __init__(self, config: Config, http: Http, counters: RelayCounters, serve: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self, config: Config, http: Http, counters: RelayCounters, serve: Callable[[RelayExchange], None]
+    ) -> None:
         self.sockets: dict[str, ClientSocket] = {}
         self._leaving: set[ClientSocket] = set()
         self._config = config
@@ -209,7 +219,7 @@ class Clients:
     def apply(self, config: Config) -> Iterator[None]:
         """Apply the difference to a new configuration, a client with each step."""
         self._config = config
-        self._leaving = {item for item in self._leaving if item.state not in ("stopped", "error")}
+        self._leaving = {item for item in self._leaving if not item.is_over}
         for name in set(self.sockets) - set(config.clients):
             leaving = self.sockets.pop(name)
             leaving.stop(config.relay.drain_timeout_secs)
@@ -226,7 +236,7 @@ class Clients:
                 added = self._add(client)
                 if client.autostart:
                     added.start()
-            elif known.client != client or known.state == "error":
+            elif known.client != client or known.state is SocketState.ERROR:
                 known.apply(client)
             yield
 
@@ -244,7 +254,7 @@ class Clients:
             item.stop(self._config.relay.drain_timeout_secs)
             return "ok"
         item.start()
-        return f"error {item.fault}" if item.state == "error" else "ok"
+        return f"error {item.fault}" if item.state is SocketState.ERROR else "ok"
 
     def stop(self) -> None:
         """Stop every client."""
@@ -253,7 +263,7 @@ class Clients:
 
     def is_stopped(self) -> bool:
         """Return whether no socket is listening or draining any more."""
-        return all(item.state in ("stopped", "error") for item in (*self.sockets.values(), *self._leaving))
+        return all(item.is_over for item in (*self.sockets.values(), *self._leaving))
 
     def problems(self) -> list[str]:
         """Return why clients that should listen do not."""
@@ -264,7 +274,7 @@ class Clients:
         pure = self._config.relay.mode == "pure"
         return {
             name: {
-                "state": ("listening" if name in listening else "stopped") if pure else item.state,
+                "state": ("listening" if name in listening else "stopped") if pure else item.state.value,
                 "socket": None if pure else item.client.socket,
                 "kind": item.client.kind,
                 "error": item.fault,
