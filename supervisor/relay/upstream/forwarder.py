@@ -11,7 +11,6 @@ At most one entry of a key is in flight, always its oldest, so the order per key
 Source: docs/relay.md, "Forwarding".
 """
 
-import email.utils
 import enum
 import heapq
 import random
@@ -19,9 +18,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from common.http_answer import retry_after_secs
 from supervisor.relay.checks.state import Key
-from supervisor.relay.config.records import Upstream
-from supervisor.relay.upstream.spool import Spool, SpoolEntry
+from supervisor.relay.config.records import UpstreamSettings
+from supervisor.relay.upstream.spool import SpoolEntry, WaitingEntries
 
 MAX_RETRY_AFTER_SECS: Final = 300.0
 _RETRIED: Final = frozenset({408, 425, 429})
@@ -52,24 +52,15 @@ def classify(status: int) -> Result:
     return Result.REJECTED if status >= 400 else Result.UNREACHABLE
 
 
-def retry_after_secs(value: str | None, wall_secs: float) -> float:
-    """Return the seconds a `Retry-After` header asks for, 0 when absent or unreadable, at most five minutes."""
-    if value is None:
-        return 0.0
-    if value.isdecimal() and value.isascii():
-        return min(MAX_RETRY_AFTER_SECS, float(value.lstrip("0")[:9] or "0"))
-    try:
-        moment_secs = email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError, OverflowError, OSError):
-        # A text that is not a date, a year of twenty digits, a zone of years: all that a parent may send.
-        return 0.0
-    return min(MAX_RETRY_AFTER_SECS, max(0.0, moment_secs - wall_secs))
+def asked_wait_secs(retry_after: str | None, wall_secs: float) -> float:
+    """Return the seconds that a `Retry-After` header asks for, 0 when absent or unreadable, at most five minutes."""
+    return min(MAX_RETRY_AFTER_SECS, retry_after_secs(retry_after, wall_secs))
 
 
 class Forwarder:
     """The schedule of one upstream."""
 
-    def __init__(self, spool: Spool, upstream: Upstream, rng: random.Random) -> None:
+    def __init__(self, spool: WaitingEntries, upstream: UpstreamSettings, rng: random.Random) -> None:
         self.in_flight = 0
         self.unauthorized = False
         self._spool = spool
@@ -78,7 +69,7 @@ class Forwarder:
         self._in_flight_keys: set[Key] = set()
         self.reconfigure(upstream)
 
-    def reconfigure(self, upstream: Upstream) -> None:
+    def reconfigure(self, upstream: UpstreamSettings) -> None:
         """Use new settings and forget every pause."""
         self._upstream = upstream
         self.flush()
@@ -148,11 +139,11 @@ class Forwarder:
             self._failures = 0
         if result is Result.UNAUTHORIZED:
             self.unauthorized = True
-            self._paused_until = now + self._upstream.backoff_max_secs
+            self._paused_until = now + self._upstream.backoff.max_secs
         elif result is not Result.UNREACHABLE:
             self.unauthorized = False
         if result is Result.FORBIDDEN:
-            self._held[entry.key[0]] = now + self._upstream.backoff_max_secs
+            self._held[entry.key[0]] = now + self._upstream.backoff.max_secs
         elif result is Result.OK:
             self._held.pop(entry.key[0], None)
         if result in (Result.OK, Result.REJECTED):
@@ -186,5 +177,5 @@ class Forwarder:
             self._failures += 1
 
     def _backoff_secs(self, attempts: int) -> float:
-        full_secs = min(self._upstream.backoff_max_secs, self._upstream.backoff_initial_secs * 2.0 ** min(attempts, 60))
-        return full_secs * (1.0 - self._upstream.jitter * self._rng.random())
+        full_secs = min(self._upstream.backoff.max_secs, self._upstream.backoff.initial_secs * 2.0 ** min(attempts, 60))
+        return full_secs * (1.0 - self._upstream.backoff.jitter * self._rng.random())

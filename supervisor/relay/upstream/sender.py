@@ -17,13 +17,14 @@ from supervisor.host.roundtrip import Response, RoundtripError, roundtrip
 from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.checks.state import utc_text
 from supervisor.relay.config.names import LOOP_REFUSAL
-from supervisor.relay.config.records import Config, Upstream
+from supervisor.relay.config.records import Config, UpstreamSettings
 from supervisor.relay.ledger.changes import DeadLetter, Payload
 from supervisor.relay.ledger.files import StoreError
 from supervisor.relay.ledger.jobs import Settled
 from supervisor.relay.ledger.ledger import Ledger
+from supervisor.relay.net.network import out_of_reach
 from supervisor.relay.threads import Threads
-from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
+from supervisor.relay.upstream.forwarder import Forwarder, Result, asked_wait_secs, classify
 from supervisor.relay.upstream.spool import SpoolEntry
 
 logger = logging.getLogger(__name__)
@@ -97,10 +98,12 @@ class Sender:
 
     def problems(self) -> list[str]:
         """Return why forwarding is degraded."""
-        forwarder = self.forwarder
-        if self._config.upstream is None or forwarder is None:
+        upstream, forwarder = self._config.upstream, self.forwarder
+        if upstream is None or forwarder is None:
             return []
         problems = []
+        if (fault := out_of_reach(upstream.target)) is not None:
+            problems.append(f"upstream: {fault}")
         if self._ledger.unread_dead:
             latest = f", the latest {self.last_refusal}" if self.last_refusal else ""
             problems.append(
@@ -154,7 +157,7 @@ class Sender:
         self._due = self._timer = None
         self.pump()
 
-    def _begin(self, entry: SpoolEntry, forwarder: Forwarder, upstream: Upstream) -> None:
+    def _begin(self, entry: SpoolEntry, forwarder: Forwarder, upstream: UpstreamSettings) -> None:
         age_secs = time.time() - entry.at_ms / 1000
         if age_secs > self._config.spool.max_age_secs:
             forwarder.skip(entry)
@@ -205,7 +208,7 @@ class Sender:
             self.pump()
             return
         result = classify(response.status)
-        wait_secs = retry_after_secs(response.headers.get("retry-after"), time.time())
+        wait_secs = asked_wait_secs(response.headers.get("retry-after"), time.time())
         forwarder.finished(entry, result, now, wait_secs)
         if result is Result.OK:
             self.last_ok_ms = time.time_ns() // 1_000_000
@@ -246,7 +249,9 @@ class Sender:
             self.pump()
 
 
-def _headers(entry: SpoolEntry, payload: Payload, upstream: Upstream, relay_id: str, version: str) -> dict[str, str]:
+def _headers(
+    entry: SpoolEntry, payload: Payload, upstream: UpstreamSettings, relay_id: str, version: str
+) -> dict[str, str]:
     headers = {
         "Content-Type": "application/json",
         "X-Api-Version": version,

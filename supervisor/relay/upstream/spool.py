@@ -16,7 +16,7 @@ Source: docs/relay.md, "Forwarding".
 import heapq
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from supervisor.relay.checks.state import Key
 from supervisor.relay.config.records import SpoolLimits
@@ -44,6 +44,35 @@ class SpoolEntry:
         """Return whether nothing is lost for transitions when this entry goes."""
         before, after = self.before, self.after
         return before is not None and after is not None and before.status == self.status == after.status
+
+
+class WaitingEntries(Protocol):
+    """The spool for those who only read it."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What all entries have in the store."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[SpoolEntry]: ...
+
+    def keys(self) -> list[Key]:
+        """Return the keys that have entries."""
+        ...
+
+    def counts(self) -> dict[Key, int]:
+        """Return a copy of the number of entries by key."""
+        ...
+
+    def oldest(self, key: Key) -> SpoolEntry | None:
+        """Return the entry of `key` to forward next."""
+        ...
+
+    def oldest_of_all(self) -> SpoolEntry | None:
+        """Return the entry with the lowest number."""
+        ...
 
 
 class Spool:

@@ -7,23 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.host.roundtrip import unix_target
-from supervisor.relay.config.records import Upstream
-from supervisor.relay.upstream.forwarder import Forwarder, Result, classify, retry_after_secs
+from supervisor.relay.config.records import UpstreamBackoff, UpstreamSettings
+from supervisor.relay.upstream.forwarder import Forwarder, Result, asked_wait_secs, classify
 from supervisor.relay.upstream.spool import Spool, SpoolEntry
 
 A, B, C = ("a", "1"), ("b", "1"), ("a", "2")
 
 
-def upstream(concurrency: int = 4, jitter: float = 0.0) -> Upstream:
-    return Upstream(
+def upstream(concurrency: int = 4, jitter: float = 0.0) -> UpstreamSettings:
+    return UpstreamSettings(
         target=unix_target("/x"),
         token=None,
         ca_certificates=None,
         timeout_secs=1.0,
         concurrency=concurrency,
-        backoff_initial_secs=1.0,
-        backoff_max_secs=30.0,
-        jitter=jitter,
+        backoff=UpstreamBackoff(initial_secs=1.0, max_secs=30.0, jitter=jitter),
         forward="all",
         heartbeat_secs=300.0,
     )
@@ -184,7 +182,7 @@ def test_what_a_status_means(status: int, result: str) -> None:
 )
 def test_retry_after_values(value: str | None, secs: float) -> None:
     """Seconds or a date, at most five minutes; unreadable means none."""
-    assert retry_after_secs(value, 10.0) == secs
+    assert asked_wait_secs(value, 10.0) == secs
 
 
 @pytest.mark.parametrize(
@@ -200,7 +198,7 @@ def test_retry_after_values(value: str | None, secs: float) -> None:
 )
 def test_a_parent_cannot_harm_with_retry_after(value: str) -> None:
     """Dates that no calendar has are ignored or bounded."""
-    assert 0.0 <= retry_after_secs(value, 10.0) <= 300.0
+    assert 0.0 <= asked_wait_secs(value, 10.0) <= 300.0
 
 
 @given(
@@ -214,4 +212,4 @@ def test_a_parent_cannot_harm_with_retry_after(value: str) -> None:
 )
 def test_any_retry_after_is_a_wait_within_bounds(value: str) -> None:
     """No text raises, none makes the relay wait longer than five minutes."""
-    assert 0.0 <= retry_after_secs(value, 1.7e9) <= 300.0
+    assert 0.0 <= asked_wait_secs(value, 1.7e9) <= 300.0

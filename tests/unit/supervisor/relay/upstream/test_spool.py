@@ -1,6 +1,6 @@
 """The spool index against a plain list."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.relay.config.records import SpoolLimits
@@ -61,7 +61,6 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(steps, st.sampled_from(["drop_oldest", "reject"]))
 def test_it_behaves_like_a_plain_list(script: list[tuple[tuple[str, str], str, int, str, int]], on_full: str) -> None:
     """Order, counts, bytes and every drop equal those of the model; an undone group leaves no trace."""
