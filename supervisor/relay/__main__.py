@@ -2,12 +2,16 @@
 
 import sys
 
-from supervisor.relay.main import main
+from supervisor.relay.arguments import build_parser
 
 
 def run() -> None:
     """Run the relay with the arguments of this process."""
-    sys.exit(main(sys.argv[1:]))
+    arguments = build_parser().parse_args()
+    # Help and wrong arguments need nothing of the relay.
+    from supervisor.relay.main import main
+
+    sys.exit(main(arguments))
 
 
 if __name__ == "__main__":

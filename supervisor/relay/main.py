@@ -26,25 +26,12 @@ _LOG_CLOSE_SECS: Final = 1.0
 _IGNORED_SIGNALS: Final = (signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of `sondad relay`."""
-    parser = argparse.ArgumentParser(
-        prog="sondad relay", description="Accept check results over Unix sockets, keep them on disk and forward them."
-    )
-    parser.add_argument("--config", required=True, metavar="FILE", help="the relay's configuration (YAML)")
-    parser.add_argument(
-        "--check-config", action="store_true", help="print every fault of FILE and what it says, and exit"
-    )
-    return parser
-
-
-def main(argv: list[str]) -> int:
-    """Run the relay as `sondad relay` with the arguments `argv`.
+def main(arguments: argparse.Namespace) -> int:
+    """Run the relay as `sondad relay` with what its parser read.
 
     Returns:
         The exit code: 0 stopped, 1 runtime fault, 2 usage or configuration, 3 lock held.
     """
-    arguments = build_parser().parse_args(argv)
     try:
         config = load(arguments.config)
     except ConfigError as exc:
@@ -54,12 +41,13 @@ def main(argv: list[str]) -> int:
         faults = client_faults(config)
         _print([*(f"{config.path}: warning: {warning}" for warning in config.warnings), *faults, _summary(config)])
         return EXIT_CONFIG if faults else 0
-    return run(config)
+    return run(config, as_json=arguments.log_format == "json")
 
 
-def run(config: Config) -> int:
+def run(config: Config, *, as_json: bool = False) -> int:
     """Run the relay until a signal stops it; returns the exit code as `main`."""
     writer = setup_logging("sondad", "debug")
+    writer.as_json = as_json
     logging.getLogger().setLevel(config.relay.log_level.upper())
     for number in _IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -28,15 +28,17 @@ from supervisor.relay.checks.registry import is_known
 from supervisor.relay.checks.state import Key, utc_text
 from supervisor.relay.clients.notify import NotifySocket
 from supervisor.relay.clients.sockets import Clients
+from supervisor.relay.clients.states import SocketState
+from supervisor.relay.config.addresses import UnixAddress
 from supervisor.relay.config.directories import lock_directories
 from supervisor.relay.config.reader import client_faults, load
-from supervisor.relay.config.records import Config, UnixAddress
+from supervisor.relay.config.records import Config
 from supervisor.relay.ledger.changes import DeadLetter
 from supervisor.relay.ledger.jobs import DROP_REASONS, Acknowledged, Forgotten
 from supervisor.relay.ledger.ledger import Ledger
 from supervisor.relay.ledger.store import Store
 from supervisor.relay.net.audit import Audit
-from supervisor.relay.net.exchange import Caller, Exchange
+from supervisor.relay.net.exchange import Caller, RelayExchange
 from supervisor.relay.net.http import Http
 from supervisor.relay.net.identity import peer_of
 from supervisor.relay.net.listener import Listener
@@ -71,7 +73,7 @@ class Relay:
         self._status = "initializing"
         self._manager = ServiceManager(os.environ)
         lock_directories(settings.run_dir, settings.state_dir)
-        self._store = Store(settings.state_dir)
+        store = Store(settings.state_dir)
         self._loop = Loop()
         self._loop.catch_signals(self._on_stop_signal)
         self._counters = RelayCounters()
@@ -80,7 +82,7 @@ class Relay:
         self._audit = Audit(self._loop, writer)
         self._http = Http(self._loop, self._audit, self._counters, settings)
         self._threads = Threads(self._loop, "request", settings.threads)
-        self._ledger = Ledger(self._store, self._loop, config)
+        self._ledger = Ledger(store, self._loop, config)
         self._sender = Sender(config, self._loop, self._ledger, self._counters)
         self._expiry = Expiry(config, self._ledger)
         self._checks = CheckEndpoint(config, self._http, self._ledger, self._counters, self._threads)
@@ -116,7 +118,7 @@ class Relay:
         self._manager.ready()
         logger.info("relay %s ready, health %s", self._config.relay.id, self._health())
         self._loop.run()
-        self._store.close()
+        self._ledger.close()
         self._audit.flush()
         logger.info("relay stopped")
         return 0
@@ -181,6 +183,7 @@ class Relay:
             dropped=dict(self._ledger.dropped),
             dead_letters=self._ledger.dead_count,
             upstream_up=self._sender.is_up(),
+            problems=len(self.problems()),
         )
 
     def history(self, key: Key) -> list[dict[str, Any]]:
@@ -218,7 +221,7 @@ class Relay:
     def _listening(self) -> frozenset[str]:
         if self._config.relay.mode == "pure":
             return frozenset(() if self._stopping else self._config.clients)
-        return frozenset(name for name, item in self._clients.sockets.items() if item.state == "listening")
+        return frozenset(name for name, item in self._clients.sockets.items() if item.state is SocketState.LISTENING)
 
     def _bind(self, path: str, mode: int) -> BoundSocket:
         try:
@@ -233,9 +236,9 @@ class Relay:
         endpoint = AdminEndpoint(self, self._http, self._threads, read_only=False)
         bound = self._bind(settings.admin.path, settings.admin.mode)
         self._listen(bound.sock, self._admit_admin, endpoint.serve, _ADMIN_CONNECTIONS)
-        if settings.admin_tcp is not None:
+        if settings.admin.tcp is not None:
             reader = AdminEndpoint(self, self._http, self._threads, read_only=True)
-            self._listen(listen_tcp(settings.admin_tcp), _admit_anyone, reader.serve, _ADMIN_CONNECTIONS)
+            self._listen(listen_tcp(settings.admin.tcp), _admit_anyone, reader.serve, _ADMIN_CONNECTIONS)
 
     def _open_pure(self, config: Config) -> None:
         address = config.relay.pure.listen
@@ -251,7 +254,7 @@ class Relay:
         self,
         sock: socket.socket,
         admit: Callable[[socket.socket], Caller],
-        serve: Callable[[Exchange], None],
+        serve: Callable[[RelayExchange], None],
         max_connections: int,
         *,
         for_clients: bool = False,

@@ -50,8 +50,12 @@ class RelayChild:
     The loop waits for `sentinel` to become readable or for `next_deadline`, and calls `poll` either way.
     """
 
-    def __init__(self, config_file: str, launch: Callable[[Sequence[str]], Process] = launch) -> None:
+    def __init__(
+        self, config_file: str, launch: Callable[[Sequence[str]], Process] = launch, *, log_as_json: bool = False
+    ) -> None:
         self._arguments = (*command("supervisor.relay.__main__", "run()"), "--config", config_file)
+        if log_as_json:
+            self._arguments += ("--log-format", "json")
         self._launch = launch
         self._process: Process | None = None
         self._pidfd: int | None = None

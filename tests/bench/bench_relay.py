@@ -1,9 +1,10 @@
 """Accepted updates per second and latency of the relay, beside a bare Falcon-on-waitress handler in the same run.
 
-Run as `python tests/bench/bench_relay.py [--seconds S]`. Prints, for 1, 8 and 64 connecting clients over one Unix
-socket, the rate and the p50 and p99 latency of the relay with `sync: commit` and `sync: off`, and of the bare handler,
-which parses the same body and answers 202; then the recovery time of a full spool and the memory with 1 000 clients.
-The servers take turns in short rounds, of which the medians are shown, so that a busy moment is the same for all.
+Run as `python tests/bench/bench_relay.py [--seconds S] [--against CHECKOUT]`. Prints, for 1, 8 and 64 clients over one
+Unix socket, the rate and the p50 and p99 latency of the relay with `sync: commit` and `sync: off`, and of the
+bare handler, which parses the same body and answers 202; then the recovery time of a full spool and the memory with
+1 000 clients. The servers take turns in short rounds, of which the medians are shown, so that a busy moment is the same
+for all. With `--against` the relay of another checkout takes turns with ours, and the ratio is that of ours to it.
 """
 
 import argparse
@@ -94,9 +95,9 @@ def drive(path: str, clients: int, seconds: float) -> tuple[float, float, float]
 
 
 @contextlib.contextmanager
-def process(arguments: list[str], socket_path: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(arguments: list[str], socket_path: str, checkout: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until its socket answers, and end it afterwards."""
-    child = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
+    child = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL, cwd=checkout)
     try:
         deadline = time.monotonic() + 60
         while not _answers(socket_path):
@@ -114,9 +115,9 @@ def _answers(path: str) -> bool:
         return probe.connect_ex(path) == 0
 
 
-def bench_rates(seconds: float) -> None:
+def bench_rates(seconds: float, against: str | None) -> None:
     """Print the table of rates and latencies."""
-    print(f"{'clients':>7}  {'server':<22} {'updates/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>7} {'ratio':>6}")
+    print(f"{'clients':>7}  {'server':<28} {'updates/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>7} {'ratio':>6}")
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         targets = {"falcon on waitress": f"{root}/bare.sock"}
@@ -130,11 +131,13 @@ def bench_rates(seconds: float) -> None:
             ("the same, no upstream", "commit", ""),
             ("relay, sync: off", "off", SPOOLING),
         ):
-            folder = root / str(len(servers))
-            folder.mkdir()
-            targets[name] = f"{folder}/run/clients/agent.sock"
-            arguments = ["-m", "supervisor.relay", "--config", configure(folder, sync, upstream)]
-            servers[name] = stack.enter_context(process(arguments, targets[name]))
+            for checkout in (None, against) if against else (None,):
+                shown = f"{name}, other" if checkout else name
+                folder = root / str(len(servers))
+                folder.mkdir()
+                targets[shown] = f"{folder}/run/clients/agent.sock"
+                arguments = ["-m", "supervisor.relay", "--config", configure(folder, sync, upstream)]
+                servers[shown] = stack.enter_context(process(arguments, targets[shown], checkout))
         for clients in (1, 8, 64):
             rounds = [
                 {name: measure(path, servers[name].pid, clients, seconds / ROUNDS) for name, path in targets.items()}
@@ -142,8 +145,9 @@ def bench_rates(seconds: float) -> None:
             ]
             for name in targets:
                 rate, p50, p99, cpu_us = (statistics.median(found[name][at] for found in rounds) for at in range(4))
-                ratio = statistics.median(found[name][0] / found["falcon on waitress"][0] for found in rounds)
-                print(f"{clients:>7}  {name:<22} {rate:>10.0f} {p50:>8.3f} {p99:>8.3f} {cpu_us:>7.0f} {ratio:>6.2f}")
+                other = f"{name}, other" if f"{name}, other" in targets else "falcon on waitress"
+                ratio = statistics.median(found[name][0] / found[other][0] for found in rounds)
+                print(f"{clients:>7}  {name:<28} {rate:>10.0f} {p50:>8.3f} {p99:>8.3f} {cpu_us:>7.0f} {ratio:>6.2f}")
 
 
 def measure(path: str, pid: int, clients: int, seconds: float) -> tuple[float, float, float, float]:
@@ -212,9 +216,10 @@ def main() -> None:
     """Run every benchmark."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=4.5, help="duration of each measurement")
+    parser.add_argument("--against", metavar="CHECKOUT", help="another checkout, whose relay takes turns with ours")
     arguments = parser.parse_args()
     bench_commit()
-    bench_rates(arguments.seconds)
+    bench_rates(arguments.seconds, arguments.against)
     bench_recovery(100_000)
     bench_memory(1000)
 

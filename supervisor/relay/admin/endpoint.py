@@ -16,13 +16,13 @@ from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.admin.exposition import SpoolGauges, render
 from supervisor.relay.admin.snapshot import Snapshot
 from supervisor.relay.checks.state import Key, utc_text
-from supervisor.relay.config.reader import LOG_LEVELS
+from supervisor.relay.config.records import LOG_LEVELS
 from supervisor.relay.ledger.changes import DeadLetter
 from supervisor.relay.ledger.files import StoreError
-from supervisor.relay.net.answer import ACCEPTED, Answer, RefusedError, json_answer, malformed, quoted
-from supervisor.relay.net.exchange import Exchange
+from supervisor.relay.net.answer import ACCEPTED, RefusedRequestError, RelayAnswer, json_answer, malformed, quoted
+from supervisor.relay.net.exchange import RelayExchange
 from supervisor.relay.net.http import Http
-from supervisor.relay.net.request import Request
+from supervisor.relay.net.request import RelayRequest
 from supervisor.relay.threads import Threads
 
 _DEFAULT_LIMIT: Final = 1000
@@ -88,36 +88,36 @@ class AdminEndpoint:
         self._threads = threads
         self._read_only = read_only
 
-    def serve(self, exchange: Exchange) -> None:
+    def serve(self, exchange: RelayExchange) -> None:
         """Answer one request."""
         request = exchange.request
         if request is None:
             return
         try:
             work = self._route(exchange, request)
-        except RefusedError as refused:
+        except RefusedRequestError as refused:
             exchange.reply(refused.answer())
         except StoreError as exc:
             exchange.reply(_unavailable(exc))
         else:
-            if isinstance(work, Answer):
+            if isinstance(work, RelayAnswer):
                 exchange.reply(work)
             elif work is not None:
                 self._threads.submit(work, lambda result: _finish(exchange, result))
 
-    def _route(self, exchange: Exchange, request: Request) -> Answer | Callable[[], Answer] | None:
+    def _route(self, exchange: RelayExchange, request: RelayRequest) -> RelayAnswer | Callable[[], RelayAnswer] | None:
         """Return the answer, or what renders it on a thread, or None when it comes later."""
         if exchange.caller.denied is not None:
-            raise RefusedError(403, "NotAuthorized", "client is not authorized")
+            raise RefusedRequestError(403, "NotAuthorized", "client is not authorized")
         path, _, query = request.target.partition("?")
         pieces = [unquote(piece) for piece in path.split("/")[1:]]
         methods = _methods_of(pieces)
         if not methods:
-            raise RefusedError(404, "ResourceNotFound", f"no such resource: {quoted(path)}")
+            raise RefusedRequestError(404, "ResourceNotFound", f"no such resource: {quoted(path)}")
         if request.method not in methods or (self._read_only and request.method == "POST"):
             allowed = ", ".join(method for method in methods if not (self._read_only and method == "POST"))
             message = f"{quoted(request.method)} is not allowed on {quoted(path)}"
-            raise RefusedError(405, "UnknownError", message, ("Allow", allowed))
+            raise RefusedRequestError(405, "UnknownError", message, ("Allow", allowed))
         versions = request.values("x-api-version")
         if versions and (len(versions) > 1 or not self._http.knows_version(versions[0])):
             raise malformed(f"unsupported X-Api-Version: {quoted(', '.join(versions))}")
@@ -126,7 +126,7 @@ class AdminEndpoint:
             return self._act(exchange, parameters)
         return self._read(pieces, parameters)
 
-    def _read(self, pieces: list[str], parameters: dict[str, str]) -> Answer | Callable[[], Answer]:
+    def _read(self, pieces: list[str], parameters: dict[str, str]) -> RelayAnswer | Callable[[], RelayAnswer]:
         relay = self._relay
         match pieces:
             case ["ping"]:
@@ -139,17 +139,16 @@ class AdminEndpoint:
             case ["state"]:
                 return json_answer(relay.describe())
             case ["deadletters"]:
-                letters = relay.dead_letters()
-                return lambda: json_answer([_letter_json(letter) for letter in letters])
+                return self._letters(parameters)
             case ["metrics"]:
                 snapshot, counters, gauges = relay.snapshot(), relay.counters(), relay.gauges()
-                return lambda: Answer(200, render(snapshot, counters, gauges).encode(), CONTENT_TYPE)
+                return lambda: RelayAnswer(200, render(snapshot, counters, gauges).encode(), CONTENT_TYPE)
             case ["checks"]:
                 return self._page(parameters)
             case _:
                 return self._one(pieces[1], pieces[2])
 
-    def _page(self, parameters: dict[str, str]) -> Callable[[], Answer]:
+    def _page(self, parameters: dict[str, str]) -> Callable[[], RelayAnswer]:
         client, status = parameters.get("client"), parameters.get("status")
         if status not in (None, "ok", "warn", "error", "null"):
             raise _invalid("status must be one of: ok,warn,error,null")
@@ -161,16 +160,28 @@ class AdminEndpoint:
         snapshot = self._relay.snapshot()
         return lambda: json_answer(snapshot.page(client, status, stale, limit, offset))
 
-    def _one(self, client: str, check: str) -> Answer:
+    def _letters(self, parameters: dict[str, str]) -> Callable[[], RelayAnswer]:
+        """Return all dead letters as a list, or when a bound is given a page of them and how many there are."""
+        letters = self._relay.dead_letters()
+        if not parameters.keys() & {"limit", "offset"}:
+            return lambda: json_answer([_letter_json(letter) for letter in letters])
+        limit = _count(parameters, "limit", _DEFAULT_LIMIT, _MAX_LIMIT)
+        offset = _count(parameters, "offset", 0, _MAX_OFFSET)
+        page = letters[offset : offset + limit]
+        return lambda: json_answer({"dead_letters": [_letter_json(letter) for letter in page], "total": len(letters)})
+
+    def _one(self, client: str, check: str) -> RelayAnswer:
         shown = self._relay.snapshot().show((client, check))
         if shown is None:
-            raise RefusedError(404, "ResourceNotFound", f"{quoted(client)}/{quoted(check)} is not a registered check")
+            raise RefusedRequestError(
+                404, "ResourceNotFound", f"{quoted(client)}/{quoted(check)} is not a registered check"
+            )
         return json_answer(shown.as_json() | {"history": self._relay.history(shown.key)})
 
-    def _act(self, exchange: Exchange, parameters: dict[str, str]) -> Answer | None:
+    def _act(self, exchange: RelayExchange, parameters: dict[str, str]) -> RelayAnswer | None:
         action = parameters.get("action", "")
         if not action:
-            raise RefusedError(409, "MissingParameter", '"action" is required')
+            raise RefusedRequestError(409, "MissingParameter", '"action" is required')
         if action == "loglevel":
             level = parameters.get("level", "")
             if not level:
@@ -201,22 +212,22 @@ def _methods_of(pieces: list[str]) -> tuple[str, ...]:
     return ()
 
 
-def _reloaded(fault: str | None) -> Answer:
+def _reloaded(fault: str | None) -> RelayAnswer:
     if fault is None:
         return ACCEPTED
     return _invalid(f"configuration rejected, the previous one stays in force: {fault[:_MAX_FAULT_CHARS]}").answer()
 
 
-def _invalid(message: str) -> RefusedError:
-    return RefusedError(409, "InvalidArgument", message)
+def _invalid(message: str) -> RefusedRequestError:
+    return RefusedRequestError(409, "InvalidArgument", message)
 
 
-def _unavailable(error: BaseException) -> Answer:
-    return RefusedError(503, "UnknownError", str(error), ("Retry-After", "1")).answer()
+def _unavailable(error: BaseException) -> RelayAnswer:
+    return RefusedRequestError(503, "UnknownError", str(error), ("Retry-After", "1")).answer()
 
 
-def _finish(exchange: Exchange, result: Answer | BaseException | None) -> None:
-    if isinstance(result, Answer):
+def _finish(exchange: RelayExchange, result: RelayAnswer | BaseException | None) -> None:
+    if isinstance(result, RelayAnswer):
         exchange.reply(result)
     else:
         exchange.fail(result or TypeError("an answer is missing"))

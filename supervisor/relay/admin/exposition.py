@@ -25,7 +25,10 @@ _KEY: Final = ("client", "check")
 
 
 class SpoolGauges(msgspec.Struct, frozen=True):
-    """The spool and the upstream at one moment; `upstream_up` None when nothing is known yet."""
+    """The spool and the upstream at one moment; `upstream_up` None when nothing is known yet.
+
+    `problems` is how many reasons there are why the relay is degraded.
+    """
 
     entries: int
     size_bytes: int
@@ -33,6 +36,7 @@ class SpoolGauges(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     dead_letters: int
     upstream_up: bool | None
+    problems: int = 0
 
 
 def render(snapshot: Snapshot, counters: RelayCounters, spool: SpoolGauges) -> str:
@@ -141,6 +145,7 @@ def _spool_families(spool: SpoolGauges) -> Iterator[Family]:
     )
     help_text = "Updates that the upstream rejected for good, as far as they are kept."
     yield single(f"{_PREFIX}dead_letters", "gauge", help_text, spool.dead_letters)
+    yield single(f"{_PREFIX}problems", "gauge", "How many problems the health names; 0 is OK.", spool.problems)
 
 
 def _forwarding(counters: RelayCounters, spool: SpoolGauges) -> Iterator[str]:

@@ -20,13 +20,13 @@ from supervisor.relay.checks.report import Report, read_report
 from supervisor.relay.checks.state import Key
 from supervisor.relay.clients.ratelimit import RateLimit
 from supervisor.relay.config import names
-from supervisor.relay.config.records import Check, Client, Config
+from supervisor.relay.config.records import CheckSettings, Client, Config
 from supervisor.relay.ledger.jobs import Outcome, Update
 from supervisor.relay.ledger.ledger import Ledger
-from supervisor.relay.net.answer import ACCEPTED, RefusedError, malformed, quoted
-from supervisor.relay.net.exchange import Exchange
+from supervisor.relay.net.answer import ACCEPTED, RefusedRequestError, malformed, quoted
+from supervisor.relay.net.exchange import RelayExchange
 from supervisor.relay.net.http import Http
-from supervisor.relay.net.request import Request
+from supervisor.relay.net.request import RelayRequest
 from supervisor.relay.threads import Threads
 
 # Larger bodies are decoded by a worker thread, so that they do not hold up the loop.
@@ -77,7 +77,7 @@ class CheckEndpoint:
         for known in self._dynamic.values():
             known.difference_update(keys)
 
-    def serve(self, exchange: Exchange) -> None:
+    def serve(self, exchange: RelayExchange) -> None:
         """Answer one request."""
         request = exchange.request
         if request is None:
@@ -87,35 +87,35 @@ class CheckEndpoint:
             if len(request.body) <= _INLINE_BODY_BYTES:
                 self._submit(exchange, origin, read_report(request, origin.query))
                 return
-        except RefusedError as refused:
+        except RefusedRequestError as refused:
             exchange.reply(refused.answer())
             return
         self._threads.submit(
             lambda: read_report(request, origin.query), lambda result: self._continue(exchange, origin, result)
         )
 
-    def _continue(self, exchange: Exchange, origin: _Origin, result: Report | BaseException | None) -> None:
-        if isinstance(result, RefusedError):
+    def _continue(self, exchange: RelayExchange, origin: _Origin, result: Report | BaseException | None) -> None:
+        if isinstance(result, RefusedRequestError):
             exchange.reply(result.answer())
         elif isinstance(result, Report):
             try:
                 self._submit(exchange, origin, result)
-            except RefusedError as refused:
+            except RefusedRequestError as refused:
                 exchange.reply(refused.answer())
         else:
             exchange.fail(result or TypeError("a report is missing"))
 
-    def _admit(self, exchange: Exchange, request: Request) -> _Origin:
+    def _admit(self, exchange: RelayExchange, request: RelayRequest) -> _Origin:
         """Check identity, path, method, version and rate."""
         client, scope = self._identify(exchange, request)
         path = self._relay_path(request)
         origin_ms = self._relay_time(request)
         target, query, check = _read_target(request.target)
         if check is None:
-            raise RefusedError(404, "ResourceNotFound", f"no such resource: {quoted(target)}")
+            raise RefusedRequestError(404, "ResourceNotFound", f"no such resource: {quoted(target)}")
         if request.method != "POST":
             message = f"{quoted(request.method)} is not allowed on {quoted(target)}"
-            raise RefusedError(405, "UnknownError", message, ("Allow", "POST"))
+            raise RefusedRequestError(405, "UnknownError", message, ("Allow", "POST"))
         versions = request.values("x-api-version")
         if versions and (len(versions) > 1 or not self._http.knows_version(versions[0])):
             raise malformed(f"unsupported X-Api-Version: {quoted(', '.join(versions))}")
@@ -123,7 +123,7 @@ class CheckEndpoint:
         trusted = scope is None or scope.kind == "relay"
         return _Origin(client, scope, check, query, origin_ms if trusted else None, path if trusted else ())
 
-    def _identify(self, exchange: Exchange, request: Request) -> tuple[str, Client | None]:
+    def _identify(self, exchange: RelayExchange, request: RelayRequest) -> tuple[str, Client | None]:
         caller = exchange.caller
         spoken_for = request.values("x-relay-client")
         if caller.denied is not None:
@@ -150,7 +150,7 @@ class CheckEndpoint:
         exchange.client = client if client in self._config.clients else scope.name
         return client, scope
 
-    def _check_token(self, request: Request) -> None:
+    def _check_token(self, request: RelayRequest) -> None:
         token = self._config.relay.pure.token
         if token is None:
             return
@@ -158,9 +158,11 @@ class CheckEndpoint:
         scheme, _, credentials = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         same = hmac.compare_digest(credentials.strip().encode("latin-1"), token.encode("latin-1"))
         if scheme.lower() != "bearer" or not same:
-            raise RefusedError(401, "NotAuthorized", "missing or invalid bearer token", ("WWW-Authenticate", "Bearer"))
+            raise RefusedRequestError(
+                401, "NotAuthorized", "missing or invalid bearer token", ("WWW-Authenticate", "Bearer")
+            )
 
-    def _relay_path(self, request: Request) -> tuple[str, ...]:
+    def _relay_path(self, request: RelayRequest) -> tuple[str, ...]:
         values = request.values("x-relay-path")
         if not values:
             return ()
@@ -168,10 +170,10 @@ class CheckEndpoint:
         if not all(names.RELAY_ID.fullmatch(relay_id) for relay_id in path):
             raise malformed("bad X-Relay-Path")
         if self._config.relay.id in path or len(path) > _MAX_PATH_IDS:
-            raise RefusedError(409, "InvalidArgument", names.LOOP_REFUSAL)
+            raise RefusedRequestError(409, "InvalidArgument", names.LOOP_REFUSAL)
         return path
 
-    def _relay_time(self, request: Request) -> int | None:
+    def _relay_time(self, request: RelayRequest) -> int | None:
         values = request.values("x-relay-time")
         if not values:
             return None
@@ -184,9 +186,9 @@ class CheckEndpoint:
         wait_secs = limit.take(time.monotonic()) if limit is not None else 0.0
         if wait_secs > 0.0:
             retry_after = ("Retry-After", str(math.ceil(wait_secs)))
-            raise RefusedError(429, "UnknownError", "too many updates", retry_after)
+            raise RefusedRequestError(429, "UnknownError", "too many updates", retry_after)
 
-    def _submit(self, exchange: Exchange, origin: _Origin, report: Report) -> None:
+    def _submit(self, exchange: RelayExchange, origin: _Origin, report: Report) -> None:
         """Check that the client has the check and the check the metrics; then ask the ledger."""
         key = (origin.client, origin.check)
         check, via = self._lookup(origin, key)
@@ -194,7 +196,7 @@ class CheckEndpoint:
             valid = names.is_urn(name) if check is None else names.matches_roots(name, check.roots)
             if not valid:
                 text = f"metric name {quoted(name)} is not valid for check {quoted(origin.check)}"
-                raise RefusedError(409, "InvalidArgument", text)
+                raise RefusedRequestError(409, "InvalidArgument", text)
         update = Update(
             key=key,
             report=report,
@@ -207,7 +209,7 @@ class CheckEndpoint:
         )
         self._ledger.submit(update, lambda outcome: self._answer(exchange, key, via, outcome))
 
-    def _lookup(self, origin: _Origin, key: Key) -> tuple[Check | None, str | None]:
+    def _lookup(self, origin: _Origin, key: Key) -> tuple[CheckSettings | None, str | None]:
         """Return the check and None, or None and the scope that accepts unknown checks."""
         config = self._config
         client = config.clients.get(origin.client)
@@ -222,17 +224,17 @@ class CheckEndpoint:
         if scope.accept_unknown and has_room and names.CHECK.fullmatch(origin.check):
             known.add(key)
             return None, via
-        raise RefusedError(404, "ResourceNotFound", f"{quoted(origin.check)} is not a registered check")
+        raise RefusedRequestError(404, "ResourceNotFound", f"{quoted(origin.check)} is not a registered check")
 
-    def _answer(self, exchange: Exchange, key: Key, via: str | None, outcome: Outcome) -> None:
+    def _answer(self, exchange: RelayExchange, key: Key, via: str | None, outcome: Outcome) -> None:
         if outcome is not Outcome.ACCEPTED and via is not None and key not in self._ledger.states:
             self._dynamic[via].discard(key)
         if outcome is Outcome.CONFLICT:
             text = "request id reused with different content"
-            exchange.reply(RefusedError(409, "InvalidArgument", text).answer())
+            exchange.reply(RefusedRequestError(409, "InvalidArgument", text).answer())
         elif outcome in (Outcome.FULL, Outcome.FAILED):
             text = "the spool is full" if outcome is Outcome.FULL else "the update could not be stored"
-            exchange.reply(RefusedError(503, "UnknownError", text, ("Retry-After", "1")).answer())
+            exchange.reply(RefusedRequestError(503, "UnknownError", text, ("Retry-After", "1")).answer())
         else:
             if outcome is Outcome.DUPLICATE:
                 exchange.duplicate = True
@@ -244,8 +246,8 @@ class CheckEndpoint:
 _LATEST_MS: Final = 253_402_300_799_999
 
 
-def _denied() -> RefusedError:
-    return RefusedError(403, "NotAuthorized", "client is not authorized")
+def _denied() -> RefusedRequestError:
+    return RefusedRequestError(403, "NotAuthorized", "client is not authorized")
 
 
 def _may_speak_for(scope: Client, client: str) -> bool:

@@ -4,10 +4,10 @@ Source: examples/relay.yaml; docs/relay.md, "Starting and stopping one client".
 """
 
 from supervisor.relay.checks.state import CheckState, Key
-from supervisor.relay.config.records import Check, Config
+from supervisor.relay.config.records import CheckSettings, Config
 
 
-def check_of(config: Config, key: Key) -> Check | None:
+def check_of(config: Config, key: Key) -> CheckSettings | None:
     """Return the configured check of a (client, check) pair."""
     client = config.clients.get(key[0])
     return client.checks.get(key[1]) if client is not None else None

@@ -15,11 +15,12 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from supervisor.relay.net.answer import RefusedError, malformed, quoted
-from supervisor.relay.net.request import Request
+from supervisor.relay.net.answer import RefusedRequestError, malformed, quoted
+from supervisor.relay.net.request import RelayRequest
 
 STATUSES: Final = ("ok", "warn", "error")
 _PARAMETERS: Final = ("status", "metrics", "message")
+_MEMBERS: Final = ("name", "type", "value")
 _METRIC_SHAPE: Final = "metrics must contain an object with name, type and value"
 _MAX_EXACT_INTEGER: Final = 2**53
 # The body with its list of metrics, as it is forwarded: what is taken here is taken by every relay on the way.
@@ -44,7 +45,7 @@ class Report(msgspec.Struct, frozen=True):
         return hashlib.sha256(canonical.encode()).digest()
 
 
-def read_report(request: Request, query: str) -> Report:
+def read_report(request: RelayRequest, query: str) -> Report:
     """Return the report that `request` with the query string `query` carries.
 
     Raises:
@@ -57,7 +58,7 @@ def read_report(request: Request, query: str) -> Report:
     metrics = parameters.get("metrics")
     for name, value in (("status", status), ("metrics", metrics)):
         if _is_missing(value):
-            raise RefusedError(409, "MissingParameter", f'"{name}" is a required parameter')
+            raise RefusedRequestError(409, "MissingParameter", f'"{name}" is a required parameter')
     if status not in STATUSES:
         raise _invalid("status must be one of: ok,warn,error")
     metrics = _read_metrics(metrics)
@@ -75,20 +76,22 @@ def _encode(metrics: list[dict[str, Any]]) -> str:
         return _encode_any(metrics)
 
 
-def _invalid(message: str) -> RefusedError:
-    return RefusedError(409, "InvalidArgument", message)
+def _invalid(message: str) -> RefusedRequestError:
+    return RefusedRequestError(409, "InvalidArgument", message)
 
 
-def _check_transfer(request: Request) -> None:
+def _check_transfer(request: RelayRequest) -> None:
     if request.body_fault is not None:
         raise request.body_fault
     if request.body:
         codings = request.values("content-encoding")
         if codings:
-            raise RefusedError(415, "InvalidHeader", f"unsupported Content-Encoding: {quoted(', '.join(codings))}")
+            raise RefusedRequestError(
+                415, "InvalidHeader", f"unsupported Content-Encoding: {quoted(', '.join(codings))}"
+            )
         types = request.values("content-type")
         if len(types) != 1 or not _is_json(types[0]):
-            raise RefusedError(415, "InvalidHeader", f"unsupported Content-Type: {quoted(', '.join(types))}")
+            raise RefusedRequestError(415, "InvalidHeader", f"unsupported Content-Type: {quoted(', '.join(types))}")
     digests = request.values("content-md5")
     if digests:
         actual = base64.b64encode(hashlib.md5(request.body, usedforsecurity=False).digest()).decode()
@@ -124,8 +127,8 @@ def _decode_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _not_json() -> RefusedError:
-    return RefusedError(400, "InvalidArgument", "body is not valid JSON")
+def _not_json() -> RefusedRequestError:
+    return RefusedRequestError(400, "InvalidArgument", "body is not valid JSON")
 
 
 def _is_json_text(body: bytes) -> bool:
@@ -176,13 +179,15 @@ def _read_metrics(metrics: Any) -> list[dict[str, Any]]:
         name, kind = metric.get("name"), metric.get("type")
         if not isinstance(name, str) or not name or not isinstance(kind, str) or kind not in _CONVERTERS:
             raise _invalid(_METRIC_SHAPE)
+    has_others = False
     for metric in metrics:
+        has_others = has_others or len(metric) > len(_MEMBERS)
         value = _CONVERTERS[metric["type"]](metric["value"])
         if value is None:
             name = quoted(metric["name"])
             raise _invalid(f"value of metric {name} does not correspond to type {metric['type']}")
         metric["value"] = value
-    if _is_deeper_than(metrics, _MAX_DEPTH - 1):
+    if has_others and _is_deeper_than(metrics, _MAX_DEPTH - 1):
         raise _not_json()
     return metrics
 

@@ -6,6 +6,7 @@ Source: docs/relay.md, "Reading the state".
 """
 
 import datetime
+import functools
 import json
 from typing import Any, Final
 
@@ -102,5 +103,11 @@ def utc_text(at_ms: int | None) -> str | None:
     """Return `YYYY-MM-DDTHH:MM:SS.mmmZ`; None stays None."""
     if at_ms is None:
         return None
-    moment = _EPOCH + datetime.timedelta(milliseconds=at_ms)
-    return f"{moment.isoformat(timespec='milliseconds')}Z"
+    secs, ms = divmod(at_ms, 1000)
+    return f"{_second_text(secs)}.{ms:03d}Z"
+
+
+@functools.lru_cache(maxsize=256)
+def _second_text(secs: int) -> str:
+    # PERF: what is shown and logged is of few seconds.
+    return (_EPOCH + datetime.timedelta(seconds=secs)).isoformat()

@@ -6,7 +6,7 @@ Source: docs/relay.md, "Reports".
 import base64
 import hashlib
 import json
-import os
+import random
 import re
 import time
 from email.utils import formatdate
@@ -31,10 +31,13 @@ _MAX_QUOTED_CHARS: Final = 128
 _JSON: Final = "application/json"
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
+# Version and variant of a UUID stand between its random bits. Source: RFC 9562, section 5.4.
+_VERSION_4: Final = 4 << 76 | 2 << 62
+_RANDOM_BITS: Final = ~(15 << 76 | 3 << 62)
 _encode_ascii: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
 
-class Answer(msgspec.Struct, frozen=True):
+class RelayAnswer(msgspec.Struct, frozen=True):
     """Status, body and what the envelope needs beside them. `code` is for the audit log."""
 
     status: int
@@ -44,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-class RefusedError(SondadError):
+class RefusedRequestError(SondadError):
     """A request that is answered with an error. `headers` are extra ones, such as `Retry-After`."""
 
     def __init__(self, status: int, code: Code, message: str, *headers: tuple[str, str]) -> None:
@@ -54,23 +57,23 @@ class RefusedError(SondadError):
         self.message = message
         self.headers = headers
 
-    def answer(self) -> Answer:
+    def answer(self) -> RelayAnswer:
         """Return the error body with exactly `code` and `message`."""
         body = _encode_ascii({"code": self.code, "message": self.message}).encode()
-        return Answer(self.status, body, headers=self.headers, code=self.code)
+        return RelayAnswer(self.status, body, headers=self.headers, code=self.code)
 
 
-ACCEPTED: Final = Answer(202)
+ACCEPTED: Final = RelayAnswer(202)
 
 
-def malformed(message: str) -> RefusedError:
+def malformed(message: str) -> RefusedRequestError:
     """Return the refusal of a request that is not HTTP."""
-    return RefusedError(400, "InvalidHeader", message)
+    return RefusedRequestError(400, "InvalidHeader", message)
 
 
-def json_answer(value: Any, status: int = 200) -> Answer:
+def json_answer(value: Any, status: int = 200) -> RelayAnswer:
     """Return `value` as compact ASCII JSON."""
-    return Answer(status, _encode_ascii(value).encode())
+    return RelayAnswer(status, _encode_ascii(value).encode())
 
 
 def quoted(text: str) -> str:
@@ -86,11 +89,12 @@ def request_uuid(values: list[str]) -> str | None:
 def new_request_id() -> str:
     """Return a fresh version 4 UUID in upper case."""
     # PERF: `uuid.uuid4` and its text take as long as all other headers together.
-    text = os.urandom(16).hex().upper()
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89AB'[int(text[16], 16) % 4]}{text[17:20]}-{text[20:]}"
+    number = random.getrandbits(128) & _RANDOM_BITS | _VERSION_4
+    text = f"{number:032X}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-class Envelope:
+class AnswerWriter:
     """Renders answers; `server_name` and the default API version come from the configuration."""
 
     def __init__(self, server_name: str, default_version: str) -> None:
@@ -104,7 +108,7 @@ class Envelope:
         self._date = (0, "")
 
     def render(
-        self, answer: Answer, *, request_id: str, version: str, elapsed_ms: int, head_only: bool = False
+        self, answer: RelayAnswer, *, request_id: str, version: str, elapsed_ms: int, head_only: bool = False
     ) -> bytes:
         """Return the whole response; with `head_only` the body is left out and its headers stay."""
         body = answer.body

@@ -59,10 +59,10 @@ class Audit:
         piece = b""
         for at_ms, line in lines:
             line.time = utc_text(at_ms)
-            octets = self._encode(line) + b"\n"
-            if piece and len(piece) + len(octets) > LINE_BYTES:
+            encoded = self._encode(line) + b"\n"
+            if piece and len(piece) + len(encoded) > LINE_BYTES:
                 self._writer.put(piece)
                 piece = b""
-            piece += octets
+            piece += encoded
         if piece:
             self._writer.put(piece)

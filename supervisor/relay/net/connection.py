@@ -19,8 +19,8 @@ from collections.abc import Callable
 from typing import Final
 
 from supervisor.host.loop import READ, WRITE
-from supervisor.relay.net.answer import Answer, RefusedError
-from supervisor.relay.net.exchange import Caller, Exchange
+from supervisor.relay.net.answer import RefusedRequestError, RelayAnswer
+from supervisor.relay.net.exchange import Caller, RelayExchange
 from supervisor.relay.net.http import Http
 from supervisor.relay.net.request import RequestReader
 
@@ -30,7 +30,7 @@ _MAX_LINGER_BYTES: Final = 16 << 20
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class _Stage(enum.Enum):
+class _ConnectionStage(enum.Enum):
     READING = enum.auto()
     SERVING = enum.auto()
     WRITING = enum.auto()
@@ -38,7 +38,7 @@ class _Stage(enum.Enum):
     CLOSED = enum.auto()
 
 
-class Connection:
+class ClientConnection:
     """An accepted socket. `deadline` is monotonic; None while the answer is being worked out.
 
     Args:
@@ -70,8 +70,8 @@ class Connection:
         sock: socket.socket,
         http: Http,
         caller: Caller,
-        serve: Callable[[Exchange], None],
-        on_closed: Callable[["Connection"], None],
+        serve: Callable[[RelayExchange], None],
+        on_closed: Callable[["ClientConnection"], None],
     ) -> None:
         self.caller = caller
         self._sock = sock
@@ -79,11 +79,11 @@ class Connection:
         self._serve_request = serve
         self._on_closed = on_closed
         self._reader = RequestReader(http.max_header_bytes, http.max_body_bytes)
-        self._stage = _Stage.READING
+        self._stage = _ConnectionStage.READING
         self._out: memoryview = memoryview(b"")
         self._bytes_in = 0
         self._discarded = 0
-        self._watched: _Stage | None = None
+        self._watched: _ConnectionStage | None = None
         self._started = time.monotonic()
         self.deadline: float | None = self._started + http.request_timeout_secs
 
@@ -93,32 +93,32 @@ class Connection:
 
     def is_idle(self) -> bool:
         """Return whether no request head has arrived yet."""
-        return self._stage is _Stage.READING and self._reader.request is None
+        return self._stage is _ConnectionStage.READING and self._reader.request is None
 
     def close(self) -> None:
         """Drop the connection."""
-        if self._stage is not _Stage.CLOSED:
-            self._stage = _Stage.CLOSED
+        if self._stage is not _ConnectionStage.CLOSED:
+            self._stage = _ConnectionStage.CLOSED
             self._unwatch()
             self._sock.close()
             self._on_closed(self)
 
     def _read(self) -> None:
         try:
-            octets = self._sock.recv(_RECV_BYTES)
+            received = self._sock.recv(_RECV_BYTES)
         except BlockingIOError:
             self._watch(READ, self._read)
             return
         except OSError:
             self.close()
             return
-        if not octets:
+        if not received:
             self.close()
             return
-        self._bytes_in += len(octets)
+        self._bytes_in += len(received)
         try:
-            self._reader.feed(octets)
-        except RefusedError as refused:
+            self._reader.feed(received)
+        except RefusedRequestError as refused:
             self._serve(refused)
             return
         if self._reader.complete:
@@ -129,12 +129,12 @@ class Connection:
                 self._sock.send(_CONTINUE)
         self._watch(READ, self._read)
 
-    def _serve(self, refused: RefusedError | None) -> None:
-        self._stage = _Stage.SERVING
+    def _serve(self, refused: RefusedRequestError | None) -> None:
+        self._stage = _ConnectionStage.SERVING
         self.deadline = None
         self._unwatch()
         request = self._reader.request
-        exchange = Exchange(request, self.caller, self._http.version_of(request), self._reply)
+        exchange = RelayExchange(request, self.caller, self._http.version_of(request), self._reply)
         if refused is not None:
             exchange.reply(refused.answer())
             return
@@ -143,23 +143,23 @@ class Connection:
         except Exception as exc:  # noqa: BLE001 - one request's fault is not the end of the relay
             exchange.fail(exc)
 
-    def _reply(self, exchange: Exchange, answer: Answer) -> None:
-        if self._stage is not _Stage.SERVING:
+    def _reply(self, exchange: RelayExchange, answer: RelayAnswer) -> None:
+        if self._stage is not _ConnectionStage.SERVING:
             return  # dropped meanwhile
         elapsed_ms = int((time.monotonic() - self._started) * 1000)
-        octets = self._http.envelope.render(
+        rendered = self._http.envelope.render(
             answer,
             request_id=exchange.request_id,
             version=exchange.version,
             elapsed_ms=elapsed_ms,
             head_only=exchange.request is not None and exchange.request.method == "HEAD",
         )
-        self._stage = _Stage.WRITING
+        self._stage = _ConnectionStage.WRITING
         self.deadline = time.monotonic() + self._http.request_timeout_secs
-        self._out = memoryview(octets)
+        self._out = memoryview(rendered)
         self._write()
         # Afterwards: the peer need not wait until this is counted and logged.
-        self._http.record(exchange, answer, elapsed_ms, self._bytes_in, len(octets))
+        self._http.record(exchange, answer, elapsed_ms, self._bytes_in, len(rendered))
 
     def _write(self) -> None:
         try:
@@ -188,7 +188,7 @@ class Connection:
         except OSError:
             self.close()
             return
-        self._stage = _Stage.LINGERING
+        self._stage = _ConnectionStage.LINGERING
         self.deadline = time.monotonic() + _LINGER_SECS
         self._watch(READ, self._discard)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from supervisor.relay.net.answer import Answer, RefusedError, new_request_id, request_uuid
+from supervisor.relay.net.answer import RefusedRequestError, RelayAnswer, new_request_id, request_uuid
 from supervisor.relay.net.identity import Peer
-from supervisor.relay.net.request import Request
+from supervisor.relay.net.request import RelayRequest
 
 logger = logging.getLogger(__name__)
 
@@ -20,13 +20,17 @@ class Caller(msgspec.Struct, frozen=True):
     denied: str | None = None
 
 
-class Exchange:
+class RelayExchange:
     """One request on its way to its answer. `client` labels it once the identity is established."""
 
     __slots__ = ("_reply", "caller", "client", "duplicate", "request", "request_id", "supplied_id", "version")
 
     def __init__(
-        self, request: Request | None, caller: Caller, version: str, reply: Callable[["Exchange", Answer], None]
+        self,
+        request: RelayRequest | None,
+        caller: Caller,
+        version: str,
+        reply: Callable[["RelayExchange", RelayAnswer], None],
     ) -> None:
         self.request = request
         self.caller = caller
@@ -37,11 +41,11 @@ class Exchange:
         self.request_id = self.supplied_id or new_request_id()
         self._reply = reply
 
-    def reply(self, answer: Answer) -> None:
+    def reply(self, answer: RelayAnswer) -> None:
         """Send the answer; called exactly once, on the main thread."""
         self._reply(self, answer)
 
     def fail(self, error: BaseException) -> None:
         """Answer 500 because of a fault here; the log has the whole story, the answer none of it."""
         logger.error("a request failed unexpectedly", exc_info=error)
-        self.reply(RefusedError(500, "UnknownError", "unexpected fault, see the relay's log").answer())
+        self.reply(RefusedRequestError(500, "UnknownError", "unexpected fault, see the relay's log").answer())

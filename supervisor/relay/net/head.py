@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from supervisor.relay.net.answer import Code, RefusedError, malformed
+from supervisor.relay.net.answer import Code, RefusedRequestError, malformed
 
 _TCHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _START_LINE: Final = re.compile(rf"({_TCHARS}) ([\x21-\x7e\x80-\xff]+) HTTP/1\.([01])")
@@ -33,13 +33,13 @@ class Head(msgspec.Struct, frozen=True):
     fault: tuple[int, Code, str] | None = None
 
 
-def parse_head(octets: bytes) -> Head:
-    """Return the head that `octets` hold: every line with its CRLF, without the empty one.
+def parse_head(raw: bytes) -> Head:
+    """Return the head that `raw` holds: every line with its CRLF, without the empty one.
 
     Raises:
         RefusedError: it is no HTTP.
     """
-    line, _, block = octets.decode("latin-1").partition("\r\n")
+    line, _, block = raw.decode("latin-1").partition("\r\n")
     start = _START_LINE.fullmatch(line)
     if start is None or not _is_target(start[2]):
         raise malformed("malformed request line")
@@ -54,7 +54,7 @@ def parse_head(octets: bytes) -> Head:
         return Head(method, target, headers, fault=(400, "InvalidHeader", "Host given twice"))
     try:
         body_bytes = _body_bytes(headers, minor)
-    except RefusedError as refused:
+    except RefusedRequestError as refused:
         return Head(method, target, headers, fault=(refused.status, refused.code, refused.message))
     expected = [value.lower() for value in headers.get("expect", [])]
     return Head(method, target, headers, body_bytes, minor == "1" and expected == ["100-continue"])
@@ -75,9 +75,9 @@ def parse_field(line: str) -> tuple[str, str] | None:
 _parse_known_head: Final = functools.lru_cache(maxsize=64)(parse_head)
 
 
-def read_head(octets: bytes) -> Head:
-    """Return `parse_head(octets)`, from memory where possible."""
-    return _parse_known_head(octets) if len(octets) <= _MAX_REMEMBERED_BYTES else parse_head(octets)
+def read_head(raw: bytes) -> Head:
+    """Return `parse_head(raw)`, from memory where possible."""
+    return _parse_known_head(raw) if len(raw) <= _MAX_REMEMBERED_BYTES else parse_head(raw)
 
 
 def _is_target(text: str) -> bool:
@@ -94,7 +94,7 @@ def _body_bytes(headers: dict[str, list[str]], minor: str) -> int | None:
         if minor == "0":
             raise malformed("Transfer-Encoding in an HTTP/1.0 request")
         if [coding.lower() for coding in codings] != ["chunked"]:
-            raise RefusedError(501, "UnknownError", "unsupported Transfer-Encoding, expected chunked")
+            raise RefusedRequestError(501, "UnknownError", "unsupported Transfer-Encoding, expected chunked")
         return None
     if not lengths:
         return 0

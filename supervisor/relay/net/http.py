@@ -10,10 +10,10 @@ from typing import Final, Protocol
 from supervisor.host.loop import Loop
 from supervisor.relay.admin.counters import RelayCounters
 from supervisor.relay.config.records import RelaySettings
-from supervisor.relay.net.answer import Answer, Envelope
+from supervisor.relay.net.answer import AnswerWriter, RelayAnswer
 from supervisor.relay.net.audit import MAX_PATH_CHARS, Audit, AuditLine
-from supervisor.relay.net.exchange import Exchange
-from supervisor.relay.net.request import Request
+from supervisor.relay.net.exchange import RelayExchange
+from supervisor.relay.net.request import RelayRequest
 
 # Asked for every few seconds by monitoring; they would drown the rest of the audit log.
 _UNAUDITED: Final = ("/ping", "/agentprobes")
@@ -56,7 +56,7 @@ class Http:
 
     def use(self, settings: RelaySettings) -> None:
         """Apply the limits and the envelope of `settings` to requests from now on."""
-        self.envelope = Envelope(settings.server_name, settings.api_versions[0])
+        self.envelope = AnswerWriter(settings.server_name, settings.api_versions[0])
         self.max_header_bytes = settings.max_header_bytes
         self.max_body_bytes = settings.max_body_bytes
         self.request_timeout_secs = settings.request_timeout_secs
@@ -82,12 +82,14 @@ class Http:
         """Return whether `version` is one of the configured API versions."""
         return version in self._versions
 
-    def version_of(self, request: Request | None) -> str:
+    def version_of(self, request: RelayRequest | None) -> str:
         """Return the API version to answer with; the default one when the request names none that is known."""
         given = request.values("x-api-version") if request is not None else []
         return given[0] if len(given) == 1 and given[0] in self._versions else self.envelope.default_version
 
-    def record(self, exchange: Exchange, answer: Answer, elapsed_ms: int, bytes_in: int, bytes_out: int) -> None:
+    def record(
+        self, exchange: RelayExchange, answer: RelayAnswer, elapsed_ms: int, bytes_in: int, bytes_out: int
+    ) -> None:
         """Count the answer and write it to the audit log."""
         self._counters.requests[exchange.client, answer.status] += 1
         request = exchange.request

@@ -147,12 +147,12 @@ def _read(path: str) -> str:
 def _groups_of(sock: socket.socket) -> tuple[int, ...]:
     """Return the supplementary groups at connect(); empty, which matches nothing, when the kernel does not tell."""
     try:
-        octets = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_GETSOCKOPT_BYTES)
+        raw_groups = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_GETSOCKOPT_BYTES)
     except OSError as exc:
         if exc.errno != errno.ERANGE:
             return ()
-        octets = _many_groups_of(sock)
-    return struct.unpack(f"{len(octets) // 4}I", octets)
+        raw_groups = _many_groups_of(sock)
+    return struct.unpack(f"{len(raw_groups) // 4}I", raw_groups)
 
 
 def _many_groups_of(sock: socket.socket) -> bytes:

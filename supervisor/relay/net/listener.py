@@ -9,8 +9,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from supervisor.relay.net.connection import Connection
-from supervisor.relay.net.exchange import Caller, Exchange
+from supervisor.relay.net.connection import ClientConnection
+from supervisor.relay.net.exchange import Caller, RelayExchange
 from supervisor.relay.net.http import Http
 
 logger = logging.getLogger(__name__)
@@ -40,12 +40,12 @@ class Listener:
         http: Http,
         sock: socket.socket,
         admit: Callable[[socket.socket], Caller],
-        serve: Callable[[Exchange], None],
+        serve: Callable[[RelayExchange], None],
         max_connections: int,
         *,
         for_clients: bool = True,
     ) -> None:
-        self.connections: set[Connection] = set()
+        self.connections: set[ClientConnection] = set()
         self._http = http
         self._serve = serve
         self._for_clients = for_clients
@@ -87,7 +87,7 @@ class Listener:
         for connection in list(self.connections):
             connection.close()
 
-    def _closed(self, connection: Connection) -> None:
+    def _closed(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
         self._http.open_connections -= 1
         if connection.caller.denied is None:
@@ -143,7 +143,7 @@ class Listener:
         except OSError:
             sock.close()
             return
-        connection = Connection(sock, self._http, caller, self._serve, self._closed)
+        connection = ClientConnection(sock, self._http, caller, self._serve, self._closed)
         self.connections.add(connection)
         self._http.open_connections += 1
         if caller.denied is None:

@@ -15,7 +15,7 @@ import enum
 import re
 from typing import Final
 
-from supervisor.relay.net.answer import RefusedError, malformed
+from supervisor.relay.net.answer import RefusedRequestError, malformed
 from supervisor.relay.net.head import parse_field, read_head
 
 _CHUNK_SIZE: Final = re.compile(r"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?")
@@ -24,7 +24,7 @@ _NOT_IN_A_HEAD: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-
 _MAX_CHUNK_LINE_BYTES: Final = 1024
 
 
-class _Stage(enum.Enum):
+class _RequestPart(enum.Enum):
     HEAD = enum.auto()
     BODY = enum.auto()
     CHUNK_SIZE = enum.auto()
@@ -33,7 +33,7 @@ class _Stage(enum.Enum):
     DONE = enum.auto()
 
 
-class Request:
+class RelayRequest:
     """One request. `body_fault` is set instead of a whole body when the body is longer than allowed."""
 
     __slots__ = ("body", "body_fault", "headers", "method", "target")
@@ -43,7 +43,7 @@ class Request:
         self.target = target
         self.headers = headers
         self.body = b""
-        self.body_fault: RefusedError | None = None
+        self.body_fault: RefusedRequestError | None = None
 
     def values(self, name: str) -> list[str]:
         """Return all values of the header `name` (lower case)."""
@@ -54,27 +54,27 @@ class RequestReader:
     """Collects one request. `request` exists from the end of its head on, `complete` says that it may be answered."""
 
     def __init__(self, max_head_bytes: int, max_body_bytes: int) -> None:
-        self.request: Request | None = None
+        self.request: RelayRequest | None = None
         self.complete = False
         self.excess = False
         self._max_head_bytes = max_head_bytes
         self._max_body_bytes = max_body_bytes
         self._buffer = bytearray()
         self._body = bytearray()
-        self._stage = _Stage.HEAD
+        self._stage = _RequestPart.HEAD
         self._missing = 0
         self._scanned = 0
         self._may_skip_line = True
         self._trailer_bytes = 0
         self._expects_continue = False
 
-    def feed(self, octets: bytes) -> None:
+    def feed(self, received: bytes) -> None:
         """Take bytes as they arrived.
 
         Raises:
             RefusedError: the bytes are no request; the connection is to be closed after the answer.
         """
-        self._buffer += octets
+        self._buffer += received
         while not self.complete and self._step():
             pass
         self.excess = self.complete and bool(self._buffer)
@@ -87,13 +87,13 @@ class RequestReader:
 
     def _step(self) -> bool:
         """Make one step of progress; False when more bytes are needed."""
-        if self._stage is _Stage.HEAD:
+        if self._stage is _RequestPart.HEAD:
             return self._read_head()
-        if self._stage is _Stage.CHUNK_SIZE:
+        if self._stage is _RequestPart.CHUNK_SIZE:
             return self._read_chunk_size()
-        if self._stage is _Stage.TRAILER:
+        if self._stage is _RequestPart.TRAILER:
             return self._read_trailer()
-        return self._read_octets()
+        return self._read_bytes()
 
     def _read_head(self) -> bool:
         buffer = self._buffer
@@ -103,7 +103,7 @@ class RequestReader:
                 del buffer[:2]
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if (end + 4 if end >= 0 else len(buffer)) > self._max_head_bytes:
-            raise RefusedError(431, "RequestTooLarge", f"request header exceeds {self._max_head_bytes} bytes")
+            raise RefusedRequestError(431, "RequestTooLarge", f"request header exceeds {self._max_head_bytes} bytes")
         if end < 0:
             self._refuse_what_no_head_holds(buffer)
             if not self._may_skip_line:
@@ -111,17 +111,17 @@ class RequestReader:
             return False
         head = read_head(bytes(buffer[: end + 2]))
         del buffer[: end + 4]
-        self.request = Request(head.method, head.target, head.headers)
+        self.request = RelayRequest(head.method, head.target, head.headers)
         if head.fault is not None:
-            raise RefusedError(*head.fault)
+            raise RefusedRequestError(*head.fault)
         self._expects_continue = head.expects_continue
         if head.body_bytes is None:
-            self._stage = _Stage.CHUNK_SIZE
+            self._stage = _RequestPart.CHUNK_SIZE
         elif head.body_bytes == 0:
             self.complete = True
         else:
             self._missing = head.body_bytes
-            self._stage = _Stage.BODY
+            self._stage = _RequestPart.BODY
             if head.body_bytes > self._max_body_bytes:
                 self._too_large(self.request)
         return True
@@ -133,7 +133,7 @@ class RequestReader:
             return
         raise malformed("lines must end with CRLF" if match[0] in b"\r\n" else "a control character in the head")
 
-    def _read_octets(self) -> bool:
+    def _read_bytes(self) -> bool:
         taken = self._buffer[: self._missing]
         if not taken:
             return False
@@ -141,13 +141,13 @@ class RequestReader:
         self._body += taken
         self._missing -= len(taken)
         if self._missing == 0:
-            if self._stage is _Stage.BODY:
+            if self._stage is _RequestPart.BODY:
                 self._finish()
             elif not self._body.endswith(b"\r\n"):
                 raise malformed("bad chunk: data longer than its size")
             else:
                 del self._body[-2:]
-                self._stage = _Stage.CHUNK_SIZE
+                self._stage = _RequestPart.CHUNK_SIZE
         return True
 
     def _read_chunk_size(self) -> bool:
@@ -159,12 +159,12 @@ class RequestReader:
             raise malformed("bad chunk size")
         chunk_bytes = int(match[1], 16)
         if chunk_bytes == 0:
-            self._stage = _Stage.TRAILER
+            self._stage = _RequestPart.TRAILER
         elif len(self._body) + chunk_bytes > self._max_body_bytes and self.request is not None:
             self._too_large(self.request)
         else:
             self._missing = chunk_bytes + 2
-            self._stage = _Stage.CHUNK_DATA
+            self._stage = _RequestPart.CHUNK_DATA
         return True
 
     def _read_trailer(self) -> bool:
@@ -173,7 +173,7 @@ class RequestReader:
             return False
         self._trailer_bytes += len(line) + 2
         if self._trailer_bytes > self._max_head_bytes:
-            raise RefusedError(431, "RequestTooLarge", f"request trailer exceeds {self._max_head_bytes} bytes")
+            raise RefusedRequestError(431, "RequestTooLarge", f"request trailer exceeds {self._max_head_bytes} bytes")
         if line == "":
             self._finish()
         elif parse_field(line) is None:
@@ -192,12 +192,14 @@ class RequestReader:
             raise malformed("lines must end with CRLF")
         return line[:-1]
 
-    def _too_large(self, request: Request) -> None:
-        request.body_fault = RefusedError(413, "RequestTooLarge", f"request body exceeds {self._max_body_bytes} bytes")
+    def _too_large(self, request: RelayRequest) -> None:
+        request.body_fault = RefusedRequestError(
+            413, "RequestTooLarge", f"request body exceeds {self._max_body_bytes} bytes"
+        )
         self.complete = True
 
     def _finish(self) -> None:
-        self._stage = _Stage.DONE
+        self._stage = _RequestPart.DONE
         self.complete = True
         if self.request is not None:
             self.request.body = bytes(self._body)

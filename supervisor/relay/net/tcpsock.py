@@ -7,7 +7,7 @@ import socket
 from typing import Final
 
 from common.errors import StartupError
-from supervisor.relay.config.records import TcpAddress
+from supervisor.relay.config.addresses import TcpAddress
 
 _BACKLOG: Final = 1024
 

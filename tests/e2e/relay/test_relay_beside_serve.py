@@ -1,5 +1,6 @@
 """`sondad serve --relay FILE`: two processes, one command, neither of which needs the other to live."""
 
+import json
 import os
 import shutil
 import signal
@@ -12,10 +13,12 @@ import psutil
 import pytest
 
 from tests.conftest import StartServer
-from tests.e2e.relay.live_relay import LiveRelay, clients_config, own
 from tests.support.exposition_reading import samples
-from tests.support.live_server import COMMAND, STOP_SECS, LiveServer, new_session
+from tests.support.live_relay import LiveRelay, clients_config, own
+from tests.support.live_server import COMMAND, REQUEST_SECS, START_SECS, STOP_SECS, LiveServer, new_session
 from tests.support.polling import wait_until
+from tests.support.processes import freeze, frozen, titled
+from tests.support.scripted_parent import ScriptedParent, reply
 
 SONDAD = COMMAND.replace("sonda-server", "sondad")
 ENDLESS = """\
@@ -50,13 +53,13 @@ def takes_updates(relay: LiveRelay) -> bool:
 
 
 def process_of(server: LiveServer) -> psutil.Process:
-    (process,) = [child for child in server.descendants() if "supervisor.relay" in " ".join(child.cmdline())]
+    (process,) = titled(server.descendants(), "supervisor.relay")
     return process
 
 
 def ask_health(url: str) -> int:
     with new_session() as session:
-        return session.get(f"{url}/relay/health", timeout=20).status_code
+        return session.get(f"{url}/relay/health", timeout=REQUEST_SECS).status_code
 
 
 def test_updates_are_shown_by_the_control_plane(server: LiveServer, relay: LiveRelay) -> None:
@@ -78,6 +81,16 @@ def test_updates_are_shown_by_the_control_plane(server: LiveServer, relay: LiveR
     assert (refused.status_code, refused.content) == (405, b"")
     assert {method.strip() for method in refused.headers["Allow"].split(",")} == {"GET", "HEAD"}
     assert server.get("/relay/none").status_code == server.get("/relay").status_code == 404
+
+
+def test_both_log_as_json(start_server: StartServer, relay: LiveRelay) -> None:
+    """--log-format json: every line of the daemon, of the relay and of its audit log is one object."""
+    server = start_server("--relay", str(relay.config), "--log-format", "json", command=(SONDAD, "serve"))
+    wait_for_relay(relay)
+    assert server.stop() == 0
+    records = [json.loads(line) for line in server.log().splitlines()]
+    targets = {record["target"].partition("::")[0] for record in records if "target" in record}
+    assert {"sonda_server", "sondad"} <= targets
 
 
 def test_the_routes_need_the_key(start_server: StartServer, relay: LiveRelay) -> None:
@@ -112,16 +125,18 @@ def test_a_killed_relay_comes_back_and_disturbs_nothing(server: LiveServer, rela
 
 def test_a_relay_that_hangs_holds_up_its_own_routes_only(server: LiveServer) -> None:
     """Stopped in its tracks, it costs each asker its second, and everybody else nothing; the daemon still ends."""
-    process = process_of(server)
-    process.suspend()
-    with ThreadPoolExecutor(8) as askers:
-        asked = [askers.submit(ask_health, server.url) for _ in range(8)]
-        with new_session() as other:
-            answered = [other.get(f"{server.url}{path}", timeout=10) for path in ("/health", "/scenarios") * 5]
-            still_waiting = sum(not future.done() for future in asked)
-        assert [answer.status_code for answer in answered] == [200] * 10
-        assert still_waiting
-        assert {future.result() for future in asked} == {503}
+    freeze(process_of(server).pid)
+
+    def others_came_first() -> bool:
+        with ThreadPoolExecutor(8) as askers:
+            asked = [askers.submit(ask_health, server.url) for _ in range(8)]
+            answered = [server.get(path).status_code for path in ("/health", "/scenarios")]
+            some_wait = not all(future.done() for future in asked)
+            assert answered == [200, 200]
+            assert {future.result() for future in asked} == {503}
+        return some_wait
+
+    wait_until(others_came_first, "others are answered while those wait")
     assert server.stop() == 0
     assert server.log_lines("the relay did not stop in time and is killed")
 
@@ -157,7 +172,7 @@ def test_a_wrong_configuration_is_a_wrong_argument(tmp_path: Path) -> None:
     config = tmp_path / "relay.yaml"
     config.write_text("version: 2\nrelay: {mode: sideways, run_dir: here}\n")
     ended = subprocess.run(
-        [SONDAD, "serve", "--port", "0", "--relay", str(config)], capture_output=True, timeout=20, check=False
+        [SONDAD, "serve", "--port", "0", "--relay", str(config)], capture_output=True, timeout=START_SECS, check=False
     )
     assert (ended.returncode, ended.stdout) == (2, b"")
     faults = ended.stderr.decode()
@@ -166,7 +181,7 @@ def test_a_wrong_configuration_is_a_wrong_argument(tmp_path: Path) -> None:
 
 def test_the_compatible_command_has_no_relay() -> None:
     """`sonda-server` takes the flags that its users know, and no others."""
-    ended = subprocess.run([COMMAND, "--relay", "x"], capture_output=True, timeout=20, check=False)
+    ended = subprocess.run([COMMAND, "--relay", "x"], capture_output=True, timeout=START_SECS, check=False)
     assert ended.returncode == 2
     assert b"--relay" in ended.stderr
 
@@ -178,10 +193,8 @@ def test_whether_the_relay_answers_is_a_metric(server: LiveServer) -> None:
         return samples(server.get("/metrics?own=1").text)["sondad_relay_up"]
 
     assert up() == 1
-    process = process_of(server)
-    process.suspend()
-    assert up() == 0
-    process.resume()
+    with frozen(process_of(server).pid):
+        assert up() == 0
     wait_until(lambda: up() == 1, "it answers again")
 
 
@@ -192,7 +205,7 @@ def test_a_relay_that_runs_already_is_shown(start_server: StartServer, relay: Li
         server = start_server("--relay-admin", relay.admin_path, command=(SONDAD, "serve"))
         assert relay.post("agent", "123").status == 202
         assert [row["check"] for row in server.get("/relay/checks?status=ok").json()["checks"]] == ["123"]
-        assert not [child for child in server.descendants() if "supervisor.relay" in child.cmdline()]
+        assert not titled(server.descendants(), "supervisor.relay")
         relay.kill()
         down = server.get("/relay/health")
         assert (down.status_code, down.json()["error"]) == (503, "relay_unavailable")
@@ -202,6 +215,32 @@ def test_a_relay_that_runs_already_is_shown(start_server: StartServer, relay: Li
         assert relay.post("agent", "123").status == 202
     finally:
         relay.kill()
+
+
+def test_dead_letters_are_shown_page_by_page(start_server: StartServer, tmp_path: Path) -> None:
+    """What the upstream refused for good, oldest first, with how many there are; bounds that are none are refused."""
+    parent = ScriptedParent(lambda _: reply(404))
+    checks = ", ".join(f'"c{number}": {{urn: "*"}}' for number in range(4))
+    upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 1s}}\n"
+    (tmp_path / "relay").mkdir()
+    relay = LiveRelay(tmp_path / "relay", clients_config(own(checks), rest=upstream)).start()
+    try:
+        server = start_server("--relay-admin", relay.admin_path, command=(SONDAD, "serve"))
+        assert server.get("/relay/deadletters").json() == {"dead_letters": [], "total": 0}
+        for number in range(3):
+            assert relay.post("agent", f"c{number}").status == 202
+        wait_until(lambda: server.get("/relay/deadletters").json()["total"] == 3, "they are refused")
+        letters = server.get("/relay/deadletters").json()["dead_letters"]
+        assert sorted(letter["check"] for letter in letters) == ["c0", "c1", "c2"]
+        assert {(letter["client"], letter["answer"]["status"]) for letter in letters} == {("agent", 404)}
+        page = server.get("/relay/deadletters?limit=1&offset=1").json()
+        assert page == {"dead_letters": letters[1:2], "total": 3}
+        refused = server.get("/relay/deadletters?limit=x")
+        assert (refused.status_code, refused.json()["error"]) == (400, "bad_request")
+        assert relay.admin("GET", "/deadletters").json() == letters
+    finally:
+        relay.kill()
+        parent.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a control plane of another user")
@@ -234,6 +273,6 @@ def test_the_user_of_the_control_plane_is_let_in_by_name(tmp_path: Path) -> None
 def test_one_relay_at_a_time(relay: LiveRelay) -> None:
     """Either one that the daemon runs, or one that runs already; and its path is absolute."""
     for arguments in (["--relay", "a", "--relay-admin", "/b"], ["--relay-admin", "b"]):
-        ended = subprocess.run([SONDAD, "serve", *arguments], capture_output=True, timeout=60)
+        ended = subprocess.run([SONDAD, "serve", *arguments], capture_output=True, timeout=START_SECS)
         assert ended.returncode == 2
         assert b"--relay-admin" in ended.stderr

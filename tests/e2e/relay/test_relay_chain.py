@@ -10,9 +10,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from tests.e2e.relay.live_relay import LiveRelay, clients_config, free_port, live, own, pure_config, request
-from tests.e2e.relay.scripted_parent import ScriptedParent, drained, reply
+from tests.support.live_relay import LiveRelay, clients_config, live, own, pure_config, request
 from tests.support.polling import wait_until
+from tests.support.ports import free_port
+from tests.support.scripted_parent import ScriptedParent, drained, reply
 
 BACKOFF = "backoff: {initial: 20ms, max: 100ms}"
 CHECKS = ", ".join(f'"c{number}": {{urn: "*"}}' for number in range(4))

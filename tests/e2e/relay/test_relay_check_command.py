@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.relay.live_relay import LiveRelay, clients_config, live, own
+from tests.support.live_relay import LiveRelay, clients_config, live, own
 from tests.support.live_server import COMMAND
 from tests.support.polling import wait_until
 
@@ -20,7 +20,7 @@ def check(relay: LiveRelay, *arguments: str, by_environment: bool = False) -> su
     where = [] if by_environment else ["--socket", relay.sock("agent")]
     environment = os.environ | {"SONDAD_SOCKET": relay.sock("agent")}
     return subprocess.run(
-        [SONDAD, "check", *where, *arguments], capture_output=True, text=True, timeout=60, env=environment
+        [SONDAD, "check", *where, *arguments], capture_output=True, text=True, timeout=200, env=environment
     )
 
 
@@ -79,9 +79,11 @@ def test_reports_survive_kills_of_the_relay(tmp_path: Path) -> None:
     """It tries with one request id until the relay is back: each report counts exactly once."""
     relay = LiveRelay(tmp_path, clients_config(own(CHECKS))).start()
     codes: list[int] = []
+    statuses = ("ok", "warn", "ok", "warn")
 
     def report_all() -> None:
-        codes.extend(check(relay, "77", "--status", ("ok", "warn")[at % 2]).returncode for at in range(8))
+        # On a busy machine most of the time goes into starting the relay.
+        codes.extend(check(relay, "77", "--status", one, "--timeout", "10m").returncode for one in statuses)
 
     reporting = threading.Thread(target=report_all)
     try:
@@ -90,8 +92,8 @@ def test_reports_survive_kills_of_the_relay(tmp_path: Path) -> None:
             relay.kill()
             relay.start()
             reporting.join(0.3)
-        assert codes == [0] * 8
-        assert relay.check("agent", "77")["updates"] == 8
+        assert codes == [0] * len(statuses)
+        assert relay.check("agent", "77")["updates"] == len(statuses)
         assert relay.stop() == 0
     finally:
         relay.kill()

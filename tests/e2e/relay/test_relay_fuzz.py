@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.relay.live_relay import LiveRelay, clients_config, connect, exchange, live, own, pure_config, read_all
+from tests.support.live_relay import LiveRelay, clients_config, connect, exchange, live, own, pure_config, read_all
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f")
@@ -79,7 +79,7 @@ def test_every_request_has_an_answer(
     answer = exchange(address, head + body)
     if answer.status == 100:
         answer = type(answer)(answer.body)
-    assert answer.status in {200, 202, 400, 401, 403, 404, 405, 409, 413, 415, 431, 503}, answer.octets
+    assert answer.status in {200, 202, 400, 401, 403, 404, 405, 409, 413, 415, 431, 503}, answer.raw
     if answer.status >= 400 and method != "HEAD":
         assert set(answer.json()) == {"code", "message"}
     assert "Traceback" not in relay.log()

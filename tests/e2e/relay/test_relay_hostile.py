@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.relay.live_relay import BODY, LiveRelay, clients_config, connect, live, own, read_all, request
+from tests.support.live_relay import BODY, LiveRelay, clients_config, connect, live, own, read_all, request
 from tests.support.polling import wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: folders and peers of other users")
@@ -149,8 +149,8 @@ def test_the_admin_socket_answers_when_descriptors_are_short(tmp_path: Path) -> 
     limit = 160
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     code = (
-        "import resource, sys; from supervisor.relay.main import main; "
-        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit})); sys.exit(main(sys.argv[1:]))"
+        "import resource; from supervisor.relay.__main__ import run; "
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit})); run()"
     )
     assert hard > limit
     with live(tmp_path, clients_config(clients, relay="request_timeout: 60s"), program=["-c", code]) as relay:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.relay.live_relay import (
+from tests.support.live_relay import (
     BODY,
     LiveRelay,
     clients_config,
@@ -115,9 +115,9 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_every_answer_is_complete(relay: LiveRelay, name: str) -> None:
     """Whatever is sent, the answer has its documented status, code and the full header set, and nothing chunked."""
-    octets, status, code = CASES[name]
-    answer = exchange(relay.sock("agent"), octets)
-    assert answer.status == status, answer.octets
+    raw, status, code = CASES[name]
+    answer = exchange(relay.sock("agent"), raw)
+    assert answer.status == status, answer.raw
     assert [header for header in HEADERS if header not in answer.headers] == []
     assert answer.headers["Connection"] == "close"
     assert not {"Via", "Vary", "Transfer-Encoding"} & set(answer.headers)
@@ -172,8 +172,8 @@ def test_continue_is_sent_before_the_body(relay: LiveRelay) -> None:
 def test_a_request_in_single_bytes_is_served(relay: LiveRelay) -> None:
     """However the bytes are cut, the request is the same."""
     with connect(relay.sock("agent")) as sock:
-        for octet in P + L + BODY:
-            sock.sendall(bytes([octet]))
+        for byte in P + L + BODY:
+            sock.sendall(bytes([byte]))
         assert read_all(sock).startswith(b"HTTP/1.1 202 ")
 
 

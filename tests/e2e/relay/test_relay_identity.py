@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -12,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.relay.live_relay import BODY, LiveRelay, clients_config, connect, live, read_all, request
+from tests.support.live_relay import BODY, LiveRelay, clients_config, connect, live, read_all, request
 from tests.support.polling import wait_until
+from tests.support.processes import frozen
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: peers run under other user ids")
 
@@ -250,8 +250,7 @@ def test_a_dead_peer_does_not_pass_the_pidfile_of_its_successor(relay: LiveRelay
 
     before = denied_as_dead()
     reader, writer = os.pipe()
-    os.kill(relay_process.pid, signal.SIGSTOP)  # the connection waits in the backlog
-    try:
+    with frozen(relay_process.pid):  # the connection waits in the backlog
         for _ in range(20):
             sock, stranger = connect_and_die(relay.sock("pidfile"))
             agent = fork_with_pid(stranger)
@@ -265,8 +264,6 @@ def test_a_dead_peer_does_not_pass_the_pidfile_of_its_successor(relay: LiveRelay
             os.read(reader, 1)
             os._exit(0)
         (relay.root / "agent.pid").write_text(f"{agent}\n")
-    finally:
-        os.kill(relay_process.pid, signal.SIGCONT)
     wait_until(lambda: denied_as_dead() > before, "the dead peer is denied")
     assert read_all(sock).startswith(b"HTTP/1.1 403 ")
     sock.close()

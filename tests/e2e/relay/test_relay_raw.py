@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.relay.live_relay import LiveRelay, clients_config, exchange, live, own
+from tests.support.live_relay import LiveRelay, clients_config, exchange, live, own
 from tests.support.raw_requests import RAW_REQUESTS
 
 # Agents of old leave it out.
@@ -23,10 +23,10 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRelay]:
 @pytest.mark.parametrize("socket", ["client", "admin"])
 def test_what_is_no_request_is_refused_at_once(relay: LiveRelay, socket: str, name: str) -> None:
     """One complete answer, then the end; nothing behind the request is served."""
-    octets, statuses = RAW_REQUESTS[name]
-    answer = exchange(relay.sock("agent") if socket == "client" else relay.admin_path, octets)
+    raw, statuses = RAW_REQUESTS[name]
+    answer = exchange(relay.sock("agent") if socket == "client" else relay.admin_path, raw)
     assert answer.status in statuses
-    assert answer.octets.count(b"HTTP/1.1 ") == 1
+    assert answer.raw.count(b"HTTP/1.1 ") == 1
     assert set(answer.json()) == {"code", "message"}
     assert answer.headers["Connection"] == "close"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.relay.live_relay import Answer, clients_config, exchange, free_port, live, own, pure_config
+from tests.support.live_relay import Answer, clients_config, exchange, live, own, pure_config
+from tests.support.ports import free_port
 
 SAMPLE_BODY = (
     b'{\n      "status": "warn",\n      "message": "Basic Example of a LogScan breach",\n      "metrics": [{\n'

@@ -1,15 +1,20 @@
 """Names, rate limit, staleness, cgroups, notifications, envelope, child policy."""
 
+import datetime
 import re
+import uuid
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from supervisor.relay.checks.staleness import Staleness
+from supervisor.relay.checks.state import utc_text
 from supervisor.relay.clients.notify import parse_message
 from supervisor.relay.clients.ratelimit import RateLimit
 from supervisor.relay.config.names import is_urn, matches_roots
-from supervisor.relay.net.answer import Answer, Envelope, RefusedError
+from supervisor.relay.net.answer import AnswerWriter, RefusedRequestError, RelayAnswer, new_request_id
 from supervisor.relay.net.identity import cgroup_has_unit, cgroup_is_under, cgroup_path
 from supervisor.relay_link.child import MAX_DELAY_SECS, STEADY_SECS, STOP_GRACE_SECS, RelayChild
 
@@ -100,28 +105,28 @@ def test_cgroup_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "parsed"),
+    ("raw", "parsed"),
     [
         (b"a:start", ("a", "start")), (b"a:stop\n", ("a", "stop")), (b"a:stop\r\n", ("a", "stop")), (b"a:stop\r", None),
         (b"a:Stop", None), (b"a:b:stop", None), (b"a:stop:", None), (b":stop", None), (b"", None),
         (b"a" * 252 + b":stop", None), (b"a:stop\n\n", None),
     ],
 )  # fmt: skip
-def test_notify_messages(octets: bytes, parsed: tuple[str, str] | None) -> None:
+def test_notify_messages(raw: bytes, parsed: tuple[str, str] | None) -> None:
     """Exactly two pieces, exact commands, one line end tolerated."""
-    assert parse_message(octets) == parsed
+    assert parse_message(raw) == parsed
 
 
 def test_the_envelope_of_an_error() -> None:
     """Headers in full; HEAD leaves out nothing but the body."""
-    envelope = Envelope("Joyent", "2011-06-30")
-    answer = RefusedError(404, "ResourceNotFound", "no é", ("X-Extra", "1")).answer()
+    envelope = AnswerWriter("Joyent", "2011-06-30")
+    answer = RefusedRequestError(404, "ResourceNotFound", "no é", ("X-Extra", "1")).answer()
     full = envelope.render(answer, request_id="ID", version="6.1.0", elapsed_ms=3)
     head, _, body = full.partition(b"\r\n\r\n")
     assert body == b'{"code":"ResourceNotFound","message":"no \\u00e9"}'
     assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", head)
     assert envelope.render(answer, request_id="ID", version="6.1.0", elapsed_ms=3, head_only=True) == head + b"\r\n\r\n"
-    empty = envelope.render(Answer(202), request_id="ID", version="6.1.0", elapsed_ms=3)
+    empty = envelope.render(RelayAnswer(202), request_id="ID", version="6.1.0", elapsed_ms=3)
     assert b"Content-Type" not in empty
     assert empty.endswith(b"Content-Length: 0\r\n\r\n")
 
@@ -221,3 +226,18 @@ def test_stop_between_two_starts_ends_the_series() -> None:
     child.stop(0.6)
     child.poll(100.0)
     assert (child.running, len(launcher.started)) == (False, 1)
+
+
+def test_request_ids_are_random_uuids() -> None:
+    """Of version 4 and the variant of RFC 9562, in upper case, each another one."""
+    ids = [new_request_id() for _ in range(1000)]
+    assert len(set(ids)) == len(ids)
+    assert {(uuid.UUID(text).version, uuid.UUID(text).variant) for text in ids} == {(4, uuid.RFC_4122)}
+    assert [str(uuid.UUID(text)).upper() for text in ids] == ids
+
+
+@given(st.integers(-(10**12), 253_402_300_799_999))
+def test_instants_are_shown_in_utc(at_ms: int) -> None:
+    """With three digits of the second, however early or late."""
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=at_ms)
+    assert utc_text(at_ms) == f"{moment.isoformat(timespec='milliseconds')}Z"

@@ -2,13 +2,12 @@
 
 import contextlib
 import itertools
-import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.relay.net.answer import RefusedError
+from supervisor.relay.net.answer import RefusedRequestError
 from supervisor.relay.net.head import parse_head
 from supervisor.relay.net.request import RequestReader
 
@@ -33,7 +32,7 @@ def read(*pieces: bytes) -> Outcome:
             if reader.complete:
                 break
             reader.feed(piece)
-    except RefusedError as refused:
+    except RefusedRequestError as refused:
         return ("refused", refused.status, refused.code, refused.message)
     if reader.request is None:
         return ("incomplete",)
@@ -42,16 +41,14 @@ def read(*pieces: bytes) -> Outcome:
     return (reader.complete, request.method, request.target, request.headers, request.body, fault)
 
 
-@settings(max_examples=400)
 @given(st.sampled_from(WHOLE), st.lists(st.integers(0, 400), max_size=8))
-def test_any_cut_of_the_bytes_reads_the_same(octets: bytes, cuts: list[int]) -> None:
+def test_any_cut_of_the_bytes_reads_the_same(raw: bytes, cuts: list[int]) -> None:
     """The outcome does not depend on how the bytes arrive."""
-    at = sorted({min(cut, len(octets)) for cut in cuts} | {0, len(octets)})
-    pieces = [octets[start:end] for start, end in itertools.pairwise(at)]
-    assert read(*pieces) == read(octets)
+    at = sorted({min(cut, len(raw)) for cut in cuts} | {0, len(raw)})
+    pieces = [raw[start:end] for start, end in itertools.pairwise(at)]
+    assert read(*pieces) == read(raw)
 
 
-@settings(max_examples=150)
 @given(st.lists(st.binary(max_size=40) | st.sampled_from(WHOLE), max_size=6))
 def test_arbitrary_bytes_are_a_request_or_a_refusal(pieces: list[bytes]) -> None:
     """Nothing else than a refusal comes out of garbage."""
@@ -86,14 +83,15 @@ def test_bytes_after_the_request_are_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "raw",
     [b"\x16\x03\x01", b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\nA: b\0", b"GET / HTTP/1.1\r\nA: b\rc", b"\x7f"],
 )
-def test_what_will_never_be_a_head_is_refused_before_its_end(octets: bytes) -> None:
+def test_what_will_never_be_a_head_is_refused_before_its_end(raw: bytes) -> None:
     """Nobody waits for an empty line that a TLS client or a line feed client will not send."""
-    assert read(octets)[:3] == ("refused", 400, "InvalidHeader")
+    assert read(raw)[:3] == ("refused", 400, "InvalidHeader")
 
 
+LONG_BYTES = 2 << 20
 HOSTILE = {
     "blanks": (b"X:", b"\t", b"\x7f"),
     "blanks and letters": (b"X:", b" a", b"\x00"),
@@ -106,28 +104,17 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_reading_a_head_takes_no_longer_than_its_length(name: str) -> None:
-    """Eight times as long a head takes about eight times as long, not 64 times: strangers may send it."""
+    """Strangers may send one that makes a reader go back with every byte: such a reader would not come to its end."""
     start, piece, end = HOSTILE[name]
-
-    def secs(octets: int) -> float:
-        head = b"GET / HTTP/1.1\r\n" + start + piece * (octets // len(piece)) + end + b"\r\n"
-        durations = []
-        for _ in range(5):
-            begun = time.process_time()
-            with contextlib.suppress(RefusedError):
-                parse_head(head)
-            durations.append(time.process_time() - begun)
-        return min(durations)
-
-    assert secs(256 << 10) < 28 * max(secs(32 << 10), 1e-4)
+    with contextlib.suppress(RefusedRequestError):
+        parse_head(b"GET / HTTP/1.1\r\n" + start + piece * (LONG_BYTES // len(piece)) + end + b"\r\n")
 
 
-@settings(max_examples=300)
 @given(st.lists(st.sampled_from([b"A", b":", b" ", b"\t", b"\r", b"\n", b"\r\n", b"/", b"HTTP/1.1", b"\0", b"\xff"])))
 def test_any_head_is_parsed_or_refused(pieces: list[bytes]) -> None:
     """Headers that come out hold no control character and no name that is not a token."""
     head = None
-    with contextlib.suppress(RefusedError):
+    with contextlib.suppress(RefusedRequestError):
         head = parse_head(b"GET / HTTP/1.1\r\n" + b"".join(pieces) + b"\r\n")
     for name, values in head.headers.items() if head else ():
         assert name
