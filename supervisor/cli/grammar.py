@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from supervisor.cli.table import Listed, import_command
+from supervisor.cli.failures import MISUSED
+from supervisor.cli.options import global_options, shown, similar, write_options
+from supervisor.cli.table import ListedCommand, import_command
 
 if TYPE_CHECKING:
     import argparse
@@ -35,157 +37,47 @@ class Globals:
     catalog: Path | None = None
 
 
-class Reading(click.ParamType):  # type: ignore[type-arg]  # older click takes no argument
-    """A text that `read` turns into a value; a ValueError of it is a usage error.
-
-    Args:
-        read: text to value.
-    """
-
-    name = "text"
-
-    def __init__(self, read: Callable[[str], Any]) -> None:
-        self._read = read
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the value of a text."""
-        try:
-            return self._read(value)
-        except ValueError as exc:
-            raise click.BadParameter(f"invalid value '{value}' for '{shown(param)}': {exc}", ctx, param) from exc
-
-
-class Once(click.Option):
-    """An option with one value, or None; given twice on one level it is a usage error.
-
-    Args:
-        *flags: its spellings.
-        metavar: what stands for the value in help and errors.
-        read: text to value, None keeps the text.
-        help: one line.
-        excludes: flags that may not stand beside it.
-        requires: flags that must stand beside it.
-    """
-
-    def __init__(
-        self,
-        *flags: str,
-        metavar: str,
-        help: str,  # noqa: A002 - click's own word
-        read: Callable[[str], Any] | None = None,
-        excludes: tuple[str, ...] = (),
-        requires: tuple[str, ...] = (),
-    ) -> None:
-        kind = click.STRING if read is None else Reading(read)
-        super().__init__(flags, metavar=metavar, help=help, type=kind, multiple=True)
-        self.excludes = excludes
-        self.requires = requires
-
-    def process_value(self, ctx: click.Context, value: Any) -> Any:
-        """Return the single value."""
-        values = super().process_value(ctx, value) or ()
-        if len(values) > 1:
-            raise click.UsageError(f"the argument '{shown(self)}' cannot be used multiple times", ctx)
-        return values[0] if values else None
-
-
-class Switch(click.Option):
-    """An option without a value.
-
-    Args:
-        *flags: its spellings.
-        help: one line.
-        excludes: flags that may not stand beside it.
-    """
-
-    def __init__(self, *flags: str, help: str, excludes: tuple[str, ...] = ()) -> None:  # noqa: A002 - click's own word
-        super().__init__(flags, is_flag=True, help=help)
-        self.excludes = excludes
-        self.requires: tuple[str, ...] = ()
-
-
-class Many(click.Option):
-    """An option that may be given several times.
-
-    Args:
-        *flags: its spellings.
-        metavar: what stands for the value in help and errors.
-        help: one line.
-        read: text to value, None keeps the text.
-        requires: flags that must stand beside it.
-    """
-
-    def __init__(
-        self,
-        *flags: str,
-        metavar: str,
-        help: str,  # noqa: A002 - click's own word
-        read: Callable[[str], Any] | None = None,
-        requires: tuple[str, ...] = (),
-    ) -> None:
-        kind = click.STRING if read is None else Reading(read)
-        super().__init__(flags, metavar=metavar, help=help, type=kind, multiple=True)
-        self.excludes: tuple[str, ...] = ()
-        self.requires = requires
-
-
-def global_options() -> list[click.Parameter]:
-    """Return the options that every level accepts."""
-    return [
-        Switch("-q", "--quiet", help="no banners and no progress; errors and verdicts are still printed"),
-        Switch("-v", "--verbose", help="print the version and the resolved configuration before running"),
-        Switch("--dry-run", help="check and print what would run, and run nothing (`run` and `test`)"),
-        Once("--format", "layout", metavar="LAYOUT", help="layout of a dry run: text (default) or json"),
-        Once("--catalog", metavar="DIR", help="directory of @name scenarios and of packs", read=Path),
-    ]
-
-
-def daemon_options() -> list[click.Parameter]:
-    """Return the options of commands that talk to a daemon."""
-    return [
-        Once("--url", metavar="URL", help="the daemon (default http://127.0.0.1:8080); its key is SONDA_API_KEY"),
-        Switch("--json", "as_json", help="print JSON"),
-    ]
-
-
-def report_option() -> Once:
-    """Return the option of commands that find something."""
-    return Once(
-        "--report",
-        metavar="FILE",
-        help="write what was found to a file: JSON (.json) or JUnit (.xml)",
-        read=_report_path,
-    )
-
-
 def pass_globals(function: Callable[..., int]) -> Callable[..., int]:
     """Let the function of a command get the globals first."""
     passing: Callable[..., int] = click.pass_obj(function)
     return passing
 
 
-def _report_path(text: str) -> str:
-    if not text.endswith((".json", ".xml")):
-        raise ValueError("expected a name that ends in .json or, for JUnit, in .xml")
-    return text
+class _Helpful(click.Command):
+    """A command whose help speaks of itself as of the other options."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option that prints the help."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.help = "print this help and exit"
+        return option
 
 
-def shown(parameter: click.Parameter | None) -> str:
-    """Return a parameter as errors name it, e.g. `--rate <R>`."""
-    if isinstance(parameter, click.Option):
-        flag = max(parameter.opts, key=len)
-        return flag if parameter.is_flag else f"{flag} <{parameter.metavar}>"
-    return "" if parameter is None else f"<{parameter.human_readable_name}>"
+class Verb(_Helpful):
+    """A command; its function gets the globals first, then its own parameters by name.
 
+    Args:
+        name: as it is typed.
+        help: what it does, as sentences.
+        params: its own arguments and options.
+        run: the function.
+        summary: what it does, for a list of commands; without one, the beginning of `help`.
+    """
 
-class Verb(click.Command):
-    """A command; its function gets the globals first, then its own parameters by name."""
-
-    def __init__(self, name: str, help: str, params: list[click.Parameter], run: Callable[..., int]) -> None:  # noqa: A002
+    def __init__(
+        self,
+        name: str,
+        help: str,  # noqa: A002 - click's own word
+        params: list[click.Parameter],
+        run: Callable[..., int],
+        summary: str | None = None,
+    ) -> None:
         super().__init__(
             name,
             params=[*params, *global_options()],
             help=help,
+            short_help=summary,
             callback=run,
             context_settings=_SETTINGS | {"allow_extra_args": True},
         )
@@ -208,6 +100,12 @@ class Verb(click.Command):
         if missing:
             raise click.UsageError(f"the following required arguments were not provided:{missing}", ctx)
         return rest
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write its own options, then those of every command."""
+        own = [param for param in self.get_params(ctx) if param.name not in _GLOBAL_NAMES]
+        write_options(ctx, formatter, "Options", own)
+        write_options(ctx, formatter, "Options of every command", self.params[-len(_GLOBAL_NAMES) :])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Call the function with the globals of both levels, the inner ones before the outer ones."""
@@ -258,7 +156,50 @@ class PassedOn(click.Command):
         return self._run(ctx.obj)
 
 
-class Program(click.Group):
+class _Commands(_Helpful, click.Group):
+    """Commands, one of which must be named."""
+
+    def __init__(self, name: str, help: str, params: list[click.Parameter]) -> None:  # noqa: A002
+        super().__init__(
+            name,
+            help=help,
+            params=params,
+            context_settings=_SETTINGS,
+            subcommand_metavar="COMMAND [ARGS]...",
+            invoke_without_command=True,
+            callback=_require_command,
+        )
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names, and the arguments behind it."""
+        command = self.get_command(ctx, args[0])
+        if command is None and not ctx.resilient_parsing:
+            tip = similar(args[0], self.list_commands(ctx), "subcommand")
+            raise click.UsageError(f"unrecognized subcommand '{args[0]}'{tip}", ctx)
+        return args[0], command, args[1:]
+
+
+class Compound(_Commands):
+    """Commands of two words, such as `fleet run`.
+
+    Args:
+        name: the first word.
+        help: one line.
+        members: by their second word, in the order of the help.
+    """
+
+    def __init__(self, name: str, help: str, members: list[Verb]) -> None:  # noqa: A002
+        super().__init__(name, help, [])
+        self.commands = {str(member.name): member for member in members}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
+        """Return the second words in their order."""
+        return list(self.commands)
+
+
+class Program(_Commands):
     """`sonda` or `sondad`: commands out of a table, imported when they are named.
 
     Args:
@@ -267,14 +208,8 @@ class Program(click.Group):
         headed: the commands under their headings.
     """
 
-    def __init__(self, name: str, help: str, headed: dict[str, tuple[Listed, ...]]) -> None:  # noqa: A002
-        super().__init__(
-            name,
-            help=help,
-            params=global_options(),
-            context_settings=_SETTINGS,
-            subcommand_metavar="COMMAND [ARGS]...",
-        )
+    def __init__(self, name: str, help: str, headed: dict[str, tuple[ListedCommand, ...]]) -> None:  # noqa: A002
+        super().__init__(name, help, global_options())
         self.headed = headed
         self.params.append(
             click.Option(
@@ -299,15 +234,6 @@ class Program(click.Group):
                     return import_command(listed)
         return None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first argument names, and the arguments behind it."""
-        command = self.get_command(ctx, args[0])
-        if command is None and not ctx.resilient_parsing:
-            raise click.UsageError(f"unrecognized subcommand '{args[0]}'", ctx)
-        return args[0], command, args[1:]
-
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write usage, the commands under their headings, then the options."""
         self.format_usage(ctx, formatter)
@@ -320,13 +246,21 @@ class Program(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options alone: the commands stand before them."""
-        records = [record for param in self.get_params(ctx) if (record := param.get_help_record(ctx)) is not None]
-        with formatter.section("Options"):
-            formatter.write_dl(records)
+        write_options(ctx, formatter, "Options", self.get_params(ctx))
 
     def _format_part(self, formatter: click.HelpFormatter, heading: str) -> None:
+        # Clients read one line a command, so none is wrapped, however narrow the window is.
+        width = max(len(listed.name) for part in self.headed.values() for listed in part)
         with formatter.section(heading):
-            formatter.write_dl([(listed.name, listed.summary) for listed in self.headed[heading]])
+            for listed in self.headed[heading]:
+                formatter.write(f"{'':{formatter.current_indent}}{listed.name:<{width}}  {listed.summary}\n")
+
+
+@click.pass_context
+def _require_command(ctx: click.Context, /, **_: Any) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(MISUSED)
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: Any) -> None:

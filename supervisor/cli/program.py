@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import click
 
 from common.errors import SondadError
-from supervisor.cli.failures import ABANDONED, FAILED, MISUSED, OK, CommandError
+from supervisor.cli.failures import ABANDONED, FAILED, MISUSED, OK, CommandError, FaultyScenarioError
 from supervisor.cli.grammar import Program
+from supervisor.cli.options import similar
 from supervisor.cli.table import PROGRAMS
 
 _SUMMARIES = {
@@ -36,17 +37,19 @@ def run(name: str, arguments: Sequence[str]) -> int:
     _be_lenient_with_encodings()
     grammar = program(name)
     try:
-        if not arguments:
-            with grammar.make_context(name, [], resilient_parsing=True) as context:
-                click.echo(grammar.get_help(context), err=True)
-            return MISUSED
-        code = grammar.main(list(arguments), prog_name=name, standalone_mode=False)
+        # Not by click's own `main`, which ends with 1 when the reader of standard output has left.
+        with grammar.make_context(name, list(arguments)) as context:
+            code = grammar.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.UsageError as exc:
         _say(_usage_text(exc))
         return MISUSED
+    except FaultyScenarioError as exc:
+        # The texts of `sonda` are those that its users know.
+        _say(f"error: {exc if name == 'sonda' else _tell_all(exc)}")
+        return exc.code
     except CommandError as exc:
         _say(f"error: {exc}")
         return exc.code
@@ -57,7 +60,7 @@ def run(name: str, arguments: Sequence[str]) -> int:
         # The reader has what it wanted; what is still buffered must not be tried again at exit.
         _discard_stdout()
         return OK
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, EOFError, click.Abort):
         return ABANDONED
     except OSError as exc:
         _say(f"error: runtime error: {exc}")
@@ -68,6 +71,19 @@ def run(name: str, arguments: Sequence[str]) -> int:
         _say(f"error: runtime error: unexpected fault: {exc}; RUST_LOG=debug shows where")
         return FAILED
     return OK if code is None else int(code)
+
+
+def _tell_all(error: FaultyScenarioError) -> str:
+    """Print every fault with its place; returns what to say of all of them."""
+    if not error.faults:
+        return str(error)
+    from dataclasses import asdict
+
+    from supervisor.cli.faults import print_faults
+
+    print_faults(error.reference, [asdict(fault) for fault in error.faults])
+    number = len(error.faults)
+    return f"{error.reference} has {number} fault{'s' if number > 1 else ''}; nothing was started"
 
 
 def _usage_text(error: click.UsageError) -> str:
@@ -82,8 +98,8 @@ def _usage_text(error: click.UsageError) -> str:
 
 def _message(error: click.UsageError) -> str:
     match error:
-        case click.NoSuchOption(option_name=name):
-            return f"unexpected argument '{name}' found"
+        case click.NoSuchOption(option_name=name, possibilities=known):
+            return f"unexpected argument '{name}' found{similar(name, known or (), 'argument')}"
         case click.BadOptionUsage():
             return f"a value is required for '{error.option_name}' but none was supplied"
         case click.MissingParameter(param=click.Argument() as param):

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
+
 from common.errors import os_error_text
+from common.plan import SegmentOf
 from supervisor.cli.failures import CommandError
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Requirement:
     """Something that was to hold."""
 
     name: str
@@ -24,19 +27,23 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CommandReport:
     """All that a command found.
 
     Attributes:
         error: what kept it from finding more; None when nothing did.
+        segment: what a segment has of the scenario; None for the whole.
+        hosts: what each host has made; None for a run on this machine.
     """
 
     command: str
     scenario: str
     elapsed_secs: float
     entries: Sequence[dict[str, Any]]
-    checks: Sequence[Check]
+    checks: Sequence[Requirement]
     error: str | None
+    segment: SegmentOf | None = None
+    hosts: Sequence[dict[str, Any]] | None = None
 
     @property
     def passed(self) -> bool:
@@ -44,7 +51,7 @@ class Report:
         return self.error is None and all(check.passed for check in self.checks)
 
 
-def write_report(path: str, report: Report) -> None:
+def write_report(path: str, report: CommandReport) -> None:
     """Write a report.
 
     Raises:
@@ -58,20 +65,22 @@ def write_report(path: str, report: Report) -> None:
         raise CommandError(f"cannot write the report {path}: {os_error_text(exc)}") from exc
 
 
-def _json(report: Report) -> str:
+def _json(report: CommandReport) -> str:
     shown = {
         "command": report.command,
         "scenario": report.scenario,
         "passed": report.passed,
         "elapsed_secs": report.elapsed_secs,
         "error": report.error,
+        "segment": msgspec.to_builtins(report.segment),
         "entries": list(report.entries),
         "checks": [asdict(check) for check in report.checks],
+        **({} if report.hosts is None else {"hosts": list(report.hosts)}),
     }
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 
-def _junit(report: Report) -> str:
+def _junit(report: CommandReport) -> str:
     failures = sum(not check.passed for check in report.checks)
     suite = ElementTree.Element(
         "testsuite",

@@ -2,7 +2,9 @@
 
 import json
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,19 @@ scenarios:
      generator: {type: constant, value: 1}}
 """
 
+REFUSED = """\
+version: 2
+scenarios:
+  - {id: a, signal_type: metrics, name: refused, rate: 20, generator: {type: constant, value: 1},
+     sink: {type: http_push, url: "http://HOST/", batch_size: 1}}
+"""
+
 Command = Callable[..., Any]
+
+
+@pytest.fixture
+def server(shared_server: LiveServer) -> LiveServer:
+    return shared_server
 
 
 @pytest.fixture
@@ -99,10 +113,14 @@ def test_post_replaces_what_runs_under_the_name(sondad: Command, file: Callable[
 
 
 def test_post_waits_until_everything_has_finished(sondad: Command, file: Callable[..., str]) -> None:
-    """--wait returns when the last entry has ended, 1 when one of them failed."""
+    """--wait returns when the last entry has ended, 1 when one of them failed; what has ended has no rate any more."""
     done = sondad("post", file(BRIEF), "--wait")
     assert done.returncode == 0
     assert "brief: finished | events: 6 | errors: 0" in done.stderr
+    assert sondad("post", file(BRIEF.replace("300ms", "2s").replace("brief", "measured")), "--wait").returncode == 0
+    (figures,) = json.loads(sondad("stats", "measured", "--json").stdout)
+    assert figures["current_rate"] > 0
+    assert "0.0/s" in sondad("stats", "measured").stdout
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     failed = sondad("post", file(FAILING.replace("HOST", address), "failing.yaml"), "--wait")
@@ -133,12 +151,14 @@ def test_ps_stats_and_stop_take_names_and_ids(sondad: Command, file: Callable[..
 
 
 def test_a_key_is_asked_for_and_sent(start_server: Callable[..., LiveServer], tmp_path: Path) -> None:
-    """A daemon with a key: without one the error names the variable."""
+    """A daemon with a key: without one, or with a wrong one, the error names the variable."""
     server = start_server("--api-key", "secret")
     url = f"http://127.0.0.1:{server.port}"
     without = run(["sondad", "ps", "--url", url], tmp_path)
     assert without.returncode == 1
-    assert "SONDA_API_KEY" in without.stderr
+    assert "set SONDA_API_KEY" in without.stderr
+    wrong = run(["sondad", "ps", "--url", url], tmp_path, SONDA_API_KEY="secrets")
+    assert wrong.stderr == f"error: {url} does not accept the API key of SONDA_API_KEY\n"
     assert run(["sondad", "ps", "--url", url], tmp_path, SONDA_API_KEY="secret").returncode == 0
 
 
@@ -204,8 +224,133 @@ def test_top_shows_sorts_and_leaves_a_clean_screen(
         terminal.close()
 
 
+@pytest.fixture
+def top(server: LiveServer, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start `sondad top` on a terminal of its own."""
+    started: list[Terminal] = []
+
+    def start(columns: int = 100, lines: int = 20, of: LiveServer = server, **more: str) -> Terminal:
+        command = ["sondad", "top", "--url", of.url]
+        variables = environment(tmp_path, TERM="xterm-256color", **more)
+        started.append(Terminal(command, tmp_path, variables, columns, lines))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.close()
+
+
+def gave_back(terminal: Terminal) -> bool:
+    """Whether the old screen and the cursor are shown again, after everything else that was drawn."""
+    left, hidden = terminal.raw.rfind(b"\x1b[?1049l"), terminal.raw.rfind(b"\x1b[?25h")
+    drawn = max(terminal.raw.rfind(b"\x1b[?1049h"), terminal.raw.rfind(b"\x1b[?25l"), terminal.raw.rfind(b"q quit"))
+    return min(left, hidden) > drawn
+
+
+def test_each_key_of_top_sorts_and_no_other_does_anything(
+    top: Callable[..., Terminal], sondad: Command, file: Callable[..., str]
+) -> None:
+    """Every order has its key, the last one counts; arrows and letters without a meaning are ignored."""
+    sondad("post", file(NAMED.format(name="one")))
+    terminal = top(columns=160)
+    terminal.wait_for(lambda shown: "sorted by name" in shown, "table")
+    orders = {"r": "rate", "t": "rate below target", "e": "errors", "s": "state", "n": "name"}
+    for key, order in orders.items():
+        terminal.type(f"x\x1b[A{key}")
+        terminal.wait_for(lambda shown, order=order: f"sorted by {order}" in shown, f"order by {order}")
+    terminal.type("q")
+    assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("colourless", [{}, {"NO_COLOR": "1"}], ids=["colours", "NO_COLOR"])
+def test_top_fits_a_small_window_and_ctrl_c_gives_the_screen_back(
+    top: Callable[..., Terminal], sondad: Command, file: Callable[..., str], colourless: dict[str, str]
+) -> None:
+    """80 columns and 5 lines: heading, one row and the keys. What fails is red, unless nobody wants colours."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    sondad("post", file(REFUSED.replace("HOST", address)))
+    wait_until(lambda: json.loads(sondad("stats", "refused", "--json").stdout)[0]["errors"] > 0, "errors")
+    terminal = top(80, 5, **colourless)
+    shown = terminal.wait_for(lambda shown: "refused" in shown and "q quit" in shown, "table")
+    assert len(shown.splitlines()) <= 5
+    terminal.type("\x03")
+    assert terminal.wait() == 0
+    assert (b"\x1b[31m" in terminal.raw) is not bool(colourless)
+    assert gave_back(terminal)
+
+
+def test_top_ends_with_one_line_when_the_daemon_goes(
+    top: Callable[..., Terminal], start_server: Callable[..., LiveServer]
+) -> None:
+    """The old screen is back, with the reason on it."""
+    daemon = start_server()
+    daemon.launch(NAMED.format(name="one"))
+    terminal = top(of=daemon)
+    terminal.wait_for(lambda shown: "first" in shown, "table")
+    daemon.stop()
+    assert terminal.wait() == 1
+    assert gave_back(terminal)
+    line = terminal.raw.rpartition(b"error: ")[2]
+    assert b"\x1b" not in line
+    assert b"sondad serve" in line
+
+
 def test_top_without_a_terminal_says_what_to_use(sondad: Command) -> None:
     """In a pipe there is nothing to redraw."""
     done = sondad("top")
     assert done.returncode == 1
     assert "sondad stats" in done.stderr
+
+
+def test_retune_changes_what_runs(sondad: Command, server: LiveServer, file: Callable[..., str]) -> None:
+    """Every scenario of the name; the table says from which tick on, and what is refused is said in one line."""
+    sondad("post", file(NAMED.format(name="one")))
+    done = sondad("retune", "first", "rate=40", "labels.zone=b", "generator.value=7", "labels.gone=null")
+    assert (done.returncode, done.stderr) == (0, "")
+    heading, row = (line.split() for line in done.stdout.splitlines())
+    assert heading == ["ID", "NAME", "TICK", "AT"]
+    detail = server.get(f"/scenarios/{row[0]}").json()
+    assert (detail["config"]["rate"], detail["config"]["labels"]) == (40.0, {"zone": "b"})
+    (retune,) = detail["retunes"]
+    assert row[1:] == ["first", str(retune["tick"]), retune["at"]]
+    (again,) = json.loads(sondad("retune", "first", "rate=40", "--json").stdout)
+    assert (again["tick"], again["changes"]) == (None, {})
+    for changes, said in (
+        (["sink.type=stdout"], "`sink` cannot be changed while the scenario runs"),
+        (["rate"], "expected FIELD=VALUE"),
+        (["labels=x", "labels.a=b"], "has a value already"),
+        (["rate=1", "rate=2"], "changed twice"),
+    ):
+        refused = sondad("retune", "first", *changes)
+        assert refused.returncode == 1
+        assert said in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    typed = sondad("retune", "first", "rat=fast")
+    assert typed.returncode == 1
+    assert typed.stderr.splitlines()[1:] == ["  hint: did you mean `rate`?"]
+
+
+class OlderDaemon(BaseHTTPRequestHandler):
+    """Lists scenarios without figures, whatever is asked."""
+
+    def do_GET(self) -> None:
+        body = b'{"scenarios":[{"id":"1","name":"up","state":"running","elapsed_secs":1.0,"degraded":false}]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_older_daemon_is_told_apart(tmp_path: Path) -> None:
+    """A command of another version may meet one whose list has no figures."""
+    with HTTPServer(("127.0.0.1", 0), OlderDaemon) as older:
+        thread = threading.Thread(target=older.handle_request)
+        thread.start()
+        done = run(["sondad", "stats", "--url", f"http://127.0.0.1:{older.server_port}"], tmp_path)
+        thread.join()
+    assert done.returncode == 1
+    assert "is older than this command: it lists no figures" in done.stderr

@@ -22,10 +22,10 @@ from supervisor.cli.failures import ABANDONED, OK, CommandError
 from supervisor.cli.grammar import Globals
 from supervisor.cli.logs import CommandLogs
 from supervisor.cli.queries import QueryError
-from supervisor.cli.reports import Check, Report, write_report
+from supervisor.cli.reports import CommandReport, Requirement, write_report
 from supervisor.cli.running.run import check_layout, entry_rows, print_dry_run, watch_run
-from supervisor.cli.running.session import Outcome, Session
-from supervisor.cli.running.source import Scenario, load
+from supervisor.cli.running.session import RunOutcome, Session
+from supervisor.cli.running.source import ReadyScenario, load
 from supervisor.cli.screen import Screen
 
 PROMETHEUS_VARIABLE: Final = "SONDA_PROMETHEUS_URL"
@@ -36,7 +36,7 @@ _SETTLING_SECS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AlertTestRequest:
     """What was typed; addresses also come from the environment."""
 
     reference: str
@@ -48,7 +48,7 @@ class Request:
     report: str | None = None
 
 
-def test_scenario(chosen: Globals, request: Request) -> int:
+def test_scenario(chosen: Globals, request: AlertTestRequest) -> int:
     """Run a scenario and judge the alerts that it expects; returns the exit code.
 
     Raises:
@@ -72,7 +72,7 @@ def test_scenario(chosen: Globals, request: Request) -> int:
             return _reported(test, chosen, request)
 
 
-def _reported(test: "_Test", chosen: Globals, request: Request) -> int:
+def _reported(test: "_Test", chosen: Globals, request: AlertTestRequest) -> int:
     """Run a test, and write what it found whatever that is."""
     error: str | None = None
     try:
@@ -82,7 +82,7 @@ def _reported(test: "_Test", chosen: Globals, request: Request) -> int:
         raise
     finally:
         if request.report is not None:
-            found = Report("test", request.reference, test.ran_secs, test.entries, test.checks, error)
+            found = CommandReport("test", request.reference, test.ran_secs, test.entries, test.checks, error)
             write_report(request.report, found)
 
 
@@ -97,7 +97,7 @@ class _Test:
 
     def __init__(
         self,
-        scenario: Scenario,
+        scenario: ReadyScenario,
         expectations: list[Expectation],
         source: Source,
         interval_secs: float,
@@ -113,11 +113,13 @@ class _Test:
         self._screen = screen
         self._session = session
         self._warnings: list[str] = []
-        self.checks: list[Check] = []
+        self.checks: list[Requirement] = []
         self.entries: list[dict[str, Any]] = []
         self.ran_secs = 0.0
 
     def run(self, chosen: Globals) -> int:
+        # Times count from the launch, which is not to wait for what is still being started.
+        self._session.wait_until_warm()
         self._preflight()
         self._measure_clock()
         polled = [Polled(one, one.firing_secs) for one in self._expectations]
@@ -165,7 +167,7 @@ class _Test:
             whose = "the server" if isinstance(self._source, Prometheus) else "the Alertmanager"
             self._warnings.append(f"could not measure {whose} clock, assuming that it agrees with ours: {exc}")
 
-    def _ended_early(self, outcome: Outcome) -> int | None:
+    def _ended_early(self, outcome: RunOutcome) -> int | None:
         if outcome.abandoned:
             return ABANDONED
         if outcome.interrupted:
@@ -225,7 +227,7 @@ class _Test:
         self._screen.line()
         for one in judged:
             for what, line, is_good in one.lines():
-                self.checks.append(Check(what, is_good, line.strip()))
+                self.checks.append(Requirement(what, is_good, line.strip()))
                 self._screen.line(line, "green" if is_good else "red")
         self._screen.line()
         title = self._source.title
@@ -250,7 +252,7 @@ def _foreign(matched: list[LabelSet], emitted: dict[str, set[str]]) -> list[tupl
     return list(dict.fromkeys((key, value) for key, value in pairs if key in emitted and value not in emitted[key]))
 
 
-def _source(request: Request, timeout_secs: float, step_secs: float) -> Source:
+def _source(request: AlertTestRequest, timeout_secs: float, step_secs: float) -> Source:
     if request.prometheus_url and request.alertmanager_url:
         raise CommandError(
             f"--prometheus-url ({PROMETHEUS_VARIABLE}) and --alertmanager-url ({ALERTMANAGER_VARIABLE}) are mutually "

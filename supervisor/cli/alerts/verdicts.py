@@ -6,7 +6,7 @@ from typing import Literal
 
 from supervisor.cli.alerts.expectations import AlertState, Observation
 
-Kind = Literal["pass", "late", "missed", "undecided"]
+VerdictKind = Literal["pass", "late", "missed", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Verdict:
         last_error: of the last look within the deadline that failed.
     """
 
-    kind: Kind
+    kind: VerdictKind
     secs: float | None = None
     last_error: str | None = None
 

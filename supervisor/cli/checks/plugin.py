@@ -23,7 +23,7 @@ _READ_BYTES: Final = 64 << 10
 _GRACE_SECS: Final = 1.0
 
 
-class Outcome(NamedTuple):
+class PluginOutcome(NamedTuple):
     """What a plugin found out."""
 
     status: str
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
     metrics: list[Metric]
 
 
-def run_plugin(arguments: Sequence[str], timeout_secs: float) -> Outcome:
+def run_plugin(arguments: Sequence[str], timeout_secs: float) -> PluginOutcome:
     """Run a plugin and return its outcome; one that cannot be run, or takes too long, is an error of the check.
 
     Its output on stderr goes where ours goes.
@@ -41,14 +41,14 @@ def run_plugin(arguments: Sequence[str], timeout_secs: float) -> Outcome:
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0
         )
     except OSError as exc:
-        return Outcome("error", f"cannot run {arguments[0]}: {exc.strerror}", [])
+        return PluginOutcome("error", f"cannot run {arguments[0]}: {exc.strerror}", [])
     output = _read(process, time.monotonic() + timeout_secs)
     if output is None:
-        return Outcome("error", f"{arguments[0]} gave no result within {timeout_secs:g} s and was killed", [])
+        return PluginOutcome("error", f"{arguments[0]} gave no result within {timeout_secs:g} s and was killed", [])
     return outcome_of(process.returncode, output.decode("utf-8", "replace"), arguments[0])
 
 
-def outcome_of(code: int, output: str, program: str) -> Outcome:
+def outcome_of(code: int, output: str, program: str) -> PluginOutcome:
     """Return what exit code and output mean: the first line up to `|` is the message, what follows `|` is data.
 
     Args:
@@ -65,7 +65,7 @@ def outcome_of(code: int, output: str, program: str) -> Outcome:
         message = f"{program} was ended by {signal.Signals(-code).name}: {message}".removesuffix(": ")
     elif code not in _STATUSES and code != _UNKNOWN:
         message = f"{program} ended with exit code {code}: {message}".removesuffix(": ")
-    return Outcome(status, message or f"{program} said nothing", performance_data(data[:_MAX_DATA_CHARS]))
+    return PluginOutcome(status, message or f"{program} said nothing", performance_data(data[:_MAX_DATA_CHARS]))
 
 
 def _read(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
@@ -76,11 +76,11 @@ def _read(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
         with process.stdout, selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while selector.select(max(deadline - time.monotonic(), 0)):
-                octets = os.read(process.stdout.fileno(), _READ_BYTES)
-                if not octets:
+                received = os.read(process.stdout.fileno(), _READ_BYTES)
+                if not received:
                     process.wait(max(deadline - time.monotonic(), _GRACE_SECS))
                     return bytes(output)
-                output += octets[: _MAX_OUTPUT_BYTES - len(output)]
+                output += received[: _MAX_OUTPUT_BYTES - len(output)]
     except subprocess.TimeoutExpired:
         pass  # it closed its output and went on
     with contextlib.suppress(ProcessLookupError):

@@ -18,7 +18,7 @@ import msgspec
 from common.units import clip
 from supervisor.cli.failures import MISUSED, CommandError
 from supervisor.host.roundtrip import Response, RoundtripError, roundtrip, unix_target
-from supervisor.relay.upstream.forwarder import Result, classify, retry_after_secs
+from supervisor.relay.upstream.forwarder import Result, asked_wait_secs, classify
 
 SOCKET_VARIABLE: Final = "SONDAD_SOCKET"
 RUN_DIR: Final = "/run/sondad/relay"
@@ -62,7 +62,7 @@ def report(path: str, check: str, body: Mapping[str, Any], timeout_secs: float) 
     """
     deadline = time.monotonic() + timeout_secs
     headers = {"Content-Type": "application/json", "X-Request-Id": str(uuid.uuid4())}
-    octets = msgspec.json.encode(body)
+    content = msgspec.json.encode(body)
     wait_secs = _FIRST_WAIT_SECS
     while True:
         try:
@@ -73,7 +73,7 @@ def report(path: str, check: str, body: Mapping[str, Any], timeout_secs: float) 
                 timeout_secs=max(min(deadline - time.monotonic(), _MAX_ATTEMPT_SECS), 0.01),
                 max_body_bytes=_MAX_ANSWER_BYTES,
                 headers=headers,
-                body=octets,
+                body=content,
             )
         except RoundtripError as exc:
             reason, asked_secs = str(exc), 0.0
@@ -84,7 +84,7 @@ def report(path: str, check: str, body: Mapping[str, Any], timeout_secs: float) 
             reason = _reason(answer)
             if result is not Result.RETRY:
                 raise CommandError(f"{path} refused the report: {reason}")
-            asked_secs = retry_after_secs(answer.headers.get("retry-after"), time.time())
+            asked_secs = asked_wait_secs(answer.headers.get("retry-after"), time.time())
         pause_secs = max(wait_secs, min(asked_secs, _MAX_WAIT_SECS))
         if time.monotonic() + pause_secs >= deadline:
             raise CommandError(f"the report was not accepted within {timeout_secs:g} s: {reason}")

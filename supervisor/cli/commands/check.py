@@ -3,7 +3,8 @@
 import click
 
 from supervisor.cli.checks.metrics import Metric, metric_of
-from supervisor.cli.grammar import Globals, Many, Once, Switch, Verb, pass_globals
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import Many, Once, Switch, read_secs
 
 _STATUSES = ("ok", "warn", "error")
 _TIMEOUT_SECS = 30.0
@@ -14,16 +15,6 @@ def _status(text: str) -> str:
     if text not in _STATUSES:
         raise ValueError("expected ok, warn or error")
     return text
-
-
-def _secs(text: str) -> float:
-    from common.errors import DurationError
-    from common.units import duration_secs
-
-    try:
-        return duration_secs(text)
-    except DurationError as exc:
-        raise ValueError(str(exc)) from exc
 
 
 @pass_globals
@@ -47,7 +38,7 @@ def _check(
     import os
 
     from supervisor.cli.checks.metrics import named
-    from supervisor.cli.checks.plugin import Outcome, run_plugin
+    from supervisor.cli.checks.plugin import PluginOutcome, run_plugin
     from supervisor.cli.checks.sending import client_socket, notify, report
     from supervisor.cli.failures import OK
 
@@ -59,7 +50,7 @@ def _check(
     if (status is None) == (not plugin):
         raise click.UsageError("either --status or a plugin behind '--' is needed, not both")
     path = client_socket(socket, client, os.environ)
-    said = Outcome(status or "", message or "", [])
+    said = PluginOutcome(status or "", message or "", [])
     outcome = run_plugin(plugin, plugin_timeout or _PLUGIN_SECS) if plugin else said
     body = {
         "status": outcome.status,
@@ -80,8 +71,8 @@ COMMAND = Verb(
         Once("--message", metavar="TEXT", help="what people are to read (default: first line of the plugin)"),
         Many("--metric", "metrics", metavar="NAME=VALUE[:TYPE]", help="a metric; may be repeated", read=metric_of),
         Once("--urn", "root", metavar="URN", help="what metric names begin with (default: the check, or urn:CHECK)"),
-        Once("--timeout", metavar="DURATION", help="how long to try (default 30s)", read=_secs),
-        Once("--plugin-timeout", metavar="DURATION", help="how long the plugin may take (default 60s)", read=_secs),
+        Once("--timeout", metavar="DURATION", help="how long to try (default 30s)", read=read_secs),
+        Once("--plugin-timeout", metavar="DURATION", help="how long the plugin may take (default 60s)", read=read_secs),
         Once("--socket", metavar="PATH", help="the socket of the client (default $SONDAD_SOCKET, else the only one)"),
         Once("--client", metavar="NAME", help="the client, by its default socket", excludes=("--socket",)),
         Switch("--start", help="open the socket of the client CHECK, by the notify socket", excludes=("--stop",)),

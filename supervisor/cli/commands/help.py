@@ -14,7 +14,8 @@ def _print(context: click.Context, command: str | None) -> int:
         if found is None:
             raise click.UsageError(f"unrecognized subcommand '{command}'", root)
         if not isinstance(found, Verb):
-            return int(root.command.main([command, "--help"], prog_name=root.info_name, standalone_mode=False) or 0)
+            with found.make_context(command, ["--help"], parent=root) as passed_on:
+                return int(found.invoke(passed_on) or 0)
         shown = found
         root = click.Context(found, info_name=command, parent=root)
     with root:
@@ -25,6 +26,6 @@ def _print(context: click.Context, command: str | None) -> int:
 COMMAND = Verb(
     "help",
     "Print the full help, or that of one command.",
-    [click.Argument(["command"], required=False, metavar="COMMAND")],
+    [click.Argument(["command"], required=False, metavar="[COMMAND]")],
     _print,
 )

@@ -1,6 +1,7 @@
 """`list`: the entries of a catalog and the built-in packs."""
 
-from supervisor.cli.grammar import Globals, Once, Switch, Verb, pass_globals
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import Once, Switch
 
 
 @pass_globals

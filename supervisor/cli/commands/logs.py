@@ -2,7 +2,8 @@
 
 import click
 
-from supervisor.cli.grammar import Globals, Verb, daemon_options, pass_globals
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import daemon_options
 
 
 @pass_globals

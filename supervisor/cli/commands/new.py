@@ -3,7 +3,8 @@
 from typing import Any
 
 from supervisor.cli.commands.run import number
-from supervisor.cli.grammar import Globals, Many, Once, Switch, Verb, pass_globals
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import Many, Once, Switch
 
 _SOURCE = ("--from-prometheus",)
 
@@ -24,10 +25,10 @@ def _new(
     from supervisor.cli.writing.document import deliver
 
     if url is not None:
-        from supervisor.cli.writing.capture import Request
+        from supervisor.cli.writing.capture import CaptureRequest
         from supervisor.cli.writing.capture import capture as run_capture
 
-        return run_capture(Request(url=url, **capture), output)
+        return run_capture(CaptureRequest(url=url, **capture), output)
     from supervisor.cli.writing.scaffold import csv_text, template_text
 
     if template:

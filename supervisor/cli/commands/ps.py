@@ -1,6 +1,7 @@
 """`ps`: the scenarios of a daemon."""
 
-from supervisor.cli.grammar import Globals, Verb, daemon_options, pass_globals
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import daemon_options
 
 
 @pass_globals

@@ -1,11 +1,15 @@
 """`run`: run a scenario file."""
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from supervisor.cli.grammar import Globals, Many, Once, Verb, pass_globals, report_option
-from supervisor.cli.running.expected import parse_expected
+from common.segments import Segment
+from common.sharing import Isolation, Sharing
+from supervisor.cli.asked import asked_options
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import Many, Once, report_option
+from supervisor.cli.running.expected import expect_option
 
 
 def number(text: str) -> float:
@@ -33,21 +37,40 @@ def _policy(text: str) -> str:
     return text
 
 
+def _isolation(text: str) -> str:
+    if text not in get_args(Isolation):
+        raise ValueError("expected 'process', 'shared' or 'auto'")
+    return text
+
+
 @pass_globals
-def _run(chosen: Globals, /, scenario: str, expected: tuple[Any, ...], report: str | None, **overrides: Any) -> int:
+def _run(
+    chosen: Globals,
+    /,
+    scenario: str,
+    expected: tuple[Any, ...],
+    report: str | None,
+    isolation: Isolation | None,
+    segment: Segment | None,
+    start_at: str | None,
+    *,
+    digest: bool,
+    **overrides: Any,
+) -> int:
     if chosen.dry_run:
         from supervisor.cli.running.overrides import Overrides
-        from supervisor.cli.running.run import dry_run_file
+        from supervisor.cli.running.run import asked_for, dry_run_file
 
-        return dry_run_file(chosen, scenario, Overrides(**overrides))
+        return dry_run_file(chosen, scenario, Overrides(**overrides), asked_for(segment, start_at, digest=digest))
     from supervisor.cli.running.session import Session
 
     # PERF: what forks the workers starts in a process of its own while the rest is imported.
-    with Session() as session:
+    with Session(Sharing(isolation or "process")) as session:
         from supervisor.cli.running.overrides import Overrides
-        from supervisor.cli.running.run import run_file
+        from supervisor.cli.running.run import asked_for, run_file
 
-        return run_file(session, chosen, scenario, Overrides(**overrides), expected, report)
+        asked = asked_for(segment, start_at, digest=digest)
+        return run_file(session, chosen, scenario, Overrides(**overrides), asked, expected, report)
 
 
 COMMAND = Verb(
@@ -68,14 +91,15 @@ COMMAND = Verb(
             help="warn: sink errors are reported and the run goes on; fail: they end it",
             read=_policy,
         ),
-        Many(
-            "--expect",
-            "expected",
-            metavar="EXPECTATION",
-            help="what the run must have done, such as errors==0, rate>=0.99 or lateness_p99<5ms; repeatable",
-            read=parse_expected,
-        ),
+        expect_option(),
         report_option(),
+        Once(
+            "--isolation",
+            metavar="ISOLATION",
+            help="process (default), shared or auto: which entries share a process, unless they say so themselves",
+            read=_isolation,
+        ),
+        *asked_options(),
     ],
     _run,
 )

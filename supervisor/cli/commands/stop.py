@@ -2,7 +2,8 @@
 
 import click
 
-from supervisor.cli.grammar import Globals, Switch, Verb, daemon_options, pass_globals
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import Switch, daemon_options
 
 
 @pass_globals

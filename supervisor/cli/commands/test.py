@@ -4,7 +4,8 @@ import os
 
 import click
 
-from supervisor.cli.grammar import Globals, Once, Verb, pass_globals, report_option
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import Once, report_option
 
 
 @pass_globals
@@ -19,11 +20,11 @@ def _test(
     query_step: str | None,
     report: str | None,
 ) -> int:
-    from supervisor.cli.alerts.test import ALERTMANAGER_VARIABLE, PROMETHEUS_VARIABLE, Request, test_scenario
+    from supervisor.cli.alerts.test import ALERTMANAGER_VARIABLE, PROMETHEUS_VARIABLE, AlertTestRequest, test_scenario
 
     return test_scenario(
         chosen,
-        Request(
+        AlertTestRequest(
             scenario,
             prometheus_url or os.environ.get(PROMETHEUS_VARIABLE) or None,
             alertmanager_url or os.environ.get(ALERTMANAGER_VARIABLE) or None,
@@ -40,15 +41,17 @@ COMMAND = Verb(
     "Run a scenario and check that the alerts of its `expect:` block fire and resolve in time.",
     [
         click.Argument(["scenario"], metavar="SCENARIO"),
-        Once("--prometheus-url", metavar="URL", help="whether rules fire; SONDA_PROMETHEUS_URL does the same"),
+        Once(
+            "--prometheus-url", metavar="URL", help="Prometheus to ask which rules fire (default $SONDA_PROMETHEUS_URL)"
+        ),
         Once(
             "--alertmanager-url",
             metavar="URL",
-            help="whether notifications arrive; SONDA_ALERTMANAGER_URL does the same",
+            help="Alertmanager to ask which notifications arrive (default $SONDA_ALERTMANAGER_URL)",
         ),
         Once("--interval", metavar="DURATION", help="pause between two looks (default 5s)"),
-        Once("--query-timeout", metavar="DURATION", help="of one query (default 10s)"),
-        Once("--query-step", metavar="DURATION", help="distance of the points of range queries (default 5s)"),
+        Once("--query-timeout", metavar="DURATION", help="timeout of one query (default 10s)"),
+        Once("--query-step", metavar="DURATION", help="time between two points of a range query (default 5s)"),
         report_option(),
     ],
     _test,

@@ -1,6 +1,7 @@
 """`top`: the scenarios of a daemon on a live screen."""
 
-from supervisor.cli.grammar import Globals, Verb, daemon_options, pass_globals
+from supervisor.cli.grammar import Globals, Verb, pass_globals
+from supervisor.cli.options import daemon_options
 
 
 @pass_globals

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -10,16 +10,12 @@ import msgspec
 from common.urls import shown_url
 from supervisor.cli.failures import CommandError
 from supervisor.cli.fetch import REDACTED, Fetched, FetchError, fetch
+from supervisor.host.daemon_address import API_KEY_VARIABLE, DEFAULT_URL, TIMEOUT_SECS
 
-DEFAULT_URL: Final = "http://127.0.0.1:8080"
-KEY_VARIABLE: Final = "SONDA_API_KEY"
-TIMEOUT_SECS: Final = 35.0
-"""More than a daemon lets a call take."""
-
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-class RefusedError(CommandError):
+class DaemonRefusedError(CommandError):
     """The daemon answered, and not with what was asked for.
 
     Attributes:
@@ -27,7 +23,7 @@ class RefusedError(CommandError):
         answer: its body; empty when that was no JSON object.
     """
 
-    def __init__(self, message: str, status: int, answer: Json) -> None:
+    def __init__(self, message: str, status: int, answer: JsonObject) -> None:
         super().__init__(message)
         self.status = status
         self.answer = answer
@@ -44,41 +40,56 @@ class Daemon:
 
     url: str
 
-    def scenarios(self) -> list[Json]:
+    def scenarios(self) -> list[JsonObject]:
         """Return all scenarios in launch order."""
-        listed: list[Json] = self.call("GET", "/scenarios")["scenarios"]
+        listed: list[JsonObject] = self.call("GET", "/scenarios")["scenarios"]
         return listed
 
-    def matching(self, name_or_id: str) -> list[Json]:
-        """Return the scenarios of that id, or of that name.
+    def matching(self, name_or_id: str | None) -> list[JsonObject]:
+        """Return the scenarios of that id, or of that name; all for None.
 
         Raises:
             CommandError: there are none.
         """
-        listed = self.scenarios()
+        return self._matching(self.scenarios(), name_or_id)
+
+    def figures(self, name_or_id: str | None = None) -> list[JsonObject]:
+        """Return id, name and live telemetry of the scenarios of that id or name, or of all, by one request.
+
+        Raises:
+            CommandError: there are none of that id or name, or the daemon is of a version without figures in its list.
+        """
+        listed = self._matching(self.call("GET", "/scenarios?stats=1")["scenarios"], name_or_id)
+        if any("stats" not in one for one in listed):
+            raise CommandError(f"{shown_url(self.url, REDACTED)} is older than this command: it lists no figures")
+        return [{"id": one["id"], "name": one["name"], **one["stats"]} for one in listed]
+
+    def _matching(self, listed: list[JsonObject], name_or_id: str | None) -> list[JsonObject]:
+        if name_or_id is None:
+            return listed
         found = [one for one in listed if name_or_id in (one["id"], one["name"])]
         if not found:
             names = ", ".join(sorted({one["name"] for one in listed})) or "<none>"
             raise CommandError(f"no scenario '{name_or_id}' on {shown_url(self.url, REDACTED)}; there are: {names}")
         return found
 
-    def detail(self, scenario_id: str) -> Json:
+    def detail(self, scenario_id: str) -> JsonObject:
         """Return the detail of a scenario."""
         return self.call("GET", f"/scenarios/{quote(scenario_id, safe='')}")
 
-    def stats(self, scenario_id: str) -> Json:
-        """Return the live telemetry of a scenario."""
-        return self.call("GET", f"/scenarios/{quote(scenario_id, safe='')}/stats")
+    def patch(self, scenario_id: str, body: bytes, content_type: str) -> JsonObject:
+        """Change a scenario."""
+        return self.call("PATCH", f"/scenarios/{quote(scenario_id, safe='')}", body, content_type)
 
-    def delete(self, scenario_id: str) -> Json:
+    def delete(self, scenario_id: str) -> JsonObject:
         """Stop a scenario and remove it."""
         return self.call("DELETE", f"/scenarios/{quote(scenario_id, safe='')}")
 
-    def post(self, body: bytes, content_type: str, query: str = "") -> Json:
+    def post(self, body: bytes, content_type: str, query: str = "") -> JsonObject:
         """Post a scenario body."""
         return self.call("POST", f"/scenarios{query}", body, content_type)
 
-    def call(self, method: str, path: str, body: bytes | None = None, content_type: str | None = None) -> Json:
+    def call(self, method: str, path: str, body: bytes | None = None, content_type: str | None = None) -> JsonObject:
         """Return the JSON answer to a request.
 
         Raises:
@@ -88,7 +99,7 @@ class Daemon:
         fetched = self.request(method, path, body, content_type)
         answer = _object(fetched.body)
         if fetched.status >= 400:
-            raise RefusedError(_refusal_text(self.url, fetched, answer or {}), fetched.status, answer or {})
+            raise DaemonRefusedError(_refusal_text(self.url, fetched, answer or {}), fetched.status, answer or {})
         if answer is None:
             raise CommandError(f"{shown_url(self.url, REDACTED)}{path} is no daemon of ours: its answer is not JSON")
         return answer
@@ -100,7 +111,7 @@ class Daemon:
             CommandError: there is no daemon.
         """
         headers = [] if content_type is None else [("Content-Type", content_type)]
-        key = os.environ.get(KEY_VARIABLE)
+        key = os.environ.get(API_KEY_VARIABLE)
         if key:
             headers.append(("Authorization", f"Bearer {key}"))
         try:
@@ -112,16 +123,18 @@ class Daemon:
             ) from exc
 
 
-def _object(body: bytes) -> Json | None:
+def _object(body: bytes) -> JsonObject | None:
     try:
-        return msgspec.json.decode(body, type=Json)
+        return msgspec.json.decode(body, type=JsonObject)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def _refusal_text(url: str, fetched: Fetched, answer: Json) -> str:
+def _refusal_text(url: str, fetched: Fetched, answer: JsonObject) -> str:
     if fetched.status == 401:
-        return f"{shown_url(url, REDACTED)} wants an API key: set {KEY_VARIABLE}"
+        if os.environ.get(API_KEY_VARIABLE):
+            return f"{shown_url(url, REDACTED)} does not accept the API key of {API_KEY_VARIABLE}"
+        return f"{shown_url(url, REDACTED)} wants an API key: set {API_KEY_VARIABLE}"
     if "conflicting_scenarios" in answer:
         names = ", ".join(f"{one['name']} ({one['id']})" for one in answer["conflicting_scenarios"])
         return f"{answer['error']}: {names}; --replace stops them first"

@@ -2,8 +2,8 @@
 
 import click
 
-from supervisor.cli.daemon.client import Daemon, Json
-from supervisor.cli.daemon.tables import print_json, print_table
+from supervisor.cli.daemon.client import Daemon, JsonObject
+from supervisor.cli.daemon.tables import print_json, print_table, rate_now
 from supervisor.cli.failures import FAILED, OK
 from supervisor.cli.running.words import bytes_text, elapsed_text
 
@@ -24,8 +24,7 @@ def print_scenarios(daemon: Daemon, *, as_json: bool) -> int:
 
 def print_stats(daemon: Daemon, name_or_id: str | None, *, as_json: bool) -> int:
     """Show the figures of the scenarios of a name or id, or of all."""
-    found = daemon.scenarios() if name_or_id is None else daemon.matching(name_or_id)
-    stats = [{"id": one["id"], "name": one["name"], **daemon.stats(one["id"])} for one in found]
+    stats = daemon.figures(name_or_id)
     if as_json:
         print_json(stats)
         return OK
@@ -37,7 +36,7 @@ def print_stats(daemon: Daemon, name_or_id: str | None, *, as_json: bool) -> int
 
 def stop(daemon: Daemon, name_or_id: str | None, *, as_json: bool) -> int:
     """Stop and remove the scenarios of a name or id, or all."""
-    found = daemon.scenarios() if name_or_id is None else daemon.matching(name_or_id)
+    found = daemon.matching(name_or_id)
     stopped = [{"name": one["name"], **daemon.delete(one["id"])} for one in found]
     if as_json:
         print_json(stopped)
@@ -79,12 +78,12 @@ def print_errors(daemon: Daemon, name_or_id: str, *, as_json: bool) -> int:
     return OK
 
 
-def _row(one: Json) -> tuple[str, ...]:
+def _row(one: JsonObject) -> tuple[str, ...]:
     return (
         one["name"],
         _state(one["state"], degraded=one["degraded"]),
         str(one["total_events"]),
-        f"{one['current_rate']:.1f}/s",
+        f"{rate_now(one):.1f}/s",
         f"{one['target_rate']:g}/s",
         bytes_text(one["bytes_emitted"]),
         str(one["errors"]),

@@ -2,29 +2,48 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 import click
 
 from common.errors import os_error_text
-from supervisor.cli.daemon.client import Daemon, Json, RefusedError
+from supervisor.cli.daemon.client import Daemon, DaemonRefusedError, JsonObject
 from supervisor.cli.daemon.tables import print_json, print_table
 from supervisor.cli.failures import FAILED, OK, CommandError
-
-_LEAVING_SECS: Final = 5.0
-"""How long a worker with errors may take to leave until its end counts as a regular one."""
+from supervisor.cli.faults import print_faults
 
 _POLL_SECS: Final = 0.25
 _STDIN: Final = "-"
 
 
-def post(daemon: Daemon, files: tuple[str, ...], *, wait: bool, replace: bool, as_json: bool) -> int:
-    """Post files one after the other, stop at the first that is refused, and print what was launched."""
-    launched: list[Json] = []
+def post(
+    daemon: Daemon,
+    files: tuple[str, ...],
+    asked: Mapping[str, object],
+    *,
+    wait: bool,
+    replace: bool,
+    as_json: bool,
+) -> int:
+    """Post files one after the other, stop at the first that is refused, and print what was launched.
+
+    Args:
+        daemon: where to.
+        files: which.
+        asked: parameters of the query; None leaves one out.
+        wait: whether to wait until all have ended.
+        replace: whether to stop what has the names.
+        as_json: whether to print JSON.
+    """
+    given = {name: str(value) for name, value in asked.items() if value is not None}
+    query = f"?{urlencode(given)}" if given else ""
+    launched: list[JsonObject] = []
     code = OK
     for file in files:
-        answer = _posted(daemon, file, replace=replace)
+        answer = _posted(daemon, file, query, replace=replace)
         if answer is None:
             code = FAILED
             break
@@ -53,25 +72,17 @@ def validate_on(daemon: Daemon, files: tuple[str, ...], *, as_json: bool) -> int
     return OK if all(verdict["valid"] for verdict in verdicts) else FAILED
 
 
-def print_verdicts(verdicts: list[Json]) -> None:
+def print_verdicts(verdicts: list[JsonObject]) -> None:
     """Print whether files are valid, and every fault of those that are not."""
     for verdict in verdicts:
         if verdict["valid"]:
             click.echo(f"{verdict['file']}: valid")
         else:
-            print_faults(verdict["file"], verdict["error"], verdict["faults"])
+            _print_refusal(verdict["file"], verdict["error"], verdict["faults"])
 
 
-def print_faults(file: str, error: str, faults: list[Json]) -> None:
-    """Print every fault with its place and its hint on stderr."""
-    if not faults:
-        click.echo(f"{file}: {error}", err=True)
-    for fault in faults:
-        place = "".join(f":{fault[part]}" for part in ("line", "column") if fault.get(part))
-        path = f"{fault['path']}: " if fault.get("path") else ""
-        click.echo(f"{file}{place}: {path}{fault['message']}", err=True)
-        if fault.get("hint"):
-            click.echo(f"  hint: {fault['hint']}", err=True)
+def _print_refusal(file: str, error: str, faults: list[JsonObject]) -> None:
+    print_faults(file, faults or [{"message": error}])
 
 
 def read_file(file: str) -> bytes:
@@ -86,42 +97,43 @@ def read_file(file: str) -> bytes:
         raise CommandError(f"failed to read scenario file {file}: {os_error_text(exc)}") from exc
 
 
-def _posted(daemon: Daemon, file: str, *, replace: bool) -> Json | None:
+def _posted(daemon: Daemon, file: str, query: str, *, replace: bool) -> JsonObject | None:
     content = read_file(file)
     try:
         try:
-            return daemon.post(content, _content_type(file))
-        except RefusedError as exc:
+            return daemon.post(content, _content_type(file), query)
+        except DaemonRefusedError as exc:
             if not replace or "conflicting_scenarios" not in exc.answer:
                 raise
             for one in exc.answer["conflicting_scenarios"]:
                 daemon.delete(one["id"])
-            return daemon.post(content, _content_type(file))
-    except RefusedError as exc:
+            return daemon.post(content, _content_type(file), query)
+    except DaemonRefusedError as exc:
         if exc.status not in (400, 422):
             raise
-        print_faults(file, str(exc), exc.answer.get("faults", []))
+        _print_refusal(file, str(exc), exc.answer.get("faults", []))
         return None
 
 
-def _verdict(daemon: Daemon, file: str) -> Json:
+def _verdict(daemon: Daemon, file: str) -> JsonObject:
     try:
-        answer = daemon.post(read_file(file), _content_type(file), "?dry_run=true")
-    except RefusedError as exc:
+        answer = daemon.post(read_file(file), _content_type(file), "?dry_run=true&preview_secs=0")
+        answer.pop("preview", None)
+    except DaemonRefusedError as exc:
         if exc.status not in (400, 422):
             raise
         return {"file": file, "valid": False, "error": str(exc), "faults": exc.answer.get("faults", [])}
     return {"file": file, "valid": True, **answer}
 
 
-def _wait(daemon: Daemon, launched: list[Json]) -> int:
+def _wait(daemon: Daemon, launched: list[JsonObject]) -> int:
     waiting = {one["id"] for one in launched}
     code = OK
     while waiting:
         running = {one["id"]: one["state"] for one in daemon.scenarios()}
         for scenario_id in sorted(waiting):
             if running.get(scenario_id) == "finished":
-                detail = _ended(daemon, scenario_id)
+                detail = daemon.detail(scenario_id)
                 reason = detail.get("exit_reason")
                 stats = detail["stats"]
                 click.echo(
@@ -135,19 +147,6 @@ def _wait(daemon: Daemon, launched: list[Json]) -> int:
         if waiting:
             time.sleep(_POLL_SECS)
     return code
-
-
-def _ended(daemon: Daemon, scenario_id: str) -> Json:
-    """Return the detail of a scenario that has finished.
-
-    It shows the state a moment before the daemon has seen its worker leave, and knows the reason from then on.
-    """
-    deadline = time.monotonic() + _LEAVING_SECS
-    while True:
-        detail = daemon.detail(scenario_id)
-        if "exit_reason" in detail or not detail["stats"]["errors"] or time.monotonic() >= deadline:
-            return detail
-        time.sleep(_POLL_SECS)
 
 
 def _content_type(file: str) -> str:

@@ -26,6 +26,14 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(width=None if is_terminal else _WIDE, highlight=False, markup=False, soft_wrap=False).print(table)
 
 
+def rate_now(figures: dict[str, Any]) -> float:
+    """Return the events per second of a scenario as people understand it: a finished one has none.
+
+    The figures of a daemon keep the last rate that was measured.
+    """
+    return 0.0 if figures["state"] == "finished" else float(figures["current_rate"])
+
+
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from common.urls import shown_url
-from supervisor.cli.daemon.client import Daemon, Json, RefusedError
+from supervisor.cli.daemon.client import Daemon, JsonObject
+from supervisor.cli.daemon.tables import rate_now
 from supervisor.cli.failures import OK, CommandError
 from supervisor.cli.fetch import REDACTED
 from supervisor.cli.running.words import bytes_text, elapsed_text
@@ -25,14 +26,14 @@ from supervisor.cli.running.words import bytes_text, elapsed_text
 _REFRESH_SECS: Final = 1.0
 _P99: Final = re.compile(rb'^sondad_tick_lateness_seconds\{[^}]*quantile="0\.99"[^}]*\} (\S+)$', re.MULTILINE)
 
-_SORTS: Final[dict[str, tuple[str, Callable[[Json], Any]]]] = {
+_SORTS: Final[dict[str, tuple[str, Callable[[JsonObject], Any]]]] = {
     "n": ("name", lambda one: one["name"]),
-    "r": ("rate", lambda one: -one["current_rate"]),
-    "t": ("rate below target", lambda one: one["current_rate"] / one["target_rate"]),
+    "r": ("rate", lambda one: -rate_now(one)),
+    "t": ("rate below target", lambda one: rate_now(one) / one["target_rate"]),
     "e": ("errors", lambda one: -one["errors"]),
     "s": ("state", lambda one: one["state"]),
 }
-_QUIT: Final = ("q", "\x03", "\x1b", "")
+_QUIT: Final = ("q", "\x03", "")
 
 
 def watch(daemon: Daemon) -> int:
@@ -43,14 +44,14 @@ def watch(daemon: Daemon) -> int:
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError("top needs a terminal; `sondad stats` prints the same once, `--json` for scripts")
-    rows = _rows(daemon)
+    rows = daemon.figures()
     sort = "n"
     console = Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False)
     with _keys() as descriptor, Live(console=console, screen=True, auto_refresh=False) as live:
         due = time.monotonic()
         while True:
             if time.monotonic() >= due:
-                rows = _rows(daemon)
+                rows = daemon.figures()
                 late = _lateness(daemon)
                 due = time.monotonic() + _REFRESH_SECS
             live.update(_screen(daemon, rows, late, sort, console.height), refresh=True)
@@ -81,17 +82,6 @@ def _key(descriptor: int, timeout_secs: float) -> str | None:
     return os.read(descriptor, 1).decode(errors="replace")
 
 
-def _rows(daemon: Daemon) -> list[Json]:
-    rows = []
-    for one in daemon.scenarios():
-        try:
-            rows.append({"name": one["name"], **daemon.stats(one["id"])})
-        except RefusedError:
-            # Deleted since it was listed.
-            continue
-    return rows
-
-
 def _lateness(daemon: Daemon) -> str:
     found = _P99.search(daemon.request("GET", "/metrics?own=1").body)
     if found is None or found[1] == b"NaN":
@@ -99,9 +89,9 @@ def _lateness(daemon: Daemon) -> str:
     return f"{float(found[1]) * 1000:.2f} ms"
 
 
-def _screen(daemon: Daemon, rows: list[Json], late: str, sort: str, height: int) -> Group:
+def _screen(daemon: Daemon, rows: list[JsonObject], late: str, sort: str, height: int) -> Group:
     name, key = _SORTS[sort]
-    events = sum(one["current_rate"] for one in rows)
+    events = sum(rate_now(one) for one in rows)
     head = Text(
         f"{shown_url(daemon.url, REDACTED)}  scenarios: {len(rows)} | rate: {events:,.1f}/s | lateness p99: {late} | "
         f"sorted by {name}",
@@ -119,7 +109,7 @@ def _screen(daemon: Daemon, rows: list[Json], late: str, sort: str, height: int)
     return Group(head, table, keys)
 
 
-def _cells(one: Json) -> tuple[str, ...]:
+def _cells(one: JsonObject) -> tuple[str, ...]:
     tags = "".join(f" [{window}]" for window in ("gap", "burst") if one[f"in_{window}"])
     return (
         one["name"],
@@ -133,8 +123,8 @@ def _cells(one: Json) -> tuple[str, ...]:
     )
 
 
-def _style(one: Json) -> str:
+def _style(one: JsonObject) -> str:
     if one["degraded"] or one["errors"]:
         return "red"
-    behind = one["state"] == "running" and one["current_rate"] < 0.8 * one["target_rate"]
+    behind = one["state"] == "running" and rate_now(one) < 0.8 * one["target_rate"]
     return "yellow" if behind and not one["in_gap"] else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from common.errors import CompileError
-from supervisor.cli.daemon.client import Json
+from supervisor.cli.daemon.client import JsonObject
 from supervisor.cli.daemon.posting import print_verdicts, read_file
 from supervisor.cli.daemon.tables import print_json
 from supervisor.cli.failures import FAILED, OK
@@ -26,7 +26,7 @@ def validate_here(files: tuple[str, ...], catalog: Path | None, *, as_json: bool
     return OK if all(verdict["valid"] for verdict in verdicts) else FAILED
 
 
-def _verdict(file: str, context: Context) -> Json:
+def _verdict(file: str, context: Context) -> JsonObject:
     content = read_file(file)
     try:
         plan = prepare(compile_scenario(content, _form(file), context), context)

@@ -3,19 +3,24 @@
 from collections.abc import Iterator, Sequence
 
 from common.plan import PlannedEntry
-from supervisor.cli.running.session import Ended, Outcome
-from supervisor.cli.running.source import Scenario
+from supervisor.cli.running.session import Ended, RunOutcome
+from supervisor.cli.running.source import ReadyScenario
 from supervisor.cli.running.words import banner_rate, bytes_text, encoder_text, group_text, sink_text
 
 
-def start_lines(scenario: Scenario) -> Iterator[str]:
+def start_lines(scenario: ReadyScenario) -> Iterator[str]:
     """Yield a line for each entry that is about to run."""
-    entries = scenario.plan.entries
+    entries, segment = scenario.plan.entries, scenario.plan.segment
+    if segment is not None:
+        yield (
+            f"segment {segment.index}/{segment.count}: {segment.series} of {segment.total_series} series, "
+            f"{banner_rate(segment.rate)} of {banner_rate(segment.total_rate)}/s"
+        )
     for number, planned in enumerate(entries, 1):
         plan = planned.plan
         parts = [
             f"signal_type: {plan.signal_type}",
-            f"rate: {banner_rate(plan.rate)}/s",
+            f"rate: {banner_rate(plan.own_rate)}/s",
             f"encoder: {encoder_text(plan.encoder)}",
             f"sink: {sink_text(plan.sink)}",
         ]
@@ -27,7 +32,7 @@ def start_lines(scenario: Scenario) -> Iterator[str]:
         yield f"{_place(number, len(entries))}▶ {plan.name}  {' | '.join(parts)}"
 
 
-def stop_lines(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
+def stop_lines(scenario: ReadyScenario, outcome: RunOutcome) -> Iterator[str]:
     """Yield a line for each entry that has ended, and the sums of several."""
     entries = scenario.plan.entries
     for number, (planned, ended) in enumerate(zip(entries, outcome.entries, strict=True), 1):

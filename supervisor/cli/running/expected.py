@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from supervisor.cli.options import Many
+
 FIGURES: Final = {
     "events": "",
     "bytes": "",
@@ -51,6 +53,17 @@ class Expected:
     def holds(self, value: float) -> bool:
         """Return whether a value is as expected; no value never is."""
         return value == value and _OPERATORS[self.operator](value, self.limit)
+
+
+def expect_option() -> Many:
+    """Return the option of commands that run something."""
+    return Many(
+        "--expect",
+        "expected",
+        metavar="EXPECTATION",
+        help="what the run must have done, such as errors==0, rate>=0.99 or lateness_p99<5ms; repeatable",
+        read=parse_expected,
+    )
 
 
 def parse_expected(text: str) -> Expected:

@@ -8,14 +8,14 @@ import numpy as np
 from common.lateness import BUCKETS, quantile_secs
 from common.plan import Plan
 from common.units import number_text
-from supervisor.cli.reports import Check
+from supervisor.cli.reports import Requirement
 from supervisor.cli.running.expected import FIGURES, Expected
-from supervisor.cli.running.session import Ended, Outcome
+from supervisor.cli.running.session import Ended, RunOutcome
 
 _QUANTILES = {"lateness_p50": 0.5, "lateness_p90": 0.9, "lateness_p99": 0.99}
 
 
-def figures_of(plan: Plan, outcome: Outcome) -> dict[str, float]:
+def figures_of(plan: Plan, outcome: RunOutcome) -> dict[str, float]:
     """Return every figure; NaN for one that the run does not have."""
     counters = [entry.counters for entry in outcome.entries]
     lateness = sum((entry.lateness for entry in outcome.entries), start=np.zeros(BUCKETS, np.uint64))
@@ -30,10 +30,12 @@ def figures_of(plan: Plan, outcome: Outcome) -> dict[str, float]:
     }
 
 
-def judge(expected: Sequence[Expected], figures: dict[str, float]) -> list[Check]:
-    """Return a check for each expectation."""
+def judge(expected: Sequence[Expected], figures: dict[str, float]) -> list[Requirement]:
+    """Return a requirement for each expectation."""
     return [
-        Check(one.text, one.holds(figures[one.figure]), f"{one.figure} is {_value(one.figure, figures[one.figure])}")
+        Requirement(
+            one.text, one.holds(figures[one.figure]), f"{one.figure} is {_value(one.figure, figures[one.figure])}"
+        )
         for one in expected
     ]
 
@@ -49,7 +51,7 @@ def _lowest_rate(plan: Plan, entries: Sequence[Ended]) -> float:
         if entry.duration_ns is not None:
             secs = min(secs, entry.duration_ns / 1e9)
         if secs > 0:
-            shares.append(ended.counters.total_events / (entry.rate * secs))
+            shares.append(ended.counters.total_events / (entry.own_rate * secs))
     return min(shares, default=math.nan)
 
 

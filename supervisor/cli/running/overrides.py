@@ -16,6 +16,7 @@ from common.specs import (
     OnSinkError,
     OtlpEncoder,
     OtlpGrpc,
+    OtlpHttp,
     PrometheusText,
     RemoteWriteEncoder,
     RemoteWriteSink,
@@ -27,7 +28,6 @@ from common.specs import (
 )
 from supervisor.cli.failures import CommandError
 from supervisor.compiler import Compiled, CompiledEntry
-from supervisor.compiler.language.availability import missing_kind
 
 _SINKS: Final[dict[str, tuple[str, Callable[[str], SinkSpec]]]] = {
     "file": ("path", lambda place: File(path=place)),
@@ -37,13 +37,14 @@ _SINKS: Final[dict[str, tuple[str, Callable[[str], SinkSpec]]]] = {
     "remote_write": ("url", lambda place: RemoteWriteSink(url=place)),
     "loki": ("url", lambda place: Loki(url=place)),
     "otlp_grpc": ("url", lambda place: OtlpGrpc(endpoint=place, signal_type="metrics")),
+    "otlp_http": ("url", lambda place: OtlpHttp(url=place, signal_type="metrics")),
 }
 """Sinks that need no more than a destination, and what that is called."""
 
 _IN_FILE_ONLY: Final = frozenset({"memory", "kafka", "snmp_trap", "snmp_agent", "gnmi_target"})
 _SINK_NAMES: Final = (
-    "stdout, file, tcp, udp, memory, http_push, remote_write, kafka, loki, otlp_grpc, gnmi_target, snmp_agent, "
-    "snmp_trap"
+    "stdout, file, tcp, udp, memory, http_push, remote_write, kafka, loki, otlp_grpc, otlp_http, gnmi_target, "
+    "snmp_agent, snmp_trap"
 )
 _ENCODERS: Final[dict[str, type[EncoderSpec]]] = {
     "prometheus_text": PrometheusText,
@@ -81,14 +82,11 @@ class Overrides:
         """
         sink = File(path=self.output) if self.output is not None else _sink(self.sink, self.endpoint)
         encoder = _encoder(self.encoder)
-        missing = missing_kind(encoder, sink)
-        if missing is not None:
-            raise CommandError(f"{missing} is not available in this release")
         entries = tuple(self._changed(entry, sink, encoder) for entry in compiled.entries)
         return msgspec.structs.replace(compiled, entries=entries)
 
     def _changed(self, entry: CompiledEntry, sink: SinkSpec | None, encoder: EncoderSpec | None) -> CompiledEntry:
-        if isinstance(sink, OtlpGrpc):
+        if isinstance(sink, OtlpGrpc | OtlpHttp):
             signal_type = "logs" if entry.signal_type == "logs" else "metrics"
             sink = msgspec.structs.replace(sink, signal_type=signal_type)
         return msgspec.structs.replace(

@@ -4,14 +4,14 @@ Source: docs/command-line.md, "Progress".
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from common.board import Counters
+from common.counters import Counters
 from common.states import State
+from supervisor.cli.running.session import Watched
 from supervisor.cli.running.words import bytes_text, elapsed_text
 from supervisor.cli.screen import Screen
-from supervisor.engine.control_plane import Scenario
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,7 +23,7 @@ _ON_TARGET: Final = (0.8, 1.2)
 class Silent:
     """Shows nothing."""
 
-    def look(self, scenarios: Sequence[Scenario], elapsed_secs: float) -> None:
+    def look(self, scenarios: Sequence[Watched], elapsed_secs: float) -> None:
         """Do nothing."""
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class LineProgress:
         self._paused: set[int] = set()
         self._stopped: set[int] = set()
 
-    def look(self, scenarios: Sequence[Scenario], elapsed_secs: float) -> None:
+    def look(self, scenarios: Sequence[Watched], elapsed_secs: float) -> None:
         """Write what is to be said of each entry."""
         due = elapsed_secs - self._said_secs >= _PERIOD_SECS
         if due:
@@ -56,7 +56,7 @@ class LineProgress:
     def close(self) -> None:
         """Leave what was written."""
 
-    def _text(self, index: int, scenario: Scenario, elapsed_secs: float, *, due: bool) -> str | None:
+    def _text(self, index: int, scenario: Watched, elapsed_secs: float, *, due: bool) -> str | None:
         counters = scenario.counters()
         if counters.state == State.FINISHED:
             if index in self._stopped:
@@ -79,23 +79,29 @@ class LineProgress:
 
 
 class LiveProgress:
-    """Redraws one line for each entry that runs; leaves a line for each that has ended."""
+    """Redraws one line for each entry that runs; leaves a line for each that has ended.
 
-    def __init__(self, screen: Screen) -> None:
+    Args:
+        screen: says whether there are colours.
+        standing: returns lines about where they run, which stand above.
+    """
+
+    def __init__(self, screen: Screen, standing: Callable[[], Sequence[str]]) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._console = Console(stderr=True, no_color=not screen.colours, highlight=False, soft_wrap=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stderr=False)
         self._live.start()
+        self._standing = standing
         self._stopped: set[int] = set()
 
-    def look(self, scenarios: Sequence[Scenario], elapsed_secs: float) -> None:
+    def look(self, scenarios: Sequence[Watched], elapsed_secs: float) -> None:
         """Draw."""
         from rich.console import Group
         from rich.text import Text
 
-        lines = []
+        lines = [Text(f"  {line}", no_wrap=True, overflow="ellipsis") for line in self._standing()]
         for index, scenario in enumerate(scenarios):
             counters = scenario.counters()
             name = scenario.entry.plan.name
@@ -123,14 +129,14 @@ def stopped_text(counters: Counters, elapsed_secs: float) -> str:
     )
 
 
-def window_tags(scenario: Scenario, counters: Counters) -> str:
+def window_tags(scenario: Watched, counters: Counters) -> str:
     """Return the windows that an entry is in."""
     tags = " [gap]" if counters.in_gap else ""
     tags += " [burst]" if counters.in_burst else ""
     return tags + (" [spike]" if _in_spike(scenario) else "")
 
 
-def _in_spike(scenario: Scenario) -> bool:
+def _in_spike(scenario: Watched) -> bool:
     plan = scenario.entry.plan
     at_ns = time.monotonic_ns() - scenario.launched_ns - plan.phase_offset_ns
     return any(
@@ -138,10 +144,10 @@ def _in_spike(scenario: Scenario) -> bool:
     )
 
 
-def _live_line(scenario: Scenario, counters: Counters, elapsed_secs: float) -> "Text":
+def _live_line(scenario: Watched, counters: Counters, elapsed_secs: float) -> "Text":
     from rich.text import Text
 
-    name, target = scenario.entry.plan.name, scenario.entry.plan.rate
+    name, target = scenario.entry.plan.name, scenario.entry.plan.own_rate
     line = Text(no_wrap=True, overflow="ellipsis")
     if counters.state == State.PAUSED:
         line.append(f"  PAUSED {name}  {_figures(counters)} | elapsed: {elapsed_text(elapsed_secs)}", style="yellow")
@@ -161,9 +167,9 @@ def _figures(counters: Counters) -> str:
     return f"events: {counters.total_events:,} | bytes: {bytes_text(counters.bytes_emitted)}"
 
 
-def _own(scenario: Scenario, counters: Counters) -> str:
+def _own(scenario: Watched, counters: Counters) -> str:
     return elapsed_text(_own_elapsed(scenario, counters))
 
 
-def _own_elapsed(scenario: Scenario, counters: Counters) -> float:
+def _own_elapsed(scenario: Watched, counters: Counters) -> float:
     return max(counters.state_since_ns - scenario.launched_ns, 0) / 1e9

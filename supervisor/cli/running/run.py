@@ -1,29 +1,46 @@
 """The order of a run: read, print what was asked for, launch, show, sum up. Source: docs/command-line.md, "run"."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from common.lateness import bucket_pairs
+from common.segments import Segment
 from supervisor.cli.failures import ABANDONED, OK, CommandError
 from supervisor.cli.grammar import Globals
 from supervisor.cli.logs import CommandLogs
-from supervisor.cli.reports import Report, write_report
+from supervisor.cli.reports import CommandReport, write_report
 from supervisor.cli.running.banners import start_lines, stop_lines
 from supervisor.cli.running.dry_run import dry_run_json, dry_run_text
 from supervisor.cli.running.expected import Expected
 from supervisor.cli.running.figures import figures_of, judge
 from supervisor.cli.running.overrides import Overrides
 from supervisor.cli.running.progress import LineProgress, LiveProgress, Silent
-from supervisor.cli.running.session import Outcome, Session
-from supervisor.cli.running.source import Scenario, load
+from supervisor.cli.running.session import Running, RunOutcome, Session
+from supervisor.cli.running.source import ReadyScenario, load
 from supervisor.cli.running.verbose import config_lines, version_line
 from supervisor.cli.screen import Screen
+from supervisor.compiler import Asked
+from supervisor.compiler.timing.start_at import parse_start_at
 
 _LAYOUTS = ("text", "json")
 
 
-def dry_run_file(chosen: Globals, reference: str, overrides: Overrides) -> int:
+def asked_for(segment: Segment | None, start_at: str | None, *, digest: bool) -> Asked:
+    """Return what the options ask for.
+
+    Raises:
+        CommandError: the start is no instant, or too far away.
+    """
+    try:
+        return Asked(segment, None if start_at is None else parse_start_at(start_at, time.time_ns()), digest=digest)
+    except ValueError as exc:
+        raise CommandError(f"--start-at: {exc}") from exc
+
+
+def dry_run_file(chosen: Globals, reference: str, overrides: Overrides, asked: Asked) -> int:
     """Print what would run; returns the exit code.
 
     Raises:
@@ -31,7 +48,7 @@ def dry_run_file(chosen: Globals, reference: str, overrides: Overrides) -> int:
     """
     check_layout(chosen)
     with CommandLogs(quiet=chosen.quiet):
-        print_dry_run(load(reference, chosen.catalog, overrides.apply, is_dry=True), chosen.layout)
+        print_dry_run(load(reference, chosen.catalog, overrides.apply, asked, is_dry=True), chosen.layout)
     return OK
 
 
@@ -40,6 +57,7 @@ def run_file(
     chosen: Globals,
     reference: str,
     overrides: Overrides,
+    asked: Asked,
     expected: Sequence[Expected] = (),
     report: str | None = None,
 ) -> int:
@@ -50,6 +68,7 @@ def run_file(
         chosen: the global flags.
         reference: a path or `@name`.
         overrides: of every entry.
+        asked: which part of it runs, and when.
         expected: what the figures of the run must be.
         report: file for what was found.
 
@@ -58,8 +77,34 @@ def run_file(
     """
     screen = Screen()
     with CommandLogs(quiet=chosen.quiet):
-        scenario = load(reference, chosen.catalog, overrides.apply)
+        scenario = load(reference, chosen.catalog, overrides.apply, asked)
         outcome = watch_run(scenario, chosen, screen, session)
+    return conclude(scenario, chosen, screen, outcome, expected, report)
+
+
+def conclude(
+    scenario: ReadyScenario,
+    chosen: Globals,
+    screen: Screen,
+    outcome: RunOutcome,
+    expected: Sequence[Expected],
+    report: str | None,
+    hosts: Sequence[dict[str, Any]] | None = None,
+) -> int:
+    """Judge a run that is over, and write what was found; returns the exit code.
+
+    Args:
+        scenario: what was run.
+        chosen: the global flags.
+        screen: takes the verdicts.
+        outcome: how it has ended.
+        expected: what its figures must be.
+        report: file for what was found.
+        hosts: what each has made, where there were several.
+
+    Raises:
+        CommandError: an entry failed, something was lost, or a figure is not as expected.
+    """
     checks = judge(expected, figures_of(scenario.plan, outcome))
     failures = [] if outcome.unread else outcome.failures
     for check in checks:
@@ -68,7 +113,16 @@ def run_file(
             screen.line(f"  {verdict} {check.name}  ({check.text})", "green" if check.passed else "red")
     if report is not None:
         error = "; ".join(failures) or ("abandoned by a second signal" if outcome.abandoned else None)
-        found = Report("run", reference, outcome.elapsed_secs, entry_rows(outcome), checks, error)
+        found = CommandReport(
+            "run" if hosts is None else "fleet run",
+            scenario.reference,
+            outcome.elapsed_secs,
+            entry_rows(outcome),
+            checks,
+            error,
+            scenario.plan.segment,
+            hosts,
+        )
         write_report(report, found)
     if outcome.abandoned:
         return ABANDONED
@@ -80,7 +134,7 @@ def run_file(
     return OK
 
 
-def entry_rows(outcome: Outcome) -> list[dict[str, Any]]:
+def entry_rows(outcome: RunOutcome) -> list[dict[str, Any]]:
     """Return the entries of a run as reports show them."""
     return [
         {
@@ -90,6 +144,8 @@ def entry_rows(outcome: Outcome) -> list[dict[str, Any]]:
             "errors": entry.counters.errors,
             "elapsed_secs": entry.elapsed_secs,
             "failure": entry.failure,
+            "digest": entry.digest,
+            "lateness_buckets": bucket_pairs(entry.lateness),
         }
         for entry in outcome.entries
     ]
@@ -101,7 +157,7 @@ def check_layout(chosen: Globals) -> None:
         raise CommandError(f'invalid --format "{chosen.layout}"; valid values: {", ".join(_LAYOUTS)}')
 
 
-def print_dry_run(scenario: Scenario, layout: str) -> None:
+def print_dry_run(scenario: ReadyScenario, layout: str) -> None:
     """Print what would run: text on stderr, JSON on stdout."""
     if layout == "json":
         click.echo(dry_run_json(scenario))
@@ -109,7 +165,7 @@ def print_dry_run(scenario: Scenario, layout: str) -> None:
         click.echo(dry_run_text(scenario), err=True)
 
 
-def watch_run(scenario: Scenario, chosen: Globals, screen: Screen, session: Session) -> Outcome:
+def watch_run(scenario: ReadyScenario, chosen: Globals, screen: Screen, session: Running) -> RunOutcome:
     """Run a scenario with everything that is printed about it; returns how it ended.
 
     Raises:
@@ -122,7 +178,9 @@ def watch_run(scenario: Scenario, chosen: Globals, screen: Screen, session: Sess
     if not chosen.quiet:
         for line in start_lines(scenario):
             screen.line(line, "green")
-    progress = Silent() if chosen.quiet else LiveProgress(screen) if screen.is_terminal else LineProgress(screen)
+    progress: Silent | LiveProgress | LineProgress = Silent()
+    if not chosen.quiet:
+        progress = LiveProgress(screen, session.standing) if screen.is_terminal else LineProgress(screen)
     try:
         outcome = session.run(scenario.plan, progress)
     finally:

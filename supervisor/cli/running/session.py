@@ -7,16 +7,18 @@ output any more, the run ends like any program in front of `head`. Source: docs/
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.board import Counters
+from common.counters import Counters
+from common.digest import digest_of
 from common.lateness import BUCKETS
-from common.plan import Plan
+from common.plan import EntryPlan, Plan, PlannedEntry
+from common.sharing import SEPARATE, Sharing
 from common.specs import Stdout
 from common.states import State
 from supervisor.cli.failures import CommandError
@@ -39,6 +41,7 @@ class Ended:
         elapsed_secs: from the launch to its own end, its start delay included.
         failure: why it ended that should not have, in words.
         lateness: uint64[BUCKETS] of `common.lateness`, over the whole run.
+        digest: of its events; None where none was made.
     """
 
     name: str
@@ -47,10 +50,11 @@ class Ended:
     elapsed_secs: float
     failure: str | None
     lateness: NDArray[np.uint64]
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """A run that is over.
 
     Attributes:
@@ -59,6 +63,7 @@ class Outcome:
         interrupted: whether a signal ended it.
         abandoned: whether a second signal gave up what was not delivered yet.
         unread: whether the reader of standard output left.
+        lost: what is missing in the figures, and why.
     """
 
     entries: tuple[Ended, ...]
@@ -66,36 +71,68 @@ class Outcome:
     interrupted: bool
     abandoned: bool
     unread: bool
+    lost: tuple[str, ...] = ()
 
     @property
     def failures(self) -> list[str]:
-        """Why entries failed, in file order."""
-        return [entry.failure for entry in self.entries if entry.failure is not None]
+        """Why entries failed, in file order, and what was lost."""
+        return [*(entry.failure for entry in self.entries if entry.failure is not None), *self.lost]
+
+
+class Watched(Protocol):
+    """An entry that runs, as far as it is shown."""
+
+    @property
+    def entry(self) -> PlannedEntry:
+        """What it is."""
+        ...
+
+    @property
+    def launched_ns(self) -> int:
+        """CLOCK_MONOTONIC in ns from which elapsed time counts."""
+        ...
+
+    def counters(self) -> Counters:
+        """Return what is known of it."""
+        ...
 
 
 class Spectator(Protocol):
     """Whoever shows a run."""
 
-    def look(self, scenarios: Sequence[Scenario], elapsed_secs: float) -> None:
+    def look(self, scenarios: Sequence[Watched], elapsed_secs: float) -> None:
         """Show what is; called every TICK_SECS and once at the end."""
         ...
 
 
-@dataclass(slots=True)
-class _Measured:
-    lateness: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(BUCKETS, np.uint64))
-    second: int = 0
+class Running(Protocol):
+    """What runs a plan."""
+
+    def run(self, plan: Plan, spectator: Spectator) -> RunOutcome:
+        """Run it to its end, once.
+
+        Raises:
+            CommandError: nothing was started.
+        """
+        ...
+
+    def standing(self) -> Sequence[str]:
+        """Return lines about where it runs, for a live screen."""
+        ...
 
 
 class Session:
     """Runs one plan; its engine starts at once, so that it is ready when the plan is.
 
+    Args:
+        sharing: which entries share a worker.
+
     Attributes:
         interrupted: whether a signal came.
     """
 
-    def __init__(self) -> None:
-        self._engine = Engine(spares=0)
+    def __init__(self, sharing: Sharing = SEPARATE) -> None:
+        self._engine = Engine(spares=0, sharing=sharing)
         try:
             self._engine.warm_up()
         except LaunchError as exc:
@@ -103,7 +140,6 @@ class Session:
             raise CommandError(f"runtime error: {exc}") from exc
         self._spectator: Spectator | None = None
         self._scenarios: list[Scenario] = []
-        self._measured: list[_Measured] = []
         self._writes_stdout = False
         self._leaving = False
         self.interrupted = False
@@ -116,7 +152,11 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._engine.close()
 
-    def run(self, plan: Plan, spectator: Spectator) -> Outcome:
+    def wait_until_warm(self) -> None:
+        """Wait until a run would begin at once."""
+        self._engine.wait_until_warm()
+
+    def run(self, plan: Plan, spectator: Spectator) -> RunOutcome:
         """Launch every entry and wait for all of them; callable on the main thread, once.
 
         Raises:
@@ -132,16 +172,20 @@ class Session:
         except LaunchError as exc:
             if not self._leaving:
                 raise CommandError(f"runtime error: {exc}") from exc
-        self._measured = [_Measured() for _ in self._scenarios]
         began_ns = min((scenario.launched_ns for scenario in self._scenarios), default=time.monotonic_ns())
         loop.every(TICK_SECS, lambda: self._tick(began_ns))
         engine.wait(self._scenarios)
         self._tick(began_ns)
-        ended = tuple(
-            self._ended(scenario, measured) for scenario, measured in zip(self._scenarios, self._measured, strict=True)
-        )
-        elapsed_secs = (time.monotonic_ns() - began_ns) / _NS_PER_SEC
-        return Outcome(ended, elapsed_secs, self.interrupted, self._abandoned, self._unread)
+        ended = tuple(_ended(scenario) for scenario in self._scenarios)
+        if not self._scenarios:
+            # A signal has come before anything was launched.
+            ended = tuple(_unlaunched(entry.plan) for entry in plan.entries)
+        elapsed_secs = max(time.monotonic_ns() - began_ns, 0) / _NS_PER_SEC
+        return RunOutcome(ended, elapsed_secs, self.interrupted, self._abandoned, self._unread)
+
+    def standing(self) -> Sequence[str]:
+        """Return nothing: it runs here."""
+        return ()
 
     def stop(self) -> None:
         """End every entry, on the loop; returns at once."""
@@ -167,30 +211,8 @@ class Session:
         if self._writes_stdout and self._engine.figures().stdout_closed:
             self._unread = True
             self.stop()
-        for scenario, measured in zip(self._scenarios, self._measured, strict=True):
-            second = now_ns // _NS_PER_SEC
-            if second != measured.second:
-                measured.second = second
-                _add(measured, scenario.lateness(now_ns))
         if self._spectator is not None and not self._unread:
-            self._spectator.look(self._scenarios, (now_ns - began_ns) / _NS_PER_SEC)
-
-    def _ended(self, scenario: Scenario, measured: _Measured) -> Ended:
-        counters = scenario.counters()
-        # The second that the entry ended in was not over yet.
-        now_ns = time.monotonic_ns()
-        if now_ns // _NS_PER_SEC != measured.second:
-            _add(measured, scenario.lateness(now_ns))
-        _add(measured, scenario.lateness(now_ns + _NS_PER_SEC))
-        plan = scenario.entry.plan
-        return Ended(
-            name=plan.name,
-            target_rate=plan.rate,
-            counters=counters,
-            elapsed_secs=max(counters.state_since_ns - scenario.launched_ns, 0) / _NS_PER_SEC,
-            failure=None if scenario.exit_reason is None else _failure(plan.name, scenario.exit_reason),
-            lateness=measured.lateness,
-        )
+            self._spectator.look(self._scenarios, max(now_ns - began_ns, 0) / _NS_PER_SEC)
 
 
 def is_over(scenario: Scenario) -> bool:
@@ -198,11 +220,24 @@ def is_over(scenario: Scenario) -> bool:
     return scenario.counters().state == State.FINISHED
 
 
-def _add(measured: _Measured, counts: NDArray[np.uint32] | None) -> None:
-    if counts is not None:
-        measured.lateness += counts
+def _ended(scenario: Scenario) -> Ended:
+    counters, plan = scenario.counters(), scenario.entry.plan
+    return Ended(
+        name=plan.name,
+        target_rate=plan.own_rate,
+        counters=counters,
+        elapsed_secs=max(counters.state_since_ns - scenario.launched_ns, 0) / _NS_PER_SEC,
+        failure=None if scenario.exit_reason is None else failure_text(plan.name, scenario.exit_reason),
+        lateness=scenario.run_lateness(),
+        digest=digest_of(plan, counters),
+    )
 
 
-def _failure(name: str, reason: str) -> str:
+def _unlaunched(plan: EntryPlan) -> Ended:
+    return Ended(plan.name, plan.own_rate, Counters(), 0.0, None, np.zeros(BUCKETS, np.uint64))
+
+
+def failure_text(name: str, reason: str) -> str:
+    """Return the reason of a scenario's end as the failure of a command."""
     # Whose failure it was is said; otherwise it is the process's own.
     return reason if reason.startswith(_CAUSES) else f"runtime error: scenario '{name}': {reason}"

@@ -16,16 +16,26 @@ import msgspec
 from common.errors import CompileError, DecodeError
 from common.plan import Plan
 from common.specs import Stdout
-from supervisor.cli.catalog.merged import catalog_of
-from supervisor.cli.failures import CommandError
+from supervisor.cli.catalog.reading import catalog_of
+from supervisor.cli.failures import CommandError, FaultyScenarioError
 from supervisor.cli.running.words import is_installed
-from supervisor.compiler import BodyFormat, Compiled, Context, PackSources, compile_file, prepare, read_scenario
+from supervisor.compiler import (
+    AS_IT_IS,
+    Asked,
+    BodyFormat,
+    Compiled,
+    Context,
+    PackSources,
+    compile_file,
+    prepare,
+    read_scenario,
+)
 from supervisor.compiler import written_entries as entries_of
 from supervisor.compiler.language.blocks import Expect, FlatFile, ScenarioFile
 from supervisor.compiler.language.document import VERSION
 from supervisor.compiler.packs.catalog import read_text
 from supervisor.compiler.packs.resolver import builtin_packs
-from supervisor.reading.nodes import Mapping, Scalar
+from supervisor.reading.nodes import MappingNode, ScalarNode
 from supervisor.reading.scalars import integer_of
 from supervisor.reading.yaml_text import read_yaml
 
@@ -35,7 +45,7 @@ _READING_PHASES: Final = frozenset({"parse", "env interpolation"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class ReadyScenario:
     """A scenario that is ready to run.
 
     Attributes:
@@ -43,48 +53,54 @@ class Scenario:
         compiled: its entries, overrides applied.
         plan: what runs.
         expect: the alerts that a test expects.
+        text: as it is written.
     """
 
     reference: str
     compiled: Compiled
     plan: Plan
     expect: Expect | None
+    text: str
 
 
 def load(
     reference: str,
     catalog: Path | None,
     override: Callable[[Compiled], Compiled] | None = None,
+    asked: Asked = AS_IT_IS,
     *,
     is_dry: bool = False,
-) -> Scenario:
+) -> ReadyScenario:
     """Return the scenario that `reference` names, everything checked that can be checked before a launch.
 
     Args:
         reference: a path, or `@name` for an entry of the catalog.
         catalog: directory of named scenarios and packs.
         override: applied to the compiled entries.
+        asked: which part of it runs, and when.
         is_dry: whether sinks pass for which something is not installed; the plan has others in their place.
 
     Raises:
         CommandError: it cannot be read, or cannot run.
     """
     text = _text_of(reference, catalog)
-    _check_version(reference, text)
+    is_version_2 = _is_version_2(text)
     # Paths are those of the user who types the command, and so is the environment.
     sources = PackSources(catalog=catalog, builtin=True, files=True)
     context = Context(environment=os.environ, allowed_paths=(), packs=sources)
     try:
         written = read_scenario(text.encode(), BodyFormat.YAML, context)
+        if not is_version_2:
+            raise CommandError(_other_version_text(reference))
         if not written.faults:
             _check_local(reference, written.file)
         compiled = compile_file(written, context)
         compiled = compiled if override is None else override(compiled)
-        return Scenario(
-            reference, compiled, prepare(_dry(compiled) if is_dry else compiled, context), written.file.expect
-        )
+        plan = prepare(_dry(compiled) if is_dry else compiled, context, asked)
+        return ReadyScenario(reference, compiled, plan, written.file.expect, text)
     except CompileError as exc:
-        raise CommandError(_command_text(reference, exc.detail)) from exc
+        message = _command_text(reference, exc.detail) if is_version_2 else _other_version_text(reference)
+        raise FaultyScenarioError(message, reference, exc.faults) from exc
 
 
 def _dry(compiled: Compiled) -> Compiled:
@@ -132,17 +148,20 @@ def _pack_text(name: str) -> str | None:
     )
 
 
-def _check_version(reference: str, text: str) -> None:
+def _is_version_2(text: str) -> bool:
     try:
         root = read_yaml(_REFERENCE.sub("x", text))
-        version = root.get("version") if isinstance(root, Mapping) else None
     except DecodeError:
-        version = None
-    if not (isinstance(version, Scalar) and version.plain and integer_of(version.text) == VERSION):
-        raise CommandError(
-            f"scenario {reference} is not a v2 scenario. Sonda only accepts v2 YAML (`version: 2` at the top level). "
-            "Migrate this file to v2 — see docs/configuration/v2-scenarios.md for the migration guide."
-        )
+        return False
+    version = root.get("version") if isinstance(root, MappingNode) else None
+    return isinstance(version, ScalarNode) and version.plain and integer_of(version.text) == VERSION
+
+
+def _other_version_text(reference: str) -> str:
+    return (
+        f"scenario {reference} is not a v2 scenario. Sonda only accepts v2 YAML (`version: 2` at the top level). "
+        "Migrate this file to v2 — see docs/configuration/v2-scenarios.md for the migration guide."
+    )
 
 
 def _check_local(reference: str, file: ScenarioFile | FlatFile) -> None:

@@ -1,12 +1,11 @@
 """The resolved configuration, as it runs. Source: docs/command-line.md, "run"."""
 
 from collections.abc import Iterator
-from importlib import metadata
 
 from common.plan import EntryPlan, Histogram, PlannedEntry, ReplayColumn, ReplayRows, Summary
 from common.specs import Constant, Flap, LogTemplate, Sawtooth, Sequence, Sine, Spike, Step, Uniform
 from common.units import number_text, quote
-from supervisor.cli.running.source import Scenario
+from supervisor.cli.running.source import ReadyScenario
 from supervisor.cli.running.words import (
     distribution_text,
     encoder_text,
@@ -25,10 +24,12 @@ _LISTED_VALUES = 5
 
 def version_line(program: str) -> str:
     """Return what runs."""
+    from importlib import metadata
+
     return f"{program} {metadata.version('sondad')} — synthetic telemetry generator"
 
 
-def config_lines(scenario: Scenario) -> Iterator[str]:
+def config_lines(scenario: ReadyScenario) -> Iterator[str]:
     """Yield the blocks of all entries."""
     total = len(scenario.plan.entries)
     for number, planned in enumerate(scenario.plan.entries, 1):

@@ -17,7 +17,7 @@ from supervisor.cli.shells.surface import Flag, Surface, surfaces
 
 _FORMATS: Final = {
     "sondad-scenario.5": ("scenario files and packs", "reference.md"),
-    "sondad-relay.yaml.5": ("the relay and its configuration", "relay.md"),
+    "sondad-relay.yaml.5": ("configuration file of the relay", "relay-reference.md"),
 }
 """Page, what it is about, and where it is described."""
 
@@ -26,6 +26,7 @@ _ENVIRONMENT: Final = (
     ("RUST_LOG", "which log lines appear on stderr"),
     ("NO_COLOR, FORCE_COLOR", "colours, nowhere or everywhere"),
     ("SONDA_API_KEY", "key of a daemon"),
+    ("SONDAD_URL, SONDA_API_KEY_FILE", "daemon of the host of a fleet worker, and a file with its key"),
     ("SONDA_PROMETHEUS_URL, SONDA_ALERTMANAGER_URL", "servers of `test`"),
     ("SONDA_PROM_TOKEN", "bearer token of a capture"),
 )
@@ -59,7 +60,8 @@ def _command_page(name: str) -> str:
     for heading, commands in headed.items():
         lines.append(f".SH {_text(heading.upper())}")
         for command in commands:
-            lines += _command(name, command, {flag.long for flag in flags})
+            for described in command.members or [command]:
+                lines += _command(name, described, {flag.long for flag in flags})
     lines += [".SH EXIT STATUS", *_list(_EXIT_CODES), ".SH ENVIRONMENT", *_list(_ENVIRONMENT)]
     others = ("sonda(1)", "sondad(1)", "sondad-scenario(5)", "sondad-relay.yaml(5)")
     lines += [".SH SEE ALSO", ", ".join(_text(page) for page in others if not page.startswith(f"{name}("))]

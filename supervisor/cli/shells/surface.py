@@ -4,11 +4,11 @@ Source: docs/command-line.md, "Completions".
 """
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import click
 
-from supervisor.cli.grammar import PassedOn, Program
+from supervisor.cli.grammar import Compound, PassedOn, Program
 from supervisor.cli.program import program
 
 
@@ -40,6 +40,7 @@ class Surface:
     Attributes:
         usage: what follows its name.
         choices: the words that its argument can be; empty when it can be a file or anything else.
+        members: the commands of two words that begin with its name; it has the flags of all of them.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Surface:
     usage: str
     flags: list[Flag]
     choices: list[str] = field(default_factory=list)
+    members: "list[Surface]" = field(default_factory=list)
 
 
 def surfaces(name: str) -> tuple[list[Flag], dict[str, list[Surface]]]:
@@ -55,13 +57,13 @@ def surfaces(name: str) -> tuple[list[Flag], dict[str, list[Surface]]]:
     grammar = program(name)
     root = click.Context(grammar, info_name=name, help_option_names=grammar.context_settings["help_option_names"])
     headed = {
-        heading: [_surface(root, grammar, listed.name, listed.summary) for listed in part]
+        heading: [_listed(root, grammar, listed.name, listed.summary) for listed in part]
         for heading, part in grammar.headed.items()
     }
     return _flags(grammar, root), headed
 
 
-def _surface(root: click.Context, grammar: Program, name: str, summary: str) -> Surface:
+def _listed(root: click.Context, grammar: Program, name: str, summary: str) -> Surface:
     command = grammar.get_command(root, name)
     if command is None:
         raise LookupError(name)
@@ -70,6 +72,19 @@ def _surface(root: click.Context, grammar: Program, name: str, summary: str) -> 
         parser = command.parser()
         usage = " ".join(parser.format_usage().split()).partition(f" {name} ")[2]
         return Surface(name, summary, about, usage, _argparse_flags(parser))
+    found = _surface(root, command, name, summary)
+    if name == "help":
+        return replace(found, choices=grammar.list_commands(root))
+    if isinstance(command, Compound):
+        members = [
+            _surface(root, member, f"{name} {word}", member.help or "") for word, member in command.commands.items()
+        ]
+        flags = {flag.long: flag for member in members for flag in member.flags}
+        return replace(found, flags=list(flags.values()), choices=list(command.commands), members=members)
+    return found
+
+
+def _surface(root: click.Context, command: click.Command, name: str, summary: str) -> Surface:
     context = click.Context(command, info_name=name, parent=root)
     usage = " ".join(command.collect_usage_pieces(context))
     choices = [
@@ -78,9 +93,7 @@ def _surface(root: click.Context, grammar: Program, name: str, summary: str) -> 
         if isinstance(param, click.Argument) and isinstance(param.type, click.Choice)
         for word in param.type.choices
     ]
-    if name == "help":
-        choices = grammar.list_commands(root)
-    return Surface(name, summary, about, usage, _flags(command, context), choices)
+    return Surface(name, summary, command.help or summary, usage, _flags(command, context), choices)
 
 
 def _flags(command: click.Command, context: click.Context) -> list[Flag]:

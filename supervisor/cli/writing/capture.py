@@ -16,7 +16,7 @@ from common.errors import DecodeError, DurationError
 from common.units import duration_secs, number_text
 from supervisor.cli.failures import CommandError
 from supervisor.cli.queries import QueryError, endpoint_of, get, prometheus_data, unusable
-from supervisor.cli.writing.capture_blocks import Captured, Series, capture_csv, capture_scenario
+from supervisor.cli.writing.capture_blocks import Captured, GridSeries, capture_csv, capture_scenario
 from supervisor.cli.writing.document import deliver, write_file
 from supervisor.compiler.planning.plans import check_metric_name
 
@@ -30,7 +30,7 @@ _ON_GRID_SECS: Final = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CaptureRequest:
     """What was typed."""
 
     url: str
@@ -65,7 +65,7 @@ class _Grid:
         return index if 0 <= index < self.points and is_near else None
 
 
-def capture(request: Request, output: str | None) -> int:
+def capture(request: CaptureRequest, output: str | None) -> int:
     """Query, write the CSV file, then write or print the scenario; returns the exit code.
 
     Raises:
@@ -110,7 +110,7 @@ def capture(request: Request, output: str | None) -> int:
     return deliver(scenario, output)
 
 
-def _grid(request: Request) -> _Grid:
+def _grid(request: CaptureRequest) -> _Grid:
     step = _duration("--step", request.step)
     if request.range_ is not None and (request.start is not None or request.end is not None):
         raise CommandError("--range and --start/--end are alternatives; pass one")
@@ -151,7 +151,7 @@ def _instant(text: str) -> float:
     raise CommandError(f'"{text}" is neither unix seconds nor an RFC 3339 timestamp: {reason}')
 
 
-def _series(request: Request, grid: _Grid) -> list[Series]:
+def _series(request: CaptureRequest, grid: _Grid) -> list[GridSeries]:
     endpoint = endpoint_of(request.url, "/api/v1/query_range")
     parameters = [
         ("query", request.query),
@@ -177,12 +177,14 @@ def _series(request: Request, grid: _Grid) -> list[Series]:
             f"{nameless} of {len(found)} series carry no metric name. Name them with --metric-name <NAME>"
         )
     return [
-        one if "__name__" in one.labels else Series({"__name__": str(request.metric_name), **one.labels}, one.values)
+        one
+        if "__name__" in one.labels
+        else GridSeries({"__name__": str(request.metric_name), **one.labels}, one.values)
         for one in found
     ]
 
 
-def _headers(request: Request) -> list[tuple[str, str]]:
+def _headers(request: CaptureRequest) -> list[tuple[str, str]]:
     token = os.environ.get(_TOKEN_VARIABLE)
     if not token:
         return list(request.headers)
@@ -194,7 +196,7 @@ def _headers(request: Request) -> list[tuple[str, str]]:
     return [("Authorization", f"Bearer {token}"), *request.headers]
 
 
-def _matrix(endpoint: str, data: dict[str, Any], grid: _Grid) -> list[Series]:
+def _matrix(endpoint: str, data: dict[str, Any], grid: _Grid) -> list[GridSeries]:
     if data.get("resultType") != "matrix":
         raise unusable(endpoint, f'expected resultType "matrix", got "{data.get("resultType")}"')
     result = data.get("result")
@@ -203,7 +205,7 @@ def _matrix(endpoint: str, data: dict[str, Any], grid: _Grid) -> list[Series]:
     return [_one(endpoint, index, entry, grid) for index, entry in enumerate(result)]
 
 
-def _one(endpoint: str, index: int, entry: Any, grid: _Grid) -> Series:
+def _one(endpoint: str, index: int, entry: Any, grid: _Grid) -> GridSeries:
     samples = entry.get("values") if isinstance(entry, dict) else None
     if not isinstance(samples, list):
         raise unusable(endpoint, f'series {index}: "values" is missing or not an array')
@@ -218,7 +220,7 @@ def _one(endpoint: str, index: int, entry: Any, grid: _Grid) -> Series:
         place = grid.place(stamp)
         if place is not None:
             values[place] = value
-    return Series(labels, values)
+    return GridSeries(labels, values)
 
 
 def _sample(endpoint: str, said: str, sample: Any) -> tuple[float, float]:
@@ -232,6 +234,7 @@ def _sample(endpoint: str, said: str, sample: Any) -> tuple[float, float]:
     if not isinstance(value, str):
         raise unusable(endpoint, f"{said}: value is not a string")
     try:
-        return float(stamp), float(value)
+        # What Python alone takes for a number.
+        return float(stamp), float(value.replace("_", "?"))
     except ValueError as exc:
         raise unusable(endpoint, f'{said}: value "{value}" does not parse as a number') from exc

@@ -28,7 +28,7 @@ scenarios:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class GridSeries:
     """A series over all points of the grid; None where there was no sample."""
 
     labels: dict[str, str]
@@ -39,7 +39,7 @@ class Series:
 class Captured:
     """All series, the instants of their points (seconds since the epoch), and how fast they are to be replayed."""
 
-    series: list[Series]
+    series: list[GridSeries]
     stamps: list[float]
     timescale: float
 
@@ -84,7 +84,7 @@ def _slot_secs(captured: Captured) -> float:
     return distance / captured.timescale
 
 
-def _blocks(series: Sequence[Series]) -> list[_Block]:
+def _blocks(series: Sequence[GridSeries]) -> list[_Block]:
     blocks: list[_Block] = []
     for index, one in enumerate(series):
         windows, name = _holes(one.values), one.labels["__name__"]

@@ -12,7 +12,7 @@ from supervisor.compiler.replays.csv_text import WHITE_SPACE, is_header, is_numb
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ColumnSeries:
     """A column with at least one number.
 
     Attributes:
@@ -24,7 +24,7 @@ class Series:
     values: list[float] = field(default_factory=list)
 
 
-def read_series(path: str) -> list[Series]:
+def read_series(path: str) -> list[ColumnSeries]:
     """Return the columns of a file, less the first, which is time, unless there is no other.
 
     Raises:
@@ -40,7 +40,7 @@ def read_series(path: str) -> list[Series]:
     header, rows = _header(lines)
     count = len(split_quoted(rows[0])) if rows else len(header)
     columns = [
-        Series(*_named(index, header[index] if index < len(header) else HeaderCell(None, {})))
+        ColumnSeries(*_named(index, header[index] if index < len(header) else HeaderCell(None, {})))
         for index in (range(1, count) if count > 1 else range(1))
     ]
     first = 1 if count > 1 else 0

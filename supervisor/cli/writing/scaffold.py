@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Any, Final
 
-from supervisor.cli.writing.csv_series import Series, read_series
+from supervisor.cli.writing.csv_series import ColumnSeries, read_series
 from supervisor.cli.writing.document import HEAD, Quoted, block, defaults, items
 from supervisor.cli.writing.patterns import detect
 
@@ -37,7 +37,7 @@ def entries_text(entries: list[dict[str, Any]], shared: dict[str, Any]) -> str:
     return HEAD + "\n" + _lines({"defaults": shared}) + "\nscenarios:\n" + written
 
 
-def _entries(found: list[Series]) -> list[dict[str, Any]]:
+def _entries(found: list[ColumnSeries]) -> list[dict[str, Any]]:
     seen: Counter[str] = Counter()
     entries = []
     for series in found:

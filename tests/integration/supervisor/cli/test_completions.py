@@ -86,19 +86,21 @@ def test_fish_completes_commands_and_flags(program: str, tmp_path: Path) -> None
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed; see tests/prepare")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_zsh_completes_commands_and_flags(program: str, tmp_path: Path) -> None:
-    """A real zsh on a terminal that loads the script lists every command, and the flags of one of them."""
+    """A real zsh on a terminal that loads the script lists every command, and behind each of them every flag."""
     script = tmp_path / "script"
     script.write_text(run([program, "completions", "zsh"], tmp_path).stdout)
-    (listed,) = (command for command in every_command(program) if command.name == "list")
+    commands = every_command(program)
     terminal = Terminal(["zsh", "-f", "-i"], tmp_path, environment(tmp_path, TERM="xterm"), 200, 100)
     try:
         terminal.type("autoload -Uz compinit; compinit -u; LISTMAX=10000; setopt bash_auto_list\n")
         terminal.type(f"clear; source {script}; print ready-$((40 + 2))\n")
         terminal.wait_for(lambda shown: "ready-42" in shown, "loaded script")
-        for typed, expected in [
-            (program, {command.name for command in every_command(program)}),
-            (f"{program} list --", {flag.long for flag in listed.flags if flag.long}),
-        ]:
+        cases = [(program, {command.name for command in commands})]
+        for command in commands:
+            cases.append((f"{program} {command.name} --", {flag.long for flag in command.flags if flag.long}))
+            if command.choices:
+                cases.append((f"{program} {command.name}", set(command.choices)))
+        for typed, expected in cases:
             terminal.type(f"clear\n{typed}{'' if typed.endswith('-') else ' '}\t\t")
             terminal.wait_for(lambda shown, wanted=expected: all(word in shown for word in wanted), str(expected))
             terminal.type("\x15")

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.polling import wait_until
+from tests.support.processes import members_of_session, title_of
 from tests.support.transcripts import environment, run
 
 Start = Callable[..., "Running"]
@@ -46,13 +48,12 @@ class Running:
 
     def workers(self) -> dict[str, psutil.Process]:
         """The workers that have a scenario, by its name."""
-        found = {}
-        for child in self.session():
-            with suppress(psutil.NoSuchProcess):
-                title = " ".join(child.cmdline())
-                if title.startswith("sondad: scenario "):
-                    found[title.split()[2]] = child
-        return found
+        titles = {child: title_of(child) for child in self.session()}
+        return {title.split()[2]: child for child, title in titles.items() if title.startswith("sondad: scenario ")}
+
+    def hosts(self) -> list[str]:
+        """The titles of workers with several scenarios."""
+        return [title for child in self.session() if "scenarios)" in (title := title_of(child))]
 
     def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
         """Send a signal, if any, and return exit code and stderr."""
@@ -64,7 +65,8 @@ class Running:
     def close(self) -> None:
         """End whatever is still there."""
         for process in self.session():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
@@ -72,22 +74,11 @@ class Running:
 
     def anything_left(self) -> list[str]:
         """What of its session still runs."""
-        left = []
-        for process in self.session():
-            with suppress(psutil.NoSuchProcess):
-                left.append(" ".join(process.cmdline()))
-        return left
+        return list(filter(None, map(title_of, self.session())))
 
     def session(self) -> list[psutil.Process]:
         """Every process of its session that is not over."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if os.getsid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (ProcessLookupError, psutil.NoSuchProcess):
-                continue
-        return found
+        return members_of_session(self.process.pid)
 
 
 @pytest.fixture
@@ -151,17 +142,53 @@ def test_a_signal_ends_every_entry_and_reports_all(directory: Path, start: Start
     assert f"events: {len(emitted)} |" in lines[-1]
 
 
+def test_entries_share_a_process_on_request(directory: Path, start: Start) -> None:
+    """--isolation shared: one worker for all entries; otherwise the run is the same."""
+    out = directory / "out"
+    running = start("run", str(endless(directory)), "--isolation", "shared", stdout=out)
+    wait_until(lambda: out.exists() and {"first", "second"} <= set(out.read_text().split()), "events of both")
+    assert (len(running.hosts()), running.workers()) == (1, {})
+    code, stderr = running.end(signal.SIGTERM)
+    assert code == 0
+    assert stderr.splitlines()[-1].startswith("━━ run complete  scenarios: 3 | events: ")
+
+
+STOPPED_BEFORE_THE_LAUNCH = """
+import sys
+from sondad.entry import scenario_main
+from supervisor.cli.running import session
+
+class Early(session.Session):
+    def run(self, plan, spectator):
+        self.stop()
+        return super().run(plan, spectator)
+
+session.Session = Early
+sys.argv = ["sonda", "run", sys.argv[1]]
+sys.exit(scenario_main())
+"""
+
+
+def test_a_signal_before_the_launch_is_a_run_without_events(directory: Path) -> None:
+    """The command ends as after any signal: an entry that was never launched has made nothing."""
+    command = [sys.executable, "-c", STOPPED_BEFORE_THE_LAUNCH, str(endless(directory))]
+    ended = subprocess.run(command, env=environment(directory), capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "■ second  completed in 0.0s | events: 0 | bytes: 0 B | errors: 0" in ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("━━ run complete  scenarios: 3 | events: 0 | bytes: 0 B")
+
+
 def test_a_second_signal_abandons_the_flush(directory: Path, start: Start) -> None:
     """A destination that never answers holds a run up after the first signal; the second one ends it with 130."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        path = endless(directory, f"{{type: http_push, url: '{url}', batch_size: 10000000, max_buffer_age: 1h}}")
-        running = start("run", str(path))
+        running = start("run", str(endless(directory, f"{{type: http_push, url: '{url}', batch_size: 1}}")))
         wait_until(lambda: len(running.workers()) == 3, "workers")
-        running.process.send_signal(signal.SIGINT)
-        silent.settimeout(30)
+        silent.settimeout(60)
         with silent.accept()[0] as connection:
             assert connection.recv(4) == b"POST"
+            running.process.send_signal(signal.SIGINT)
+            wait_until(lambda: "later" not in running.workers(), "who has nothing to deliver leaves")
             assert running.process.poll() is None
             code, stderr = running.end(signal.SIGINT)
     assert code == 130
@@ -224,7 +251,7 @@ def test_the_environment_changes_nothing_but_looks(directory: Path, change: dict
     """A poor environment: the same events, the same words."""
     done = run(["sonda", "run", str(brief(directory)), "--duration", "200ms"], directory, **change)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("first 1 ") == 2
+    assert "first 1 " in done.stdout
     assert "[1/2] ▶ first" in done.stderr
     assert "Traceback" not in done.stderr
 

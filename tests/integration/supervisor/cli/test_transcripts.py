@@ -19,7 +19,9 @@ def files(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("case", [case for _, case in CASES], ids=[f"{stem}: {case.command}" for stem, case in CASES])
-def test_transcript(case: Transcript, files: Path) -> None:
+@pytest.mark.parametrize(("stem", "case"), CASES, ids=[f"{stem}: {case.command}" for stem, case in CASES])
+def test_transcript(stem: str, case: Transcript, files: Path) -> None:
     """A command prints what it printed when its transcript was written, and exits with the same code."""
-    assert differences(case, files) == ""
+    wrong = differences(case, files)
+    record = f".venv/bin/python -m tests.support.record_transcripts tests/golden/cli/{stem}.txt"
+    assert not wrong, f"{wrong}\nif this is meant, run {record}"

@@ -1,29 +1,78 @@
 """The command line before it does anything: help costs nothing, faults have one form."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from supervisor.cli.shells.surface import surfaces
 
-HEAVY = ("numpy", "msgspec", "yaml", "falcon", "rich", "multiprocessing", "supervisor.compiler", "supervisor.engine")
-SHOW_IMPORTS = "import sys; from supervisor.cli.program import run; run({name!r}, {arguments!r}); print(*sys.modules)"
+HEAVY = {"numpy", "msgspec", "yaml", "falcon", "waitress", "rich", "multiprocessing", "asyncio", "email.parser"}
+OURS = {"supervisor.compiler", "supervisor.engine", "supervisor.relay.service", "supervisor.http"}
+SERVER = {"falcon", "waitress", "rich", "email", "ssl", "asyncio", "supervisor.http", "supervisor.relay"}
+MOST_MODULES = 100
+"""What a help may import beyond what the interpreter starts with."""
+
+SHOW_IMPORTS = """\
+import sys
+before = set(sys.modules)
+from supervisor import __main__ as entry
+sys.argv[1:] = {arguments!r}
+try:
+    entry.{door}()
+except SystemExit:
+    print(*set(sys.modules) - before)
+"""
+DOORS = {"sonda": "scenario_main", "sondad": "main", "sonda-server": "compatible_main"}
+SCENARIO = """\
+version: 2
+kind: runnable
+scenarios:
+  - {signal_type: metrics, name: a, rate: 10, duration: 100ms, generator: {type: constant, value: 1}}
+"""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], [], ["help"], ["list", "--help"], ["frobnicate"]])
-@pytest.mark.parametrize("name", ["sonda", "sondad"])
-def test_help_imports_nothing_heavy(name: str, arguments: list[str]) -> None:
-    """Help and usage errors answer at once: nothing is imported that only a command needs."""
-    source = SHOW_IMPORTS.format(name=name, arguments=arguments)
+def imported_by(name: str, *arguments: str) -> set[str]:
+    """The modules that a command has imported when it ends."""
+    source = SHOW_IMPORTS.format(door=DOORS[name], arguments=list(arguments))
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
-    assert not set(HEAVY) & set(done.stdout.splitlines()[-1].split())
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("sonda", *arguments) for arguments in (["--help"], [], ["help"], ["frobnicate"], ["run", "--rate", "x"])),
+        *(("sondad", command.name, "--help") for part in surfaces("sondad")[1].values() for command in part),
+        ("sonda-server", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
+    """Help and usage errors answer at once: nothing is imported that only the work of a command needs."""
+    imported = imported_by(*words)
+    assert not (HEAVY | OURS) & imported
+    assert len(imported) <= MOST_MODULES
+
+
+def test_a_run_imports_no_server(tmp_path: Path) -> None:
+    """What only the daemon or a terminal needs does not delay the first event."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text(SCENARIO)
+    assert not SERVER & imported_by("sonda", "run", str(path))
 
 
 def test_the_full_help_lists_the_commands_of_scenarios_in_their_order() -> None:
-    """Clients read the block behind `Commands:` up to the first line that is not indented."""
+    """Clients read the block behind `Commands:`, one line a command, up to the first line that is not indented."""
     done = subprocess.run(
-        [sys.executable, "-m", "supervisor", "--help"], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-m", "supervisor", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=os.environ | {"COLUMNS": "40"},
     )
     before, heading, behind = done.stdout.partition("Commands:\n")
     assert heading
@@ -31,4 +80,4 @@ def test_the_full_help_lists_the_commands_of_scenarios_in_their_order() -> None:
     block = behind[: behind.index("\nOptions:")]
     assert all(line.startswith("  ") for line in block.splitlines() if line)
     listed = [command.name for command in surfaces("sondad")[1]["Commands"]]
-    assert [line.split()[0] for line in block.splitlines() if line.startswith("  ") and line[2] != " "] == listed
+    assert [line.split()[0] for line in block.splitlines() if line] == listed

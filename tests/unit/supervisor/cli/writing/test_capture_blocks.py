@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from common.errors import DecodeError
 from common.plan import ReplayColumn
-from supervisor.cli.writing.capture_blocks import Captured, Series, capture_csv, capture_scenario
+from supervisor.cli.writing.capture_blocks import Captured, GridSeries, capture_csv, capture_scenario
 from supervisor.compiler import BodyFormat, Context, compile_scenario, prepare
 
 LABELS = st.dictionaries(
@@ -23,7 +23,7 @@ def captures(draw: st.DrawFn) -> Captured:
     points = draw(st.integers(2, 12))
     step = draw(st.sampled_from([0.25, 1.0, 10.0, 60.0]))
     series = [
-        Series({"__name__": name, **draw(LABELS)}, draw(st.lists(VALUES, min_size=points, max_size=points)))
+        GridSeries({"__name__": name, **draw(LABELS)}, draw(st.lists(VALUES, min_size=points, max_size=points)))
         for name in draw(st.lists(st.sampled_from(["up", "down", "latency"]), min_size=1, max_size=4))
     ]
     stamps = [1_767_225_600 + index * step for index in range(points)]
@@ -63,7 +63,7 @@ def test_a_capture_replays_what_was_captured(tmp_path_factory: pytest.TempPathFa
 def test_worked_holes() -> None:
     """Step 10 s over four points: rows 1 and 2 from 5 s for 20 s, row 3 from 25 s for 10 s, faster with a timescale."""
     stamps = [0.0, 10.0, 20.0, 30.0]
-    series = [Series({"__name__": "a"}, [1, None, None, 1]), Series({"__name__": "a"}, [1, 1, 1, None])]
+    series = [GridSeries({"__name__": "a"}, [1, None, None, 1]), GridSeries({"__name__": "a"}, [1, 1, 1, None])]
     text = capture_scenario(Captured(series, stamps, 1.0), "a.csv")
     assert "- at: 5s\n      for: 20s\n" in text
     assert "- at: 25s\n      for: 10s\n" in text
@@ -80,12 +80,12 @@ def test_worked_holes() -> None:
 def test_labels_that_a_header_cannot_hold_are_refused(labels: dict[str, str], reason: str) -> None:
     """A line break or an equals sign in the wrong place would be another label when it is read back."""
     with pytest.raises(DecodeError, match=reason):
-        capture_csv(Captured([Series({"__name__": "a", **labels}, [1.0, 2.0])], [0.0, 1.0], 1.0))
+        capture_csv(Captured([GridSeries({"__name__": "a", **labels}, [1.0, 2.0])], [0.0, 1.0], 1.0))
 
 
 def test_steps_that_timestamps_cannot_show_are_refused() -> None:
     """Half a millisecond is lost in the file; a microsecond is too short for a silence."""
-    series = [Series({"__name__": "a"}, [1.0, None, 2.0])]
+    series = [GridSeries({"__name__": "a"}, [1.0, None, 2.0])]
     with pytest.raises(DecodeError, match="rounding"):
         capture_scenario(Captured(series, [0.0, 0.0005, 0.001], 1.0), "a.csv")
     with pytest.raises(DecodeError, match="too short"):
