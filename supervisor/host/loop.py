@@ -71,6 +71,7 @@ class Loop:
         self._order = itertools.count()
         self._soon: deque[Callback] = deque()
         self._posted: deque[Callback] = deque()
+        self._signalled: deque[Callback] = deque()
         self._posting = threading.Lock()
         self._open_for_posts = True
         self._stopped = False
@@ -81,12 +82,13 @@ class Loop:
     def catch_signals(self, on_signal: Callback, numbers: Collection[int] = SHUTDOWN_SIGNALS) -> None:
         """Call back on the loop for each of these signals from now on; must be called on the main thread.
 
+        That comes before all else that is ready: of a signal to the whole group a child may have told the consequences.
         Signals that mean nothing to us are ignored from now on, for by default they end a process.
         """
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         for number in numbers:
             # A handler that only queues: anything more could run in the middle of anything.
-            signal.signal(number, lambda *_: self._posted.append(on_signal))
+            signal.signal(number, lambda *_: self._signalled.append(on_signal))
         self._caught.update(numbers)
         for number in _WITHOUT_MEANING:
             signal.signal(number, signal.SIG_IGN)
@@ -143,7 +145,7 @@ class Loop:
         """Make the calls that were posted, and take no more."""
         with self._posting:
             self._open_for_posts = False
-        self._make_posted_calls()
+        _make_all(self._posted)
 
     def stop(self) -> None:
         """Make `run` return after this turn."""
@@ -169,6 +171,7 @@ class Loop:
         ready = self._epoll.poll(self._timeout_secs(until_ns), _CALLS_PER_TURN)
         while ready:
             unwatched.clear()
+            _make_all(self._signalled)
             for descriptor, _ in ready:
                 watch = watches.get(descriptor)
                 if watch is not None and descriptor not in unwatched:
@@ -180,7 +183,7 @@ class Loop:
             calls += len(ready)
             ready = self._epoll.poll(0, _CALLS_PER_TURN) if calls < _CALLS_PER_TURN else []
         self._fire_timers()
-        self._make_posted_calls()
+        _make_all(self._posted)
         for _ in range(len(self._soon)):
             _make(self._soon.popleft())
 
@@ -205,7 +208,7 @@ class Loop:
             return now_ns + round(_REST_SECS * 1e9)
 
     def _timeout_secs(self, until_ns: int | None) -> float | None:
-        if self._soon or self._posted:
+        if self._soon or self._posted or self._signalled:
             return 0.0
         while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
@@ -238,9 +241,10 @@ class Loop:
     def _drain_wakes(self) -> None:
         os.read(self._wake_reader, _WAKE_BYTES)
 
-    def _make_posted_calls(self) -> None:
-        while self._posted:
-            _make(self._posted.popleft())
+
+def _make_all(callbacks: deque[Callback]) -> None:
+    while callbacks:
+        _make(callbacks.popleft())
 
 
 def _make(callback: Callback) -> None:

@@ -48,6 +48,20 @@ def test_posted_calls_run_on_the_loop_in_order(loop: Loop) -> None:
         assert [number for thread, number, _ in made if thread == which] == list(range(500))
 
 
+def test_a_signal_comes_before_what_is_ready(loop: Loop) -> None:
+    """Of a signal to the whole group a child may tell the consequences before the loop has seen it."""
+    reader, writer = os.pipe()
+    made: list[str] = []
+    loop.watch(reader, lambda: made.append(os.read(reader, 1).decode()))
+    loop.catch_signals(lambda: made.append("signal"))
+    os.write(writer, b"c")
+    os.kill(os.getpid(), signal.SIGTERM)
+    loop.turn()
+    os.close(reader)
+    os.close(writer)
+    assert made == ["signal", "c"]
+
+
 def test_timers_fire_in_order_and_not_early(loop: Loop) -> None:
     """Timers fire by their time, not by their creation, and none before its time; cancelled ones never fire."""
     begun = time.monotonic()

@@ -14,7 +14,7 @@ from supervisor.host.sdnotify import ServiceManager
 def manager_socket(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(5)
+        listener.settimeout(30)
         yield listener
 
 
@@ -31,7 +31,7 @@ def test_an_abstract_address_is_understood() -> None:
     """An address that starts with @ lies in the abstract namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0sondad-test-{os.getpid()}")
-        listener.settimeout(5)
+        listener.settimeout(30)
         ServiceManager({"NOTIFY_SOCKET": f"@sondad-test-{os.getpid()}"}).ready()
         assert listener.recv(100) == b"READY=1"
 
