@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.host.daemon_address import API_KEY_VARIABLE
 from supervisor.settings import parse_settings
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "sondad.service"
+CONFIG = ROOT / "systemd" / "sondad.yaml"
 HARDENING = {
     "CapabilityBoundingSet": "",
     "LockPersonality": "yes",
@@ -53,12 +55,19 @@ def test_the_service_is_hardened(setting: str, value: str) -> None:
     assert settings_of(UNIT)["Service"][setting] == [value]
 
 
+def test_workers_may_become_less_urgent() -> None:
+    """The filter that denies all changes of resources is followed by what workers ask for."""
+    *_, denied, allowed = settings_of(UNIT)["Service"]["SystemCallFilter"]
+    assert "~" in denied
+    assert set(allowed.split()) == {"setpriority", "sched_setattr", "sched_setaffinity"}
+
+
 def test_the_service_is_not_open_by_accident() -> None:
     """As delivered it listens on loopback, as a user of its own, with its key in a file others cannot read."""
     service = settings_of(UNIT)["Service"]
-    assert "--bind 127.0.0.1" in service["ExecStart"][0]
+    assert "bind: 127.0.0.1\n" in CONFIG.read_text()
     assert service["User"] == ["sondad"]
-    assert service["EnvironmentFile"] == ["-/etc/sondad/environment"]
+    assert service["EnvironmentFile"] == ["-/etc/sondad/sondad.env"]
     assert "SONDA_API_KEY" not in " ".join(service["ExecStart"] + service.get("Environment", []))
 
 
@@ -67,7 +76,9 @@ def test_the_service_starts_with_flags_that_exist() -> None:
     program, command, *flags = settings_of(UNIT)["Service"]["ExecStart"][0].split()
     assert Path(program).name == "sondad"
     assert command == "serve"
-    assert parse_settings("sondad serve", flags, {}).host == "127.0.0.1"
+    assert flags == ["--config", "/etc/sondad/sondad.yaml"]
+    settings = parse_settings("sondad serve", ["--config", str(CONFIG)], {API_KEY_VARIABLE: "abc"})
+    assert (settings.host, settings.port, settings.state_dir) == ("127.0.0.1", 8080, Path("/var/lib/sondad/state"))
 
 
 def test_every_flag_is_documented(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,11 @@ version: 2
 defaults: {rate: 500, sink: {type: file, path: %s}}
 scenarios: [{signal_type: metrics, name: up, generator: {type: constant, value: 1}}]
 """
+MEMORY = """
+version: 2
+defaults: {rate: 1, sink: {type: memory}}
+scenarios: [{signal_type: metrics, name: up, generator: {type: constant, value: 1}}]
+"""
 STDOUT = """
 version: 2
 defaults: {rate: 10000, duration: 3s, sink: {type: stdout}}
@@ -52,6 +57,11 @@ def test_ready_status_and_a_clean_stop(machine: Machine) -> None:
     status = lambda: machine.show("sondad", "StatusText")  # noqa: E731
     wait_until(lambda: status() == "listening on 127.0.0.1:8080; scenarios running: 1", "the status counts it", 30)
     wait_until(lambda: ask(machine, "GET", f"/scenarios/{started['id']}/stats")["total_events"] > 500, "events", 30)
+    assert machine.show("sondad", "OOMPolicy") == "continue"
+    urgencies = dict(reversed(line.split()[:3:2]) for line in machine.shell("ps -u sondad -o nice=,args=").splitlines())
+    assert int(urgencies["scenario"]) == int(urgencies["serve"]) + 5
+    titles = machine.shell("ps -u sondad -o args=")
+    assert all(line.startswith("sondad: ") for line in titles.splitlines()), titles
     machine.run("systemctl", "stop", "sondad")
     assert (machine.show("sondad", "Result"), machine.show("sondad", "ExecMainStatus")) == ("success", "0")
     joined = machine.wait_for_journal("sondad", "scenario task joined")
@@ -66,10 +76,11 @@ def test_the_journal_keeps_every_line(machine: Machine) -> None:
     started = ask(machine, "POST", "/scenarios", STDOUT)
     stats = lambda: ask(machine, "GET", f"/scenarios/{started['id']}/stats")  # noqa: E731
     wait_until(lambda: stats()["state"] == "finished", "it is over", 60)
-    assert stats()["total_events"] == 30_000
+    # Ticks that are overdue at the end on a busy machine are left out.
+    assert 10_000 < (total := stats()["total_events"]) <= 30_000
     machine.run("systemctl", "stop", "sondad")
     lines = machine.journal("sondad")
-    assert sum(line.startswith("flood ") for line in lines) == 30_000
+    assert sum(line.startswith("flood ") for line in lines) == total
     assert any("shut down cleanly" in line for line in lines)
 
 
@@ -90,14 +101,24 @@ def test_the_journal_knows_how_bad_it_is(machine: Machine) -> None:
     assert machine.journal("sondad", own_only=True, lowest_priority=4) == warnings
 
 
+def goes_on(machine: Machine, started: Any) -> None:
+    """Wait until a scenario that was started runs and names what it has missed."""
+    shown = lambda: ask(machine, "GET", f"/scenarios/{started['id']}", check=False)  # noqa: E731
+    wait_until(lambda: "the daemon was down" in json.dumps(shown()), "the scenario goes on", 60)
+    assert shown()["state"] == "running"
+
+
 def test_a_killed_daemon_comes_back(machine: Machine) -> None:
-    """Its workers are gone, and systemd starts it again."""
+    """Systemd starts it again, and its scenarios go on; so they do after a restart."""
     first = start(machine)
-    ask(machine, "POST", "/scenarios", FILE % "/var/lib/sondad/serve/killed.prom")
+    started = ask(machine, "POST", "/scenarios", FILE % "/var/lib/sondad/serve/killed.prom")
     machine.run("kill", "-KILL", str(first))
     wait_until(lambda: machine.show("sondad", "NRestarts") == "1", "systemd starts it again", 60)
     wait_until(lambda: machine.show("sondad", "ActiveState") == "active", "it is ready", 60)
-    assert ask(machine, "GET", "/scenarios") == {"scenarios": []}
+    goes_on(machine, started)
+    machine.run("systemctl", "restart", "sondad")
+    goes_on(machine, started)
+    assert machine.shell("stat -c '%U %a' /var/lib/sondad/state/journal.sqlite") == "sondad 600\n"
 
 
 def test_a_daemon_that_hangs_is_replaced(machine: Machine) -> None:
@@ -106,7 +127,7 @@ def test_a_daemon_that_hangs_is_replaced(machine: Machine) -> None:
     machine.run("systemctl", "daemon-reload")
     first = start(machine)
     machine.run("kill", "-STOP", str(first))
-    wait_until(lambda: machine.show("sondad", "NRestarts") == "1", "systemd starts it again", 60)
+    wait_until(lambda: int(machine.show("sondad", "NRestarts")) > 0, "systemd starts it again", 60)
     wait_until(lambda: machine.show("sondad", "ActiveState") == "active", "it is ready", 60)
     assert int(machine.show("sondad", "MainPID")) != first
 
@@ -140,6 +161,23 @@ def test_a_wrong_argument_is_not_tried_again(machine: Machine) -> None:
     machine.wait_for_journal("sondad", "argument --bind: expected an IP address")
 
 
+def test_few_descriptors_are_a_refusal(machine: Machine) -> None:
+    """The limit that the unit sets is named, what runs goes on, and after a DELETE there is room again."""
+    machine.write("/etc/systemd/system/sondad.service.d/few.conf", "[Service]\nLimitNOFILE=128\n")
+    machine.run("systemctl", "daemon-reload")
+    main = start(machine)
+    launched = []
+    while isinstance(answer := ask(machine, "POST", "/scenarios", MEMORY, check=False), dict):
+        launched.append(answer["id"])
+    assert answer.startswith("500 ")
+    assert "the limit of 128 open files (ulimit -n)" in answer
+    for one in launched[:4]:
+        assert ask(machine, "DELETE", f"/scenarios/{one}")["status"] == "stopped"
+    wait_until(lambda: isinstance(ask(machine, "POST", "/scenarios", MEMORY, check=False), dict), "there is room again")
+    states = {one["state"] for one in ask(machine, "GET", "/scenarios")["scenarios"]}
+    assert (states, int(machine.show("sondad", "MainPID"))) == ({"running"}, main)
+
+
 def test_a_further_directory_needs_both_lines(machine: Machine) -> None:
     """The drop-in of docs/operating.md, word for word but the address: the daemon may write where it says."""
     machine.shell("mkdir -p /srv/telemetry && chown sondad /srv/telemetry")
@@ -164,12 +202,20 @@ def test_a_restart_refuses_no_connection(machine: Machine) -> None:
     machine.run("systemctl", "is-active", "sondad.socket")
 
 
-@pytest.mark.parametrize(("unit", "most"), [("sondad", 1.5), ("sondad-relay", 2.5)])
-def test_little_is_exposed(machine: Machine, unit: str, most: float) -> None:
-    """What systemd itself finds when it looks at the unit."""
+def exposure(machine: Machine, unit: str) -> float:
+    """Return how exposed a unit is as systemd sees it: 0 is least, 10 most."""
     report = machine.run("systemd-analyze", "security", "--no-pager", f"{unit}.service").stdout
     (overall,) = [line for line in report.splitlines() if "Overall exposure level" in line]
-    assert float(overall.split(":")[1].split()[0]) <= most, report
+    return float(overall.split(":")[1].split()[0])
+
+
+@pytest.mark.parametrize(
+    ("unit", "most"),
+    [("sondad", 1.5), ("sondad-relay", 1.5), ("sondad-fleet-scheduler", 1.5), ("sondad-fleet-worker", 1.5)],
+)
+def test_little_is_exposed(machine: Machine, unit: str, most: float) -> None:
+    """What systemd itself finds when it looks at the unit."""
+    assert exposure(machine, unit) <= most
 
 
 def test_installing_again_and_removing(machine: Machine) -> None:
@@ -182,3 +228,4 @@ def test_installing_again_and_removing(machine: Machine) -> None:
     machine.shell("test -d /etc/sondad -a -d /var/lib/sondad/serve")
     machine.shell("make -s -C /opt/sondad install-service PYTHON=/usr/bin/python3")
     assert machine.shell("sondad --version").startswith("sondad ")
+    assert machine.shell("stat -c '%U %a' /etc/sondad/sondad.env").strip() == "root 600"

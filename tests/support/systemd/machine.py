@@ -5,9 +5,12 @@
     cached image (read only) ──┐
     tmpfs (what this run writes) ─┴─ overlay ── systemd-nspawn --boot ── nsenter: commands of the test
 
+A run that is killed leaves its container and its mounts, which the next one removes.
+
 Source: systemd-nspawn(1), nsenter(1).
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,10 +18,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import psutil
+import pytest
 
 from tests.support.polling import wait_until
 
@@ -27,6 +33,9 @@ IMAGE: Final = Path(__file__).with_name("image")
 IMAGE_SECS: Final = 600
 BOOT_SECS: Final = 120
 COMMAND_SECS: Final = 120
+CANNOT_BOOT: Final = "no machine with systemd can be booted"
+DIRECTORY_PREFIX: Final = "sondad-machine-"
+LOCK: Final = "lock"
 NEEDED: Final = ("systemd-nspawn", "debootstrap", "nsenter", "mount")
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -37,6 +46,20 @@ class CannotBootError(Exception):
 
 class NoProcessYetError(Exception):
     """Nothing runs in the container: it is about to start, or has ended."""
+
+
+@contextmanager
+def booted(preparation: str) -> Iterator["Machine"]:
+    """Boot a machine and run a script of sh in it; without a way to boot one the test is skipped."""
+    try:
+        machine = Machine()
+    except CannotBootError as error:
+        pytest.skip(f"{CANNOT_BOOT}: {error}")
+    try:
+        machine.shell(preparation)
+        yield machine
+    finally:
+        machine.close()
 
 
 class Machine:
@@ -54,7 +77,9 @@ class Machine:
         image = subprocess.run([IMAGE], capture_output=True, text=True, timeout=IMAGE_SECS, check=False)
         if image.returncode != 0:
             raise CannotBootError(f"no image could be made: {image.stderr}")
-        self._directory = Path(tempfile.mkdtemp(prefix="sondad-machine-"))
+        remove_what_dead_runs_left()
+        self._directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))
+        self._lock = _locked(self._directory)
         self._ram, self.root = self._directory / "ram", self._directory / "root"
         for directory in (self._ram, self.root):
             directory.mkdir()
@@ -66,35 +91,12 @@ class Machine:
             layers = f"lowerdir={image.stdout.strip()},upperdir={upper},workdir={work}"
             _run("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
         except subprocess.CalledProcessError as error:
-            self._unmount()
+            _remove(self._directory)
             raise CannotBootError(f"mount: {error.stderr}") from error
         self._forgotten_us = 0
         self._copy_project()
         self._boot_log = (self._directory / "boot.log").open("wb")
-        self._container = subprocess.Popen(
-            [
-                *(
-                    "systemd-nspawn",
-                    "--quiet",
-                    "--register=no",
-                    "--keep-unit",
-                    "--private-network",
-                    "--link-journal=no",
-                ),
-                *("--console=pipe", f"--directory={self.root}", f"--machine=sondad-{os.getpid()}", "--boot"),
-                "systemd.unit=multi-user.target",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=self._boot_log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            wait_until(self._has_booted, "systemd is up", BOOT_SECS)
-        except AssertionError as error:
-            said = (self._directory / "boot.log").read_text(errors="replace")
-            self.close()
-            raise CannotBootError(f"{error}: {said}") from error
+        self._boot()
 
     def run(self, *command: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command as root inside, and return what it printed.
@@ -156,6 +158,23 @@ class Machine:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
+    def reboot(self) -> None:
+        """Shut down as `systemctl reboot` does, and boot again; what was written stays."""
+        self.run("systemctl", "reboot", check=False)
+        self._container.wait(BOOT_SECS)
+        self._boot()
+
+    def cut_power(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """End every process at once, without a signal that it could see, and boot again.
+
+        Args:
+            meanwhile: called while nothing runs.
+        """
+        os.kill(self._first_process(), signal.SIGKILL)
+        self._container.wait(BOOT_SECS)
+        meanwhile()
+        self._boot()
+
     def close(self) -> None:
         """Power off, and remove whatever was written."""
         if self._container.poll() is None:
@@ -166,7 +185,39 @@ class Machine:
                 self._container.kill()
                 self._container.wait(30)
         self._boot_log.close()
-        self._unmount()
+        _remove(self._directory)
+        self._lock.close()
+
+    def _boot(self) -> None:
+        """Start the container and wait until systemd is up.
+
+        Raises:
+            CannotBootError: it does not come up.
+        """
+        self._container = subprocess.Popen(
+            [
+                *(
+                    "systemd-nspawn",
+                    "--quiet",
+                    "--register=no",
+                    "--keep-unit",
+                    "--private-network",
+                    "--link-journal=no",
+                ),
+                *("--console=pipe", f"--directory={self.root}", f"--machine=sondad-{os.getpid()}", "--boot"),
+                "systemd.unit=multi-user.target",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=self._boot_log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_until(self._has_booted, "systemd is up", BOOT_SECS)
+        except AssertionError as error:
+            said = (self._directory / "boot.log").read_text(errors="replace")
+            self.close()
+            raise CannotBootError(f"{error}: {said}") from error
 
     def _copy_project(self) -> None:
         """Copy what git would commit, as it is now."""
@@ -198,10 +249,33 @@ class Machine:
             return False
         return state in ("running", "degraded")
 
-    def _unmount(self) -> None:
-        for directory in (self.root, self._ram):
-            subprocess.run(["umount", "--lazy", str(directory)], capture_output=True, check=False)
-        shutil.rmtree(self._directory, ignore_errors=True)
+
+def remove_what_dead_runs_left() -> None:
+    """End the containers of runs that are no more, and remove their mounts and files."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{DIRECTORY_PREFIX}*"):
+        with suppress(OSError), (directory / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for process in psutil.process_iter(["cmdline"]):
+                if f"--directory={directory / 'root'}" in (process.info["cmdline"] or ()):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+                    process.wait(30)
+            _remove(directory)
+
+
+def _locked(directory: Path) -> IO[str]:
+    """Return a lock that ends with this process; nobody sees its file without it."""
+    made = directory / f"{LOCK}.new"
+    lock = made.open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    made.rename(directory / LOCK)
+    return lock
+
+
+def _remove(directory: Path) -> None:
+    for mount in ("root", "ram"):
+        subprocess.run(["umount", "--lazy", directory / mount], capture_output=True, check=False)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _run(*command: str) -> None:
