@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 UNKNOWN: Final = "unknown"
-_CHECKOUT: Final = Path(__file__).resolve().parents[1]
+_CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
 def version() -> str:
