@@ -14,7 +14,19 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
 BUILD = [Requirement(text) for text in PROJECT["dependency-groups"]["build"]]
 TOOLS = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["dev"]]
-WANTED = {"runtime": RUNTIME + BUILD, "dev": RUNTIME + BUILD + TOOLS, "lowest": RUNTIME + BUILD + TOOLS}
+EXTRAS = [
+    Requirement(text)
+    for extra, texts in PROJECT["project"]["optional-dependencies"].items()
+    if extra != "dev"
+    for text in texts
+]
+WANTED = {
+    "runtime": RUNTIME + BUILD,
+    "extras": RUNTIME + BUILD + EXTRAS,
+    "dev": RUNTIME + BUILD + TOOLS,
+    "lowest": RUNTIME + BUILD + TOOLS,
+    "release": [Requirement(text) for text in PROJECT["dependency-groups"]["release"]],
+}
 every_lock = pytest.mark.parametrize("lock", WANTED)
 
 
