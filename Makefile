@@ -3,9 +3,13 @@
 #   make install   the first half alone
 #   make install-service, uninstall-service    as root: install, then the systemd units; or remove these
 #   make deb       build a Debian package in dist/, for the Python of this machine
+#   make dist      build the wheel and the source archive in dist/, the same bytes from the same commit
+#   make release   the changelog's section, these and the Debian package, hashes, a bill of materials, the tag (CONTRIBUTING.md)
 #   make test      what the tests need, then the whole check: format, lint, types, imports, tests
+#   make drills    the long tests: hundreds of kills, full disks, limits that run out, properties with many examples
+#   make screenshots    take the pictures of the page in docs/images anew
 #   make bench     measure this machine; asserts nothing                     (PEER_SERVER=… adds a yardstick)
-#   make lock      renew the locks with the newest versions, then the whole check on them
+#   make lock      renew the locks with the newest versions, then all tests on them
 #   make clean     remove the virtual environment and every cache
 
 PYTHON ?= python3
@@ -23,7 +27,7 @@ OURSELVES := $(PIP) --no-deps --no-build-isolation --editable .
 # Where man(1) looks for the pages of what is in the environment's bin.
 PAGES := $(VENV)/bin/python -m supervisor.cli.shells.man docs $(VENV)/share/man
 
-.PHONY: deb install install-service uninstall-service serve test bench lock clean
+.PHONY: dist deb release install install-service uninstall-service serve test drills screenshots bench lock clean
 
 install: $(INSTALLED)
 
@@ -36,6 +40,12 @@ uninstall-service:
 deb:
 	packaging/build-deb
 
+dist: $(INSTALLED_DEV)
+	$(VENV)/bin/python packaging/dist.py
+
+release: $(INSTALLED_DEV)
+	packaging/release
+
 serve: $(INSTALLED)
 	exec $(VENV)/bin/sondad serve $(ARGS)
 
@@ -44,9 +54,19 @@ test:
 	$(MAKE) $(INSTALLED_DEV)
 	tests/check
 
+# Like other tests of real processes they wait more than they work, so twice as many run side by side.
+drills:
+	PYTHON=$(PYTHON) tests/prepare
+	$(MAKE) $(INSTALLED_DEV)
+	$(VENV)/bin/pytest -n $$((2 * $$(nproc))) --dist worksteal tests/drills
+	$(VENV)/bin/pytest -n logical -m hypothesis --hypothesis-profile thorough tests/unit
+
+screenshots: $(INSTALLED_DEV)
+	$(VENV)/bin/python -m tests.support.screenshots docs/images
+
 lock: $(INSTALLED_DEV)
 	locks/renew
-	$(MAKE) test
+	$(MAKE) test drills
 
 bench: $(INSTALLED_DEV)
 	$(VENV)/bin/python tests/bench/run.py $(ARGS)
