@@ -7,26 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CANNOT_BOOT
-from tests.e2e.systemd.test_service import FILE, ask
+from tests.e2e.systemd.test_service import FILE, ask, goes_on
 from tests.support.polling import wait_until
-from tests.support.systemd.machine import CannotBootError, Machine
+from tests.support.systemd.machine import Machine, booted
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "packaging/build-deb"
 
 
 @pytest.fixture
 def bare() -> Iterator[Machine]:
-    try:
-        machine = Machine()
-    except CannotBootError as error:
-        pytest.skip(f"{CANNOT_BOOT}: {error}")
-    try:
-        machine.shell("rm -rf /opt/sondad")
+    with booted("rm -rf /opt/sondad") as machine:
         yield machine
-    finally:
-        machine.close()
 
 
 def test_a_life_of_the_package(bare: Machine) -> None:
@@ -36,22 +28,23 @@ def test_a_life_of_the_package(bare: Machine) -> None:
     shutil.copy(package, bare.root / "srv/sondad.deb")
     bare.shell("umask 077; dpkg -i /srv/sondad.deb")
     assert bare.shell("sondad --version").startswith("sondad ")
-    assert bare.shell("stat -c '%U %a' /etc/sondad/environment").strip() == "root 600"
-    bare.shell("sed -i 's/^#SONDA_API_KEY=/SONDA_ANYTHING=kept/' /etc/sondad/environment")
+    assert bare.shell("stat -c '%U %a' /etc/sondad/sondad.env").strip() == "root 600"
+    bare.shell("sed -i 's/^#SONDA_API_KEY=/SONDA_ANYTHING=kept/' /etc/sondad/sondad.env")
     bare.run("systemctl", "enable", "--now", "sondad")
     first = bare.show("sondad", "MainPID")
     assert "/opt/sondad/.venv/lib" in bare.shell("cat /opt/sondad/.venv/pyvenv.cfg; ls -d /opt/sondad/.venv/lib/*/*")
-    ask(bare, "POST", "/scenarios", FILE % "/var/lib/sondad/serve/up.prom")
+    started = ask(bare, "POST", "/scenarios", FILE % "/var/lib/sondad/serve/up.prom")
 
     bare.shell("dpkg -i /srv/sondad.deb")
     wait_until(lambda: bare.show("sondad", "ActiveState") == "active", "the new version runs", 60)
     assert bare.show("sondad", "MainPID") != first
-    assert bare.shell("grep -c kept /etc/sondad/environment").strip() == "1"
+    assert bare.shell("grep -c kept /etc/sondad/sondad.env").strip() == "1"
     bare.wait_for_journal("sondad", "scenario task joined")
+    goes_on(bare, started)
 
     bare.run("dpkg", "--remove", "sondad")
     assert bare.show("sondad", "LoadState") == "not-found"
     assert bare.run("pgrep", "--list-full", "--full", "sondad", check=False).stdout == ""
-    bare.shell("test ! -e /opt/sondad && test -e /etc/sondad/environment && test -e /var/lib/sondad/serve/up.prom")
+    bare.shell("test ! -e /opt/sondad && test -e /etc/sondad/sondad.env && test -e /var/lib/sondad/serve/up.prom")
     bare.run("dpkg", "--purge", "sondad")
     bare.shell("test ! -e /etc/sondad && test ! -e /var/lib/sondad")
