@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable
 
-from tests.e2e.relay.live_relay import LiveRelay
+from tests.support.live_relay import LiveRelay
 
 # Bytes, what to do with the connection, or to close it without a word.
 Answer = bytes | Callable[[socket.socket], None] | None
@@ -39,10 +39,10 @@ class ScriptedParent:
             plain.close()
             return
         with sock:
-            octets = b""
-            while b"\r\n\r\n" not in octets:
-                octets += sock.recv(65536)
-            head, _, body = octets.partition(b"\r\n\r\n")
+            raw = b""
+            while b"\r\n\r\n" not in raw:
+                raw += sock.recv(65536)
+            head, _, body = raw.partition(b"\r\n\r\n")
             lines = head.decode().split("\r\n")
             headers = dict(line.split(": ", 1) for line in lines[1:])
             while len(body) < int(headers["Content-Length"]):

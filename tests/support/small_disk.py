@@ -1,4 +1,4 @@
-"""File systems with little room."""
+"""A file system with little room."""
 
 import contextlib
 import subprocess
@@ -9,7 +9,11 @@ import pytest
 
 
 @contextlib.contextmanager
-def _file_system(folder: Path, size: str) -> Iterator[Path]:
+def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a file system of `size`, as tmpfs(5) writes it, at a folder that is made for it.
+
+    Only root may; a test of anybody else is skipped.
+    """
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", folder], capture_output=True, check=False
@@ -20,17 +24,3 @@ def _file_system(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    with _file_system(tmp_path / "disk", "2m") as folder:
-        yield folder
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 600 KiB."""
-    with _file_system(tmp_path / "disk", "600k") as folder:
-        yield folder

@@ -20,9 +20,9 @@ BODY = b'{"status":"ok","metrics":[]}'
 class Answer:
     """A parsed response; header names as sent."""
 
-    def __init__(self, octets: bytes) -> None:
-        self.octets = octets
-        head, _, self.body = octets.partition(b"\r\n\r\n")
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        head, _, self.body = raw.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         self.status = int(lines[0].split()[1]) if lines[0] else 0  # 0: closed without an answer
         self.start_line = lines[0]
@@ -46,18 +46,18 @@ def connect(address: str | tuple[str, int]) -> socket.socket:
 
 def read_all(sock: socket.socket) -> bytes:
     """Read to the end; a reset after the answer counts as its end."""
-    octets = b""
+    raw = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := sock.recv(65536):
-            octets += piece
-    return octets
+            raw += piece
+    return raw
 
 
-def exchange(address: str | tuple[str, int], octets: bytes) -> Answer:
+def exchange(address: str | tuple[str, int], raw: bytes) -> Answer:
     """Send raw bytes on a new connection and return what comes back until the server closes."""
     with connect(address) as sock:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            sock.sendall(octets)
+            sock.sendall(raw)
         return Answer(read_all(sock))
 
 
@@ -127,14 +127,16 @@ class LiveRelay:
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
+            self.process.wait(30)
 
     def stop(self) -> int:
-        """Stop it with SIGTERM and return its exit code."""
+        """Stop it with SIGTERM and return its exit code; its log may show no traceback."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        code = self.process.wait(20)
+        assert "Traceback" not in self.log()
+        return code
 
     def wait_for_log(self, text: str) -> None:
         """Wait until the log says `text`: lines are written beside what they tell."""
@@ -172,11 +174,6 @@ def clients_config(clients: str, *, relay: str = "", rest: str = "") -> str:
 def own(checks: str = '"123": {urn: "urn:logscan"}, "urn:fs:usage": {}', name: str = "agent", extra: str = "") -> str:
     """Return one client that this process may be."""
     return f"{name}: {{uid: {os.geteuid()}, {extra}checks: {{{checks}}}}}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def pure_config(port: int, *, relay: str = "", pure: str = "accept_unknown: true", rest: str = "") -> str:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.relay.live_relay import Answer, LiveRelay, clients_config, live, own, request
+from tests.support.live_relay import Answer, LiveRelay, clients_config, live, own, request
 from tests.support.update_model import answer, bodies, queries, sound_bodies
 
 ROOTS = {"any": ["*"], "123": ["urn:a", "amon:a"]}

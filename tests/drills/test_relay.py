@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.relay.live_relay import LiveRelay, clients_config, connect, live, own, pure_config, read_all, request
-from tests.e2e.relay.scripted_parent import Answer, ScriptedParent, drained, reply
+from tests.support.live_relay import LiveRelay, clients_config, connect, live, own, pure_config, read_all, request
 from tests.support.polling import wait_until
+from tests.support.scripted_parent import Answer, ScriptedParent, drained, reply
 
 CHECKS = ", ".join(f'"c{number}": {{urn: "*"}}' for number in range(4))
 BACKOFF = "timeout: 700ms, backoff: {initial: 10ms, max: 50ms}"
@@ -238,7 +238,7 @@ def test_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
                 answer = relay.admin("POST", "/state?action=reload")
                 assert answer.status == (409 if faulty else 202)
                 if faulty:
-                    assert "other: unknown key" in answer.json()["message"]
+                    assert "other: unknown field" in answer.json()["message"]
             for reporter in reporters:
                 reporter.stopping = True
             for reporter in reporters:
@@ -317,3 +317,26 @@ def test_a_read_only_directory_of_sockets_ends_nothing(tmp_path: Path) -> None:
         assert relay.admin("GET", "/health").status == 200
         assert os.stat(relay.sock("agent")).st_mode & 0o777 == 0o666
         (folder / "other.sock").unlink()
+
+
+def test_a_reload_of_many_clients_holds_up_no_update(tmp_path: Path) -> None:
+    """Updates are answered while thousands of clients are added, and again while they are removed."""
+    others = "".join(f"\n  other-{number}: {{uid: {number + 1000}}}" for number in range(3000))
+    (tmp_path / "relay").mkdir()
+    with live(tmp_path / "relay", clients_config(own(CHECKS))) as relay:
+        few = relay.config.read_text()
+        for text in (few.rstrip() + others + "\n", few):
+            relay.config.write_text(text)
+            answers: list[int] = []
+            asking = threading.Thread(
+                target=lambda answers=answers: answers.append(relay.admin("POST", "/state?action=reload").status)
+            )
+            asking.start()
+            answered = 0
+            while not answers:
+                assert relay.post("agent", "c0", update(answered)).status == 202
+                answered += 1
+            asking.join()
+            assert answers == [202]
+            assert answered > 2, "an update waited for the whole reload"
+            assert len(relay.admin("GET", "/state").json()["clients"]) == text.count("uid:")
