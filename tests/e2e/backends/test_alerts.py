@@ -1,89 +1,18 @@
-"""`sonda test` against a real Prometheus and a real Alertmanager, with rules that fire, fire too late, and never."""
+"""`sonda test` against a real Prometheus and a real Alertmanager, with rules that fire, stay, and never do."""
 
 import json
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.support.backends import backend
-from tests.support.backends.prometheus import Prometheus
-from tests.support.backends.running import RunningProgram, free_port
+from tests.support.backends.levels import prometheus, scenario
 from tests.support.last_sample import LastSample
+from tests.support.live_server import START_SECS, STOP_SECS
 from tests.support.polling import wait_until
 from tests.support.transcripts import environment, run
-
-SCENARIO = """\
-version: 2
-kind: runnable
-defaults: {{rate: 4, duration: 8s, sink: {{type: file, path: {path}}}, labels: {{team: ours}}}}
-scenarios:
-  - signal_type: metrics
-    name: level
-    generator: {{type: sequence, values: [{values}], repeat: false}}
-expect:
-  alerts:
-{alerts}
-"""
-RULES = {
-    "LevelHigh": "level > 5",
-    "LevelLow": "level < 5",
-    "NeverEver": "level > 100",
-    "AlwaysThere": "level < 100",
-}
-
-
-@pytest.fixture
-def level(tmp_path: Path) -> Iterator[LastSample]:
-    """What the scenario writes, to be scraped."""
-    served = LastSample(tmp_path / "level.prom")
-    yield served
-    served.close()
-
-
-@pytest.fixture
-def alertmanager(tmp_path: Path) -> Iterator[str]:
-    """A real Alertmanager; its address."""
-    config = tmp_path / "alertmanager.yml"
-    config.write_text(yaml.safe_dump({"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}))
-    port = free_port()
-    command = [
-        backend("prometheus-alertmanager"),
-        f"--config.file={config}",
-        f"--storage.path={tmp_path / 'alertmanager'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
-    ]
-    url = f"http://127.0.0.1:{port}"
-    running = RunningProgram(command, tmp_path, lambda session: session.get(f"{url}/-/ready", timeout=10).ok)
-    yield f"127.0.0.1:{port}"
-    running.stop()
-
-
-def prometheus(directory: Path, level: LastSample, alertmanager: str | None = None) -> Prometheus:
-    rules = directory / "rules.yml"
-    alerts = [{"alert": name, "expr": expression, "labels": {"severity": "page"}} for name, expression in RULES.items()]
-    rules.write_text(yaml.safe_dump({"groups": [{"name": "levels", "rules": alerts}]}))
-    scrape = {
-        "job_name": "level",
-        "honor_labels": True,
-        "static_configs": [{"targets": [level.address]}],
-    }
-    more = {"rule_files": [str(rules)]}
-    if alertmanager is not None:
-        more["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
-    return Prometheus(directory, scrape, **more)
-
-
-def scenario(directory: Path, alerts: str) -> str:
-    values = ", ".join(["9"] * 26 + ["1"] * 6)
-    path = directory / "scenario.yaml"
-    path.write_text(SCENARIO.format(path=directory / "level.prom", values=values, alerts=alerts))
-    return str(path)
 
 
 def test_rules_are_judged_by_their_series(tmp_path: Path, level: LastSample) -> None:
@@ -129,7 +58,9 @@ def test_rules_are_judged_by_their_series(tmp_path: Path, level: LastSample) -> 
         ("AlwaysThere fires", True),
         ("AlwaysThere resolves", False),
     ]
-    assert [entry["events"] for entry in report["entries"]] == [32]
+    # Ticks that are overdue at the end on a busy machine are left out.
+    (events,) = (entry["events"] for entry in report["entries"])
+    assert 24 < events <= 32
 
 
 def test_notifications_are_judged_by_what_arrived(tmp_path: Path, level: LastSample, alertmanager: str) -> None:
@@ -172,18 +103,16 @@ def test_a_signal_ends_a_test_without_a_verdict(tmp_path: Path, level: LastSampl
     """While the scenario runs: it ends cleanly, the exit code is 1, the error says why."""
     server = prometheus(tmp_path, level)
     path = scenario(tmp_path, "    - {alert: NeverEver, firing_within: 60s}\n")
+    command = ["sonda", "test", path, "--prometheus-url", server.url]
+    options = {"cwd": tmp_path, "env": environment(tmp_path), "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     try:
-        process = subprocess.Popen(
-            ["sonda", "test", path, "--prometheus-url", server.url],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_until((tmp_path / "level.prom").exists, "emission", 30)
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=30)
+        with subprocess.Popen(command, text=True, **options) as process:
+            try:
+                wait_until((tmp_path / "level.prom").exists, "emission", START_SECS)
+                process.send_signal(number)
+                _, stderr = process.communicate(timeout=STOP_SECS)
+            finally:
+                process.kill()
     finally:
         server.stop()
     assert process.returncode == 1

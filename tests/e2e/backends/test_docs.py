@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.backends import backend
-from tests.support.backends.running import free_port
-from tests.support.backends.victoria_logs import program
+from tests.support.backends import backend, built
 from tests.support.live_server import LiveServer
 from tests.support.polling import wait_until
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "backends.md").read_text()
@@ -86,7 +85,7 @@ def test_victoria_metrics_has_what_the_example_pushes(shell: Shell, tmp_path: Pa
 
 def test_victoria_logs_has_what_the_example_pushes(shell: Shell, tmp_path: Path) -> None:
     """The same for lines."""
-    (tmp_path / "scratch" / "victoria-logs").symlink_to(program())
+    (tmp_path / "scratch" / "victoria-logs").symlink_to(built("victoria_logs"))
     push, ask = section("VictoriaLogs")
     answer = shell.run(push)
     assert '"state":"' in answer

@@ -2,8 +2,13 @@
 
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
+
+BUILD_SCRIPT = Path(__file__).with_name("build")
+BUILD_SECS = 900
 
 
 def backend(name: str) -> str:
@@ -13,3 +18,11 @@ def backend(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed; tests/prepare installs it as root")
     return found
+
+
+def built(name: str) -> str:
+    """Return the path of a server that `build` knows, built when it is not there; without Go the test is skipped."""
+    if shutil.which("go") is None:
+        pytest.skip(f"Go is not installed, which builds {name}; Debian has no package of it")
+    script = subprocess.run([BUILD_SCRIPT, name], stdout=subprocess.PIPE, text=True, timeout=BUILD_SECS, check=True)
+    return script.stdout.strip()

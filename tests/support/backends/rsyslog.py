@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.backends import backend
-from tests.support.backends.running import RunningProgram, free_port
+from tests.support.backends.running import RunningProgram
+from tests.support.ports import free_port
 
 _CONFIGURATION = """\
 global(workDirectory="{directory}" preserveFQDN="on")

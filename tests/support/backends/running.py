@@ -1,7 +1,6 @@
 """A server of another project, started on loopback for one test and ended with it."""
 
 import contextlib
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,6 @@ from tests.support.polling import wait_until
 
 START_SECS = 30
 STOP_SECS = 10
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens now; for programs that cannot choose one and tell."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class RunningProgram:

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 from tests.support.backends import backend
-from tests.support.backends.running import RunningProgram, free_port
+from tests.support.backends.running import RunningProgram
+from tests.support.ports import free_port
 
 CONFIGURATION = """
 daemon off;
@@ -56,7 +57,7 @@ class TlsProxy(RunningProgram):
         program = backend("nginx")
         self.authority_path = directory / "authority.pem"
         self.port = free_port()
-        _certify(directory, names)
+        certify(directory, names)
         configuration = directory / "nginx.conf"
         own = {
             "443 ssl": f"127.0.0.1:{self.port} ssl",
@@ -74,8 +75,8 @@ class TlsProxy(RunningProgram):
             return sock.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def _certify(directory: Path, names: str) -> None:
-    """Make an authority and a certificate signed by it."""
+def certify(directory: Path, names: str) -> None:
+    """Make `authority.pem`, and `server.pem` with `server.key` that it has signed for `names`."""
     openssl = backend("openssl")
 
     def run(*arguments: str) -> None:

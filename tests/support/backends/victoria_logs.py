@@ -1,18 +1,14 @@
 """A real VictoriaLogs: takes Loki pushes, gives back every entry with its stream and nanosecond."""
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 
-from tests.support.backends.running import RunningProgram, free_port
-
-BUILD_SCRIPT = Path(__file__).with_name("build-victoria-logs")
-BUILD_SECS = 900
+from tests.support.backends import built
+from tests.support.backends.running import RunningProgram
+from tests.support.ports import free_port
 
 
 class Entry(NamedTuple):
@@ -32,7 +28,7 @@ class VictoriaLogs(RunningProgram):
         self._root = f"http://{address}"
         self.url = f"{self._root}/insert"
         command = [
-            program(),
+            built("victoria_logs"),
             f"-storageDataPath={directory / 'data'}",
             f"-httpListenAddr={address}",
             "-retentionPeriod=100y",
@@ -54,11 +50,3 @@ def _entry(row: dict[str, Any]) -> Entry:
     stored = {key: row.pop(key) for key in ("_time", "_stream", "_stream_id", "_msg")}
     time_ns = int(np.datetime64(stored["_time"].removesuffix("Z"), "ns").astype(int))
     return Entry(time_ns, stored["_stream"], stored["_msg"], row)
-
-
-def program() -> str:
-    """Return the path of the server, which is built when it is not there; without Go the test is skipped."""
-    if shutil.which("go") is None:
-        pytest.skip("Go is not installed, which builds VictoriaLogs; Debian has no package of it")
-    built = subprocess.run([BUILD_SCRIPT], stdout=subprocess.PIPE, text=True, timeout=BUILD_SECS, check=True)
-    return built.stdout.strip()
