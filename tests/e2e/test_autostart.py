@@ -4,43 +4,14 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import StartServer
-from tests.support.live_server import COMMAND, LiveServer
-from tests.support.polling import wait_until
-
-SWEPT = "runnable catalog entries"
-
+from tests.support.catalog import wait_until_ready, write
+from tests.support.live_server import COMMAND, START_SECS
 
 PACKED = {"id": "p", "signal_type": "metrics", "pack": "link", "rate": 10, "sink": {"type": "memory"}}
-
-
-def write(directory: Path, name: str, *, rows: int = 1, **head: Any) -> Path:
-    entries = [
-        {
-            "id": f"e{index}",
-            "signal_type": "metrics",
-            "name": f"m{index}",
-            "rate": 10,
-            "generator": {"type": "constant", "value": 1.0},
-            "sink": {"type": "memory"},
-        }
-        for index in range(rows)
-    ]
-    body = {"version": 2, "kind": "runnable", "scenario_name": name, "scenarios": entries}
-    path = directory / f"{name}.yaml"
-    path.write_text(json.dumps(body | head))
-    return path
-
-
-def wait_until_ready(server: LiveServer, timeout_secs: float = 30) -> dict[str, Any]:
-    wait_until(lambda: server.get("/ready").status_code == 200, "the sweep has ended", timeout_secs)
-    # Readiness comes first, then the line; behind it no other line of the sweep can come.
-    wait_until(lambda: server.log_lines("autostart: started"), "the line that says so")
-    return server.get("/ready").json()
 
 
 def ends(*arguments: str, **environment: str) -> tuple[int, str]:
@@ -49,7 +20,7 @@ def ends(*arguments: str, **environment: str) -> tuple[int, str]:
     ended = subprocess.run(
         [COMMAND, "--port", "0", *arguments],
         capture_output=True,
-        timeout=10,
+        timeout=START_SECS,
         env={**inherited, **environment},
         check=False,
     )
@@ -137,39 +108,6 @@ def test_the_sweep_competes_with_posts(start_server: StartServer, tmp_path: Path
     assert f"WARN sonda_server::intake::intake {tmp_path}/two.yaml: scenario cap reached needed=1" in line
     body = json.loads((tmp_path / "two.yaml").read_text())
     assert server.post(body).status_code == 429
-
-
-def test_five_hundred_files_while_it_serves(start_server: StartServer, tmp_path: Path) -> None:
-    """Readers are answered before the last file is started, and all are."""
-    for number in range(500):
-        write(tmp_path, f"s{number:03}")
-    server = start_server("--catalog", str(tmp_path), "--autostart")
-    first = server.get("/ready")
-    assert first.status_code == 503
-    assert first.json()["status"] == "in_progress"
-    assert first.json()["autostart_expected"] == 500
-    assert len(server.get("/scenarios").json()["scenarios"]) < 500
-    assert wait_until_ready(server, 240)["autostart_started"] == 500
-    assert len(server.get("/scenarios").json()["scenarios"]) == 500
-    assert server.stop(timeout_secs=10) == 0
-    assert len(server.log_lines("scenario task joined")) == 500
-
-
-def test_a_shutdown_interrupts_the_sweep(start_server: StartServer, tmp_path: Path) -> None:
-    """It stops at a file boundary; every row that was launched is accounted for, and so is every file."""
-    for number in range(1000):
-        write(tmp_path, f"s{number:03}")
-    server = start_server("--catalog", str(tmp_path), "--autostart")
-    wait_until(lambda: len(server.log_lines("scenario launched")) >= 200, "200 scenarios are launched", 60)
-    assert server.stop() == 0
-    launched = len(server.log_lines("scenario launched"))
-    assert (
-        len(server.log_lines("scenario task joined")) + len(server.log_lines("scenario task join failed")) == launched
-    )
-    (line,) = server.log_lines("autostart:")
-    assert f"stopped after starting {launched} of 1000 {SWEPT}" in line
-    assert f"started={launched} total=1000 remaining={1000 - launched}" in line
-    assert not server.log_lines("failed to launch scenarios")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Gates over HTTP: what clients see of a body whose entries wait for each other, and for other bodies."""
 
 import json
-import signal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from tests.conftest import StartServer
 from tests.support.live_server import LiveServer
 from tests.support.polling import wait_until
+from tests.support.processes import frozen
 
 Json = dict[str, Any]
 
@@ -38,11 +38,11 @@ def body(*entries: Json, name: str | None = None) -> Json:
     return {"version": 2, "scenarios": list(entries), **({"scenario_name": name} if name else {})}
 
 
-def test_the_life_of_a_gate_across_bodies(server: LiveServer) -> None:
+def test_the_life_of_a_gate_across_bodies(shared_server: LiveServer) -> None:
     """Unresolved, running, unresolved again when the other entry is deleted, paused by the next one; then no more."""
-    (down,) = server.launch(body(gated("down", {"ref": "up", "scenario_name": "core"}), name="edge"))
+    (down,) = shared_server.launch(body(gated("down", {"ref": "up", "scenario_name": "core"}), name="edge"))
     assert down["state"] == "unresolved"
-    detail = server.get(f"/scenarios/{down['id']}").json()
+    detail = shared_server.get(f"/scenarios/{down['id']}").json()
     registered = detail["pending_ref"].pop("registered_at")
     assert detail["pending_ref"] == {
         "scenario_name": "core",
@@ -50,36 +50,36 @@ def test_the_life_of_a_gate_across_bodies(server: LiveServer) -> None:
         "if_unresolved": "pending",
         "attempts": 0,
     }
-    up, other = server.launch(body(source("up", constant(1)), source("other", constant(1)), name="core"))
-    server.wait_for_state(down["id"], "running")
-    server.wait_for_events(down["id"], 3)
-    assert "pending_ref" not in server.get(f"/scenarios/{down['id']}").json()
-    server.delete(f"/scenarios/{up['id']}")
-    stats = server.wait_for_state(down["id"], "unresolved")
+    up, other = shared_server.launch(body(source("up", constant(1)), source("other", constant(1)), name="core"))
+    shared_server.wait_for_state(down["id"], "running")
+    shared_server.wait_for_events(down["id"], 3)
+    assert "pending_ref" not in shared_server.get(f"/scenarios/{down['id']}").json()
+    shared_server.delete(f"/scenarios/{up['id']}")
+    stats = shared_server.wait_for_state(down["id"], "unresolved")
     assert stats["cumulative_resolution_attempts"] == 1
     assert stats["current_rate"] == 0.0
-    pending = server.get(f"/scenarios/{down['id']}").json()["pending_ref"]
+    pending = shared_server.get(f"/scenarios/{down['id']}").json()["pending_ref"]
     assert (pending["registered_at"], pending["attempts"]) == (registered, 1)
-    assert server.stats(other["id"])["state"] == "running"
-    server.delete(f"/scenarios/{other['id']}")
-    server.launch(body(source("up", constant(0)), name="core"))
-    assert server.wait_for_state(down["id"], "paused")["cumulative_resolution_attempts"] == 2
-    assert server.delete(f"/scenarios/{down['id']}").json()["status"] == "stopped"
+    assert shared_server.stats(other["id"])["state"] == "running"
+    shared_server.delete(f"/scenarios/{other['id']}")
+    shared_server.launch(body(source("up", constant(0)), name="core"))
+    assert shared_server.wait_for_state(down["id"], "paused")["cumulative_resolution_attempts"] == 2
+    assert shared_server.delete(f"/scenarios/{down['id']}").json()["status"] == "stopped"
 
 
-def test_strict_refuses_what_would_wait(server: LiveServer) -> None:
+def test_strict_refuses_what_would_wait(shared_server: LiveServer) -> None:
     """422 with the gates that have nothing to watch, and nothing is launched; with the upstream there, 201."""
     waiting = body(gated("down", {"ref": "up", "scenario_name": "core"}))
     waiting["scenario_name"] = "edge"
-    answer = server.post(waiting, "/scenarios?validate=strict")
+    answer = shared_server.post(waiting, "/scenarios?validate=strict")
     assert answer.status_code == 422
     assert answer.json() == {
         "error": "unresolved_refs",
         "unresolved_refs": [{"scenario_name": "core", "entry_id": "up", "referenced_by": "down"}],
     }
-    assert server.get("/scenarios").json() == {"scenarios": []}
-    server.launch(body(source("up", constant(1)), name="core"))
-    answer = server.post(waiting, "/scenarios?validate=strict")
+    assert shared_server.get("/scenarios").json() == {"scenarios": []}
+    shared_server.launch(body(source("up", constant(1)), name="core"))
+    answer = shared_server.post(waiting, "/scenarios?validate=strict")
     assert (answer.status_code, answer.json()["state"]) == (201, "pending")
 
 
@@ -119,9 +119,6 @@ def test_edges_do_not_pass_through_the_supervisor(start_server: StartServer, tmp
         return sum(after - before > 50 for before, after in pairwise(stamps))
 
     wait_until(lambda: path.exists() and openings(), "the gate opens again")
-    server.process.send_signal(signal.SIGSTOP)
-    try:
+    with frozen(server.pid):
         seen = openings()
         wait_until(lambda: openings() >= seen + 5, "the gate opens five times more")
-    finally:
-        server.process.send_signal(signal.SIGCONT)

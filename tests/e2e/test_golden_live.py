@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartServer
 from tests.support.golden import recorded
+from tests.support.live_server import LiveServer
 
 STAMPS = {
     "prometheus_text": re.compile(r"(?<= )\d{13}$"),
@@ -25,9 +25,8 @@ def test_every_record_is_of_a_known_format() -> None:
 
 @pytest.mark.parametrize("isolation", ["process", "shared"])
 @pytest.mark.parametrize("encoder", STAMPS)
-def test_lines_of_the_peer(start_server: StartServer, tmp_path: Path, encoder: str, isolation: str) -> None:
+def test_lines_of_the_peer(shared_server: LiveServer, tmp_path: Path, encoder: str, isolation: str) -> None:
     """Each posted entry, whatever its signal and worker, writes the very lines that the peer wrote, stamps aside."""
-    server = start_server("--allow-path", str(tmp_path), "--isolation", isolation)
     chosen = [record for record in RECORDS if record["entry"]["encoder"]["type"] == encoder]
     files = {case["entry"]["id"]: tmp_path / case["entry"]["id"] for case in chosen}
     # Their runs of half a second would lose ticks at the end on a machine that stalls; only the first lines are known.
@@ -35,12 +34,12 @@ def test_lines_of_the_peer(start_server: StartServer, tmp_path: Path, encoder: s
         case["entry"] | {"duration": "1m", "sink": {"type": "file", "path": str(files[case["entry"]["id"]])}}
         for case in chosen
     ]
-    rows = server.launch({"version": 2, "scenarios": entries})
+    rows = shared_server.launch({"version": 2, "defaults": {"isolation": isolation}, "scenarios": entries})
     for case, row in zip(chosen, rows, strict=True):
         expected = case["lines"]
         # An event is a line at least.
-        server.wait_for_events(row["id"], len(expected), 30)
-        total = server.delete(f"/scenarios/{row['id']}").json()["total_events"]
+        shared_server.wait_for_events(row["id"], len(expected), 30)
+        total = shared_server.delete(f"/scenarios/{row['id']}").json()["total_events"]
         written = files[case["entry"]["id"]].read_text().removesuffix("\n").split("\n")
         assert len(written) % total == 0
         assert [STAMPS[encoder].sub("T", line, count=1) for line in written[: len(expected)]] == expected

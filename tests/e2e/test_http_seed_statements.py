@@ -24,6 +24,11 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 CONSTANT = "{signal_type: metrics, name: %s, generator: {type: constant, value: 1}}"
 
 
+@pytest.fixture
+def server(shared_server: LiveServer) -> LiveServer:
+    return shared_server
+
+
 def shown(name: str) -> Any:
     """An answer as the document shows it."""
     return json.loads((SEED / f"{name}.json").read_text())
@@ -56,8 +61,9 @@ def test_port_address_and_verbosity_are_settings(start_server: StartServer) -> N
     assert not quiet.log_lines(" INFO ")
 
 
-def test_ctrl_c_stops_all_scenarios_before_exiting(server: LiveServer) -> None:
+def test_ctrl_c_stops_all_scenarios_before_exiting(start_server: StartServer) -> None:
     """Every running scenario is told to stop, and each is accounted for."""
+    server = start_server()
     server.launch(body("a", "b", "c"))
     assert server.stop(signal.SIGINT) == 0
     assert len(server.log_lines("scenario task joined")) == 3
@@ -355,8 +361,9 @@ def test_protected_and_public_endpoints(start_server: StartServer) -> None:
     assert server.get("/health").status_code == 200
 
 
-def test_without_a_key_everything_is_public(server: LiveServer) -> None:
+def test_without_a_key_everything_is_public(start_server: StartServer) -> None:
     """And the log says so."""
+    server = start_server()
     assert server.get("/scenarios").status_code == 200
     assert server.wait_for_log("API key authentication disabled — all endpoints are public")
 

@@ -96,25 +96,26 @@ def test_make_serve_starts_the_control_plane(made_server: tuple[subprocess.Popen
         answer = session.get(f"http://127.0.0.1:{port}/health", timeout=10)
     assert answer.status_code == 200
     os.killpg(process.pid, signal.SIGINT)
-    wait_until(lambda: process.poll() is not None, "Ctrl-C ends it", timeout_secs=10)
+    wait_until(lambda: process.poll() is not None, "Ctrl-C ends it")
 
 
 def test_make_test_is_the_check() -> None:
-    """The README's second command prepares, installs and runs the check; machines run exactly that."""
+    """The README's second command prepares, installs and runs the check; machines run it and the long tests."""
     assert "make test\n" in shell_blocks("README.md")
     plan = make("--dry-run", "test")
     assert "tests/prepare" in plan
     assert plan.rstrip().endswith("tests/check")
-    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+    assert "\nmake test\nmake drills\n" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_a_file_runs_without_the_daemon() -> None:
     """The README's command line, typed as it stands, prints the example's samples and ends by itself."""
-    (block,) = (text for text in shell_blocks("README.md") if "sonda run" in text)
+    (block,) = (text for text in shell_blocks("README.md") if "sondad run" in text)
     command = block.splitlines()[1].replace(".venv/bin/", f"{Path(sys.executable).parent}/")
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"(cpu_usage \S+ \d{13}\n){30}", done.stdout)
+    # Ticks that are overdue at the end on a busy machine are left out.
+    assert re.fullmatch(r"(cpu_usage \S+ \d{13}\n){10,30}", done.stdout)
 
 
 def test_installing_twice_does_nothing() -> None:

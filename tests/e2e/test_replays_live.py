@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from supervisor.compiler.replays.csv_text import MAX_CSV_BYTES
-from tests.conftest import StartServer
 from tests.support.live_server import LiveServer
 
 METRICS = "generator"
@@ -17,9 +16,8 @@ LOGS = "log_generator"
 
 
 @pytest.fixture
-def server(start_server: StartServer, tmp_path: Path) -> LiveServer:
-    """A daemon that may read and write below the test's directory."""
-    return start_server("--allow-path", str(tmp_path))
+def server(shared_server: LiveServer) -> LiveServer:
+    return shared_server
 
 
 def replaying(path: Path, block: str = METRICS, **fields: Any) -> dict[str, Any]:

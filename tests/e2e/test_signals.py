@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.support.live_server import LiveServer
+from tests.support.live_server import STOP_SECS, LiveServer
 from tests.support.polling import wait_until
 from tests.support.receiver import Receiver
 
@@ -54,7 +54,7 @@ def test_a_signal_ends_the_daemon_and_loses_nothing(
     (row,) = server.launch(BODY % receiver.url)
     server.wait_for_events(row["id"], 20)
     send(server, number)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(STOP_SECS) == 0
     (joined,) = server.log_lines("scenario task joined")
     counted = re.search(r"total_events=(\d+)", joined)
     assert counted is not None
@@ -64,10 +64,10 @@ def test_a_signal_ends_the_daemon_and_loses_nothing(
 
 @both
 def test_signals_without_a_meaning_are_ignored(
-    start_server: StartServer, receiver: Receiver, send: Callable[[LiveServer, int], None]
+    shared_server: LiveServer, receiver: Receiver, send: Callable[[LiveServer, int], None]
 ) -> None:
     """The scenario goes on, in the same process, and so does everything else: the next one starts as ever."""
-    server = start_server()
+    server = shared_server
     (row,) = server.launch(BODY % receiver.url)
     server.wait_for_events(row["id"], 1)
     before = {process.pid for process in server.descendants()}
@@ -105,6 +105,6 @@ def test_a_terminal_that_closes_ends_a_run_and_loses_nothing(receiver: Receiver,
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as run:
         wait_until(lambda: receiver.kept, "a first request")
         os.killpg(run.pid, signal.SIGHUP)
-        assert run.wait(20) == 0
+        assert run.wait(STOP_SECS) == 0
     lines = [line for body in receiver.kept for line in body.decode().splitlines()]
     assert [int(line.split()[1]) for line in lines] == list(range(len(lines)))

@@ -8,7 +8,7 @@ from tests.conftest import StartServer
 from tests.support.live_server import LiveServer
 
 RATE = 100_000
-SECONDS = 10
+EVENTS = 300_000
 LINE = re.compile(rb'(\w+)\{shard="(\w+)"\} (\d+) (\d{13})')
 
 
@@ -27,13 +27,13 @@ class PipeReader(threading.Thread):
 
 
 def test_two_fast_scenarios_share_a_pipe(start_server: StartServer) -> None:
-    """Two at 100 000 events/s each for 10 s: every line parses, none is missing or doubled, counts match the stats."""
+    """Two at 100 000 events/s each: every line parses, none is missing or doubled, counts match the stats."""
     server = start_server(piped_stdout=True)
     reader = PipeReader(server)
     rows = server.launch(
         {
             "version": 2,
-            "defaults": {"rate": RATE, "duration": f"{SECONDS}s", "sink": {"type": "stdout"}},
+            "defaults": {"rate": RATE, "sink": {"type": "stdout"}},
             "scenarios": [
                 {
                     "id": name,
@@ -47,9 +47,9 @@ def test_two_fast_scenarios_share_a_pipe(start_server: StartServer) -> None:
             ],
         }
     )
-    totals = {
-        row["name"]: server.wait_for_state(row["id"], "finished", timeout_secs=60)["total_events"] for row in rows
-    }
+    for row in rows:
+        server.wait_for_events(row["id"], EVENTS, timeout_secs=120)
+    totals = {row["name"]: server.delete(f"/scenarios/{row['id']}").json()["total_events"] for row in rows}
     assert server.stop() == 0
     reader.join(30)
     assert not reader.is_alive()
@@ -62,6 +62,5 @@ def test_two_fast_scenarios_share_a_pipe(start_server: StartServer) -> None:
         assert match, line[:200]
         ticks[match[1]].append(int(match[3]))
     for name, total in totals.items():
+        assert total >= EVENTS
         assert ticks[name.encode()] == list(range(total))
-        # Every tick of the schedule; only a machine that stalls at the very end may lose the last few.
-        assert 0.99 * RATE * SECONDS <= total <= RATE * SECONDS

@@ -23,6 +23,9 @@ class PlainReception:
             return Serves.CONTROL
         return Serves.PROBE if path in ("/health", "/ready") else Serves.READ
 
+    def threads(self, method: str, path: str) -> Serves:
+        return self.serves(path)
+
     def kept_bytes(self, method: str, path: str, header: Callable[[str], str | None], body_bytes: int) -> int:
         is_kept = self.serves(path) is Serves.CONTROL and body_bytes <= self._max_body_bytes + DRAINED_BYTES
         return self._max_body_bytes if is_kept else 0
@@ -87,5 +90,8 @@ class RawConnection:
         return bool(poller.poll(0))
 
     def at_end(self) -> bool:
-        """Wait for the server to close; whether it did without sending more."""
-        return self._stream.read(1) == b""
+        """Wait for the server to close, or to reset what was still to be read; whether it did without sending more."""
+        try:
+            return self._stream.read(1) == b""
+        except ConnectionResetError:
+            return True

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,11 +13,13 @@ import psutil
 import requests
 
 from tests.support.polling import wait_until
+from tests.support.processes import members_of_session, titled
 
 COMMAND = str(Path(sys.executable).with_name("sonda-server"))
-START_SECS = 20
-STOP_SECS = 20
-REQUEST_SECS = 20
+# Of a machine that is very busy.
+START_SECS = 60
+STOP_SECS = 60
+REQUEST_SECS = 60
 
 Json = dict[str, Any]
 
@@ -32,6 +35,9 @@ class LiveServer:
         command: what to start.
         pass_fds: descriptors that it inherits.
 
+    Attributes:
+        announce_line: its first line on standard output, with its end.
+
     Raises:
         AssertionError: the daemon has not announced itself in time; shows its log.
     """
@@ -45,11 +51,11 @@ class LiveServer:
         command: tuple[str, ...] = (COMMAND,),
         pass_fds: tuple[int, ...] = (),
     ) -> None:
-        self._shared_memory = _shared_memory()
         self.stdout_path = directory / "stdout"
         self.log_path = directory / "stderr"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SONDA_")}
-        with self.stdout_path.open("wb") as output, self.log_path.open("wb") as log:
+        # Appended to, so that a reader may empty them.
+        with self.stdout_path.open("ab") as output, self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", "0", "--bind", "127.0.0.1", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -63,11 +69,11 @@ class LiveServer:
             )
         self.pid = self.process.pid
         try:
-            announced = self._announced(piped_stdout)
+            self.announce_line = self._announced(piped_stdout)
         except AssertionError as error:
             self.kill()
             raise AssertionError(f"the daemon did not announce its port: {self.log()}") from error
-        self.port: int = json.loads(announced)["sonda_server"]["port"]
+        self.port: int = json.loads(self.announce_line)["sonda_server"]["port"]
         self.url = f"http://127.0.0.1:{self.port}"
         self._session = new_session()
 
@@ -129,12 +135,12 @@ class LiveServer:
 
     def descendants(self) -> list[psutil.Process]:
         """Every process of the daemon's session besides itself."""
-        return [process for process in _session_members(self.pid) if process.pid != self.pid]
+        return [process for process in members_of_session(self.pid) if process.pid != self.pid]
 
     def worker(self, scenario_id: str) -> psutil.Process:
         """The process that runs a scenario, found by its title."""
-        found = lambda: [process for process in self.descendants() if scenario_id in " ".join(process.cmdline())]  # noqa: E731
-        return wait_until(found, f"a worker shows that it runs {scenario_id}")[0]
+        what = f"a worker shows that it runs {scenario_id}"
+        return wait_until(lambda: titled(self.descendants(), scenario_id), what)[0]
 
     def stop(self, number: int = signal.SIGTERM, timeout_secs: float = STOP_SECS) -> int:
         """Send a signal and wait for the end; returns the exit code."""
@@ -144,15 +150,15 @@ class LiveServer:
 
     def kill(self) -> None:
         """SIGKILL to the daemon and to whatever there is of it."""
-        for process in _session_members(self.pid):
-            process.kill()
+        for process in members_of_session(self.pid):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait(STOP_SECS)
 
     def assert_nothing_left(self, timeout_secs: float = 30) -> None:
-        """Assert that no process and no shared memory remains of a daemon that has ended."""
+        """Assert that no process remains of a daemon that has ended; its shared memory goes with the last one."""
         assert self.process.returncode is not None, "the daemon is still running"
-        wait_until(lambda: not _session_members(self.pid), "no process is left", timeout_secs)
-        wait_until(lambda: _shared_memory() <= self._shared_memory, "no shared memory is left", timeout_secs)
+        wait_until(lambda: not members_of_session(self.pid), "no process is left", timeout_secs)
 
     def close(self) -> None:
         """Give back what the test itself holds."""
@@ -176,7 +182,7 @@ class LiveServer:
             os.set_blocking(self.stdout.fileno(), True)
         else:
             wait_until(lambda: self._spoken_or_dead(self.stdout_path.read_bytes()), "the announce line", START_SECS)
-            line = self.stdout_path.read_bytes().partition(b"\n")[0]
+            line = b"".join(self.stdout_path.read_bytes().partition(b"\n")[:2])
         assert line, f"the daemon ended with exit code {self.process.poll()}"
         return line
 
@@ -189,18 +195,3 @@ def new_session() -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     return session
-
-
-def _session_members(leader: int) -> list[psutil.Process]:
-    members = []
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
-    return members
-
-
-def _shared_memory() -> set[str]:
-    return set(os.listdir("/dev/shm"))

@@ -13,7 +13,7 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 class RawRequest(NamedTuple):
     """What is sent, and the statuses of which one must come back."""
 
-    octets: bytes
+    raw: bytes
     statuses: tuple[int, ...]
 
 

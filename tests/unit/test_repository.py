@@ -1,5 +1,6 @@
 """What every part of the repository owes: complete kinds, small files, nothing unfinished, packages that are ours."""
 
+import ast
 import functools
 import importlib
 import pkgutil
@@ -20,8 +21,12 @@ from common.errors import SondadError
 from common.specs import Spec, kind_of
 from supervisor.compiler.language import blocks as language
 from supervisor.compiler.language import kinds
-from supervisor.compiler.language.availability import NOT_YET_RUNNABLE
 from supervisor.compiler.language.reference import reference
+from supervisor.relay.config.language import CheckBlock, ClientBlock, ConfigFile
+from supervisor.relay.config.records import RelaySettings, UpstreamSettings
+from supervisor.relay.config.reference import reference as relay_reference
+from tests.support.example_sums import COMMAND, SUMS
+from tests.support.example_sums import examples as scenario_files
 from worker import encoders, generators, sinks
 
 ROOT = Path(__file__).parents[2]
@@ -60,12 +65,7 @@ WRITTEN: dict[str, Any] = {
     "encoder": specs.EncoderSpec,
     "sink": specs.SinkSpec,
 }
-KINDS = [
-    (block, spec)
-    for block, union in WRITTEN.items()
-    for spec in union.__args__
-    if kind_of(spec) not in NOT_YET_RUNNABLE.get(block, ())
-]
+KINDS = [(block, spec) for block, union in WRITTEN.items() for spec in union.__args__]
 every_written_kind = pytest.mark.parametrize(
     ("block", "spec"), KINDS, ids=[f"{block}-{kind_of(spec)}" for block, spec in KINDS]
 )
@@ -91,6 +91,12 @@ def own_files() -> Iterator[Path]:
             yield path
 
 
+def files_of_tests() -> Iterator[Path]:
+    """Every Python file of the tests; what measures is none."""
+    for folder in ("unit", "integration", "e2e", "drills", "support"):
+        yield from (ROOT / "tests" / folder).rglob("*.py")
+
+
 def values_of(document: Any, key: str) -> Iterator[Any]:
     """Every value that stands under `key`, at any depth."""
     if isinstance(document, dict):
@@ -107,6 +113,24 @@ def values_of(document: Any, key: str) -> Iterator[Any]:
 def test_the_packages_are_ours(package: Any) -> None:
     """The generic names resolve to this repository, not to another distribution that has a package of the same name."""
     assert Path(package.__file__) == ROOT / package.__name__ / "__init__.py"
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """A word stands for one thing in the whole repository: no public class, and no name of a type, has a namesake."""
+    defined: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for name in _defined_types(ast.parse(path.read_text())):
+                defined.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in defined.items() if len(paths) > 1} == {}
+
+
+def _defined_types(module: ast.Module) -> Iterator[str]:
+    for node in module.body:
+        names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
+        if isinstance(node, ast.ClassDef):
+            names = [node.name]
+        yield from (name for name in names if re.fullmatch(r"[A-Z]+[a-z]\w*", name))
 
 
 @every_runnable_kind
@@ -134,6 +158,11 @@ def test_a_kind_has_an_example(block: str, spec: type[Spec]) -> None:
 def test_a_part_of_the_language_has_an_example(part: str) -> None:
     """So they do each clause of an entry."""
     assert any(list(values_of(example, part)) for example in examples())
+
+
+def test_a_dry_run_of_every_example_has_its_sum() -> None:
+    """A new example is added to the list, one that is gone is taken out; an integration test compares the sums."""
+    assert [line.split()[1] for line in SUMS.read_text().splitlines()] == scenario_files(), f"run {COMMAND}"
 
 
 def test_examples_name_their_schema() -> None:
@@ -167,20 +196,29 @@ def test_the_reference_is_current() -> None:
         assert f"\n| `{name}` | " in page
 
 
-def test_the_reference_leads_somewhere() -> None:
+def test_the_reference_of_the_relay_is_current() -> None:
+    """The page of every field of its configuration is what the code says now, and has all fields of a client."""
+    page = (ROOT / "docs" / "relay-reference.md").read_text()
+    renew = "renew it: python -m supervisor.relay.config.reference > docs/relay-reference.md"
+    assert page == relay_reference(), renew
+    for struct in (ConfigFile, RelaySettings, UpstreamSettings, ClientBlock, CheckBlock):
+        for name in struct.__struct_encode_fields__:
+            assert f"\n| `{name}` | " in page
+
+
+@pytest.mark.parametrize("page", [reference, relay_reference])
+def test_a_reference_leads_somewhere(page: Callable[[], str]) -> None:
     """Every link within the page has its heading, and no heading stands there twice."""
-    headings = re.findall(r"^## (.+)$", reference(), re.MULTILINE)
+    headings = re.findall(r"^## (.+)$", page(), re.MULTILINE)
     anchors = [heading.lower().replace(":", "").replace(" ", "-") for heading in headings]
     assert len(set(anchors)) == len(anchors)
-    assert set(re.findall(r"\]\(#([^)]+)\)", reference())) <= set(anchors)
+    assert set(re.findall(r"\]\(#([^)]+)\)", page())) <= set(anchors)
 
 
 @pytest.mark.parametrize("family", TABLES)
 def test_what_can_be_launched_can_be_built(family: str) -> None:
-    """Every kind of the schema that the compiler does not refuse has its builder, and every builder its kind."""
-    written = set(UNIONS[family].__args__)
-    assert written >= set(TABLES[family])
-    assert {kind_of(spec) for spec in written - set(TABLES[family])} <= NOT_YET_RUNNABLE.get(family, frozenset())
+    """Every kind of the schema has its builder, and every builder its kind."""
+    assert set(UNIONS[family].__args__) == set(TABLES[family])
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -297,9 +335,16 @@ def test_no_test_asserts_a_speed() -> None:
     asserted = re.compile(r"asser[t] .*(?:time|monotonic|monotonic_ns|perf_counter|process_time)\(\) - \w+ <")
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for folder in ("unit", "integration", "e2e", "support")
-        for path in (ROOT / "tests" / folder).rglob("*.py")
+        for path in files_of_tests()
         for number, line in enumerate(path.read_text().splitlines(), start=1)
         if asserted.search(line)
     ]
     assert found == []
+
+
+def test_tests_stop_and_look_at_processes_in_one_place() -> None:
+    """A signal takes effect later than `kill` returns, and any process may end while it is looked at."""
+    unsafe = re.compile(r"signal\.SIGSTO[P]|\.suspen[d]\(\)|(?<!Process\(\))\.cmdlin[e]\(\)")
+    paths = (path for path in files_of_tests())
+    found = {str(path.relative_to(ROOT)) for path in paths if unsafe.search(path.read_text())}
+    assert found == {"tests/support/processes.py"}
