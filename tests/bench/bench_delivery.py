@@ -1,31 +1,30 @@
-"""Measures the HTTP sinks of a live server into a receiver that only reads, and prints each figure beside its reach.
+"""Measures the sinks that send requests, into receivers that only read: events for each second of processor time.
 
-    .venv/bin/python tests/bench/bench_delivery.py [--secs 4]
+    .venv/bin/python tests/bench/bench_delivery.py [--only push,loki,…] [--secs 4]
 
-PEER_SERVER names the binary of another server of the same API, measured in the same run. Close everything else first.
+The processor time is that of all of the server's own processes. Beside each figure stands the same for a plain client
+that sends ready bodies of the same size, and with PEER_SERVER, the binary of another server of the same API, for that.
+Close everything else first.
 """
 
 import argparse
-import http.client
-import multiprocessing
 import os
-import re
-import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from served import Served, entry
+from receivers import brokers, calls, plain_calls, plain_posts, plain_records, read_only, running
+from served import MeasurementError, Served, entry
 
 OURS = f"{os.path.dirname(sys.executable)}/sonda-server"
 # As fast as it goes: no machine reaches this many events per second.
-UNREACHED = 2e8
-ANSWER = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+UNREACHED = 5e7
+RUN_UP_SECS = 0.5
 
-CONSTANT = {"type": "constant", "value": 42.0}
-SAWTOOTH = {"type": "sawtooth", "min": 0.0, "max": 100.0, "period_secs": 60}
+SINE = {"type": "sine", "amplitude": 50.0, "period_secs": 60, "offset": 50.0}
 LOGS = {
     "type": "template",
     "seed": 3,
@@ -41,112 +40,129 @@ LOGS = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Case:
-    """One scenario to measure."""
+    """One scenario to measure.
+
+    Attributes:
+        name: of the figure.
+        sink: less its address.
+        field: of the sink, which takes the address.
+        per_request: events in a request; 0 where bytes decide.
+        reach: what is to be reached, as a multiple of the peer's figure.
+        encoder: of the entry.
+        logs: whether it is an entry of logs.
+        peer: the case whose figure of the peer's counts, where the peer has no such sink.
+        receiver: what to run.
+        plain: the plain client of that receiver.
+    """
 
     name: str
     sink: dict[str, Any]
-    source: dict[str, Any]
+    reach: str
+    per_request: int = 0
+    field: str = "url"
     encoder: str = "prometheus_text"
-    reach: str = ""
+    logs: bool = False
+    peer: str = ""
+    receiver: Callable[[Connection], None] = read_only
+    plain: Callable[[str, int], float] = plain_posts
 
 
-CASES = [
-    Case("http_push, 1 MiB, constant", {"type": "http_push", "batch_size": 1 << 20}, CONSTANT, reach="5.0 M"),
-    Case("http_push, 1 MiB, sawtooth", {"type": "http_push", "batch_size": 1 << 20}, SAWTOOTH),
-    Case("http_push, 4 KiB (default), constant", {"type": "http_push"}, CONSTANT),
-    Case("loki, 1000, text lines, constant", {"type": "loki", "batch_size": 1000}, CONSTANT, reach="1.5 M"),
-    Case("loki, 1000, text lines, sawtooth", {"type": "loki", "batch_size": 1000}, SAWTOOTH),
-    Case("loki, 1000, logs, JSON lines", {"type": "loki", "batch_size": 1000}, LOGS, "json_lines", "1.5 M"),
-    Case("loki, 5 (default), text lines, constant", {"type": "loki"}, CONSTANT),
-]
+_METRICS = {"signal_type": "metrics", "batch_size": 1000}
+
+CASES = {
+    "remote": Case(
+        "remote write, batch 1000", {"type": "remote_write", "batch_size": 1000}, "10 × peer", 1000,
+        encoder="remote_write",
+    ),
+    "otlp": Case(
+        "OTLP gRPC metrics, batch 1000", {"type": "otlp_grpc", **_METRICS}, "5 × peer", 1000, "endpoint", "otlp",
+        receiver=calls, plain=plain_calls,
+    ),
+    "otlp_http": Case(
+        "OTLP HTTP metrics, batch 1000", {"type": "otlp_http", **_METRICS}, "10 × peer's gRPC", 1000, encoder="otlp",
+        peer="otlp",
+    ),
+    "kafka": Case(
+        "Kafka, default records", {"type": "kafka", "topic": "load"}, "5 × peer", 0, "brokers", receiver=brokers,
+        plain=plain_records,
+    ),
+    "push": Case("http_push, 1 MiB", {"type": "http_push", "batch_size": 1 << 20}, "5 × peer"),
+    "push_default": Case("http_push, default 4 KiB", {"type": "http_push"}, "2 × peer"),
+    "loki": Case(
+        "Loki, batch 1000", {"type": "loki", "batch_size": 1000}, "4 × peer", 1000, encoder="json_lines", logs=True
+    ),
+    "loki_default": Case("Loki, default 5", {"type": "loki"}, "2 × peer", 5, encoder="json_lines", logs=True),
+    "request": Case("one request with one event", {"type": "http_push", "batch_size": 1}, "≤ 40 µs", 1),
+}  # fmt: skip
+
+_REQUEST_BYTES = {"push": 1 << 20, "push_default": 4096, "kafka": 65_536}
 
 
-def read_only(announce: Connection) -> None:
-    """Accept one connection after the other, read requests, answer 204; runs in a process of its own."""
-    buffer = memoryview(bytearray(1 << 20))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        announce.send(listener.getsockname()[1])
-        while True:
-            connection, _ = listener.accept()
-            with connection:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                while answer_one(connection, buffer):
-                    pass
+@dataclass(frozen=True)
+class Pace:
+    """What one server did.
+
+    Attributes:
+        per_cpu_sec: events for each second of its processor time.
+        per_sec: events per second.
+        event_bytes: encoded bytes of an event.
+    """
+
+    per_cpu_sec: float
+    per_sec: float
+    event_bytes: float
 
 
-def answer_one(connection: socket.socket, buffer: memoryview) -> bool:
-    head = b""
-    while b"\r\n\r\n" not in head:
-        received = connection.recv(65536)
-        if not received:
-            return False
-        head += received
-    fields, _, body = head.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)\ncontent-length: *(\d+)", fields)
-    left = int(length[1]) - len(body) if length else 0
-    while left > 0:
-        left -= connection.recv_into(buffer)
-    connection.sendall(ANSWER)
-    return True
-
-
-def measured(server: Served, case: Case, url: str, secs: int) -> tuple[float, float]:
-    """Return events per second of one scenario, and encoded bytes per event."""
-    fields: dict[str, Any] = {"duration": f"{secs}s", "encoder": {"type": case.encoder}}
-    body = entry("m", case.source, UNREACHED, {**case.sink, "url": url}, **fields)
-    if case.source is LOGS:
+def measured(server: Served, case: Case, address: str, secs: int) -> Pace:
+    """Run one scenario without an end, and look at it once it has run up and `secs` later."""
+    body = entry("m", SINE, UNREACHED, {**case.sink, case.field: address}, encoder={"type": case.encoder})
+    if case.logs:
         del body["generator"]
         body |= {"signal_type": "logs", "log_generator": LOGS, "labels": {"job": "x"}}
     (row,) = server.post(body)
+    time.sleep(RUN_UP_SECS)
+    before, cpu_before, begin = server.stats(row), server.cpu_secs(), time.monotonic()
     time.sleep(secs)
-    server.wait_finished([row], 30)
-    stats = server.stats(row)
+    after, cpu_secs, wall_secs = server.stats(row), server.cpu_secs() - cpu_before, time.monotonic() - begin
     server.delete([row])
-    if stats["errors"]:
-        raise SystemExit(f"{case.name}: {stats['last_sink_error']}")
-    return stats["total_events"] / secs, stats["bytes_emitted"] / max(stats["total_events"], 1)
+    if after["errors"]:
+        raise MeasurementError(f"{case.name}: {after['last_sink_error']}")
+    events = after["total_events"] - before["total_events"]
+    return Pace(events / cpu_secs, events / wall_secs, after["bytes_emitted"] / max(after["total_events"], 1))
 
 
-def plain_posts(port: int, body_bytes: int, secs: float = 1.0) -> float:
-    """Return how many posts a second of a ready body the standard library's client makes over one connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    body = b"x" * body_bytes
-    posts = 0
-    begin = time.perf_counter()
-    while (now := time.perf_counter()) < begin + secs:
-        connection.request("POST", "/", body)
-        connection.getresponse().read()
-        posts += 1
-    connection.close()
-    return posts / (now - begin)
+def compare(key: str, case: Case, peer_command: str | None, secs: int) -> None:
+    """Measure one case and print its line."""
+    with running(case.receiver) as address:
+        with Served(OURS) as server:
+            pace = measured(server, case, address, secs)
+        per_request = case.per_request or _REQUEST_BYTES[key] / pace.event_bytes
+        plain = case.plain(address, round(per_request * pace.event_bytes))
+    requests = pace.per_cpu_sec / per_request
+    beside = f"{1e6 / requests:.1f} µs a request, {requests / plain:.2f} × plain client"
+    if peer_command:
+        theirs = CASES[case.peer or key]
+        with running(theirs.receiver) as address, Served(peer_command) as peer:
+            other = measured(peer, theirs, address, secs)
+        beside += (
+            f", {pace.per_cpu_sec / other.per_cpu_sec:.2f} × peer, {pace.per_sec / other.per_sec:.2f} × on the wall"
+        )
+    print(f"{case.name:32}{pace.per_cpu_sec / 1e6:>10.3f} M  {case.reach:18}{beside}", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="measure the HTTP sinks")
+    parser = argparse.ArgumentParser(description="measure the sinks that send requests")
+    parser.add_argument("--only", default=",".join(CASES), help="comma list of " + ", ".join(CASES))
     parser.add_argument("--secs", type=int, default=4)
-    secs = parser.parse_args().secs
-    peer_command = os.environ.get("PEER_SERVER")
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    receiver = context.Process(target=read_only, args=(theirs,), daemon=True)
-    receiver.start()
-    port = ours.recv()
-    url = f"http://127.0.0.1:{port}"
-    print(f"{'':44}{'measured':>16}  {'to reach':10} beside")
-    for case in CASES:
-        with Served(OURS) as server:
-            rate, event_bytes = measured(server, case, url, secs)
-        batch = case.sink.get("batch_size", 4096 if case.sink["type"] == "http_push" else 5)
-        per_post = batch if case.sink["type"] == "loki" else batch / event_bytes
-        posts = plain_posts(port, round(per_post * event_bytes))
-        beside = f"{rate / per_post / posts:.2f} × posting ready bodies"
-        if peer_command:
-            with Served(peer_command) as peer:
-                beside += f", {rate / measured(peer, case, url, secs)[0]:.1f} × peer"
-        print(f"{case.name:44}{rate / 1e6:>10.2f} M/s  {case.reach:10} {beside}", flush=True)
-    receiver.terminate()
+    options = parser.parse_args()
+    print(f"{'events per second of processor time':44}  {'to reach':18}beside")
+    for key in options.only.split(","):
+        try:
+            compare(key, CASES[key], os.environ.get("PEER_SERVER"), options.secs)
+        except MeasurementError as exc:
+            print(f"{key}: not measured: {exc}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures the control plane's answers: stats beside a scenario at full speed, the aggregate of a thousand scenarios.
 
-    .venv/bin/python tests/bench/bench_http.py [--only stats,aggregate,events] [--secs 4] [--scenarios 1000]
+    .venv/bin/python tests/bench/bench_http.py [--only stats,aggregate,events,page] [--secs 4] [--scenarios 1000]
 
 PEER_SERVER names the binary of another server of the same API, measured in the same run. Close everything else first.
 """
@@ -20,6 +20,7 @@ from served import MeasurementError, Served, entry
 
 OURS = f"{os.path.dirname(sys.executable)}/sonda-server --allow-path /"
 CLIENTS = 8
+PAGE_SECS = 2
 # As fast as it goes: no machine reaches this many events per second.
 UNREACHED = 2e8
 CONSTANT = {"type": "constant", "value": 42.0}
@@ -146,6 +147,33 @@ def aggregate(server: Served, secs: int, scenarios: int) -> Iterator[Figure]:
     server.delete(rows)
 
 
+def page(server: Served, secs: int, scenarios: int) -> Iterator[Figure]:
+    """What one open page costs the daemon itself: it asks for the table and the figures every two seconds."""
+    rows = []
+    for start in range(0, scenarios, 500):
+        some = (entry(f"p{index}", CONSTANT, 1, NULL) for index in range(start, min(start + 500, scenarios)))
+        rows += server.post(*({**one, "isolation": "shared"} for one in some))
+    polls = [Client(server.port, get(path)) for path in ("/scenarios?stats=1", "/daemon")]
+    for client in polls:
+        client.ask()
+    before, begin = server.own_cpu_secs(), time.monotonic()
+    time.sleep(secs)
+    idle = (server.own_cpu_secs() - before) / (time.monotonic() - begin)
+    before, begin, answers = server.own_cpu_secs(), time.monotonic(), []
+    for _ in range(max(secs // PAGE_SECS, 2)):
+        answers.append([client.ask() for client in polls])
+        time.sleep(PAGE_SECS)
+    busy = (server.own_cpu_secs() - before) / (time.monotonic() - begin)
+    table = sorted(asked[0][0] for asked in answers)
+    yield Figure(
+        f"a page over {scenarios} scenarios",
+        f"{busy:.1%} of a core, {spread(table)}",
+        "< 5 %",
+        f"{idle:.1%} without it, {answers[-1][0][1] / 1000:.0f} kB a table",
+    )
+    server.delete(rows)
+
+
 def _cores(server: Served, secs: float) -> float:
     cpu, begin = server.cpu_secs(), time.monotonic()
     time.sleep(secs)
@@ -178,6 +206,7 @@ PARTS: dict[str, Callable[[Served, int, int], Iterator[Figure]]] = {
     "stats": stats,
     "aggregate": aggregate,
     "events": events,
+    "page": page,
 }
 
 
@@ -191,7 +220,7 @@ def main() -> None:
     print(f"{'figure':44} {'measured':44} {'to reach':12} beside")
     for part in options.only.split(","):
         for name, command in (("ours", OURS), ("peer", peer)):
-            if command is None:
+            if command is None or (part == "page" and name == "peer"):
                 continue
             try:
                 with Served(command) as server:

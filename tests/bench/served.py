@@ -103,6 +103,11 @@ class Served:
                 total += times.user + times.system
         return total
 
+    def own_cpu_secs(self) -> float:
+        """Processor seconds of the server's first process alone."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return times.user + times.system
+
     def private_bytes(self) -> int:
         """Memory that no other process shares, summed over all processes."""
         total = 0
