@@ -316,9 +316,12 @@ def test_waiting_control_calls_leave_room_for_probes(many_descriptors: None, sta
         body = json.dumps(event)
         hung.send(f"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         wait_until(lambda: destination.requests, "the one permit is taken")
-        waiting = [stack.enter_context(RawConnection(server.port)) for _ in range(1200)]
-        for connection in waiting:
+        waiting = []
+        for _ in range(1200):
+            connection = stack.enter_context(RawConnection(server.port))
+            # At once: one that says nothing for a second makes room for others.
             connection.send(b"DELETE /scenarios/none HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            waiting.append(connection)
         for path in (
             "/health",
             "/ready",
