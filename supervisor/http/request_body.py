@@ -18,6 +18,7 @@ from typing import Final
 DRAINED_BYTES: Final = 16 * 1024 * 1024
 FREE_HEAD_BYTES: Final = 4 * 1024
 ALL_BODIES_BYTES: Final = 64 * 1024 * 1024
+HALF_HEADS_BYTES: Final = 2 * 1024 * 1024
 
 
 class ByteBudget:

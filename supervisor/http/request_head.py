@@ -1,11 +1,14 @@
 """What is wrong with the head of a request: framing that two servers could read differently, or that is no HTTP. Pure.
 
 Whatever is refused here is answered at once and ends its connection, so that nothing behind it can be taken for a
-request. Source: RFC 9112, sections 2.2, 2.3, 3, 5 and 6; RFC 9110, sections 7.2 and 8.6.
+request. Source: RFC 9112, sections 2.2, 2.3, 3, 5, 6, 7.1 and 9.3; RFC 9110, sections 7.2 and 8.6.
 """
 
 import re
+from http import HTTPStatus
 from typing import Final, NamedTuple
+
+MAX_HEAD_BYTES: Final = 16 * 1024
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _FIRST_BYTE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z\r]")
@@ -16,6 +19,9 @@ _TARGET: Final = re.compile(rb"/.*|https?://[^/?#@]+(?:[/?#].*)?", re.IGNORECASE
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
 _LENGTH: Final = re.compile(rb"[0-9]+")
 _MAX_LENGTH_DIGITS: Final = 18
+_MAX_CHUNK_LINE_BYTES: Final = 1024
+_MAX_TRAILER_BYTES: Final = 4 * 1024
+_RETRY_SECS: Final = "1"
 
 
 class HeadFault(NamedTuple):
@@ -28,6 +34,14 @@ class HeadFault(NamedTuple):
 
     status: int
     text: str
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers of the answer."""
+        headers = [("Content-Type", "text/plain; charset=utf-8")]
+        if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append(("Retry-After", _RETRY_SECS))
+        return headers
 
 
 class StartLine(NamedTuple):
@@ -76,6 +90,21 @@ def start_line(head: bytes) -> StartLine:
     start = _START_LINE.match(head)
     assert start is not None  # noqa: S101 - it has no fault
     return StartLine(start[1].decode("latin-1"), start[2].decode("latin-1"), min(int(start[4]), 1))
+
+
+def ends_connection(options: str, minor_version: int) -> bool:
+    """Return whether no other request follows, by the values of the Connection headers."""
+    names = [name.strip().lower() for name in options.split(",")]
+    return "close" in names or (minor_version == 0 and "keep-alive" not in names)
+
+
+def chunk_fault(line: bytes, trailer: bytes) -> HeadFault | None:
+    """Return what is wrong with the size line and the trailer of a chunked body, as far as they have come."""
+    if len(line) > _MAX_CHUNK_LINE_BYTES or len(trailer) > _MAX_TRAILER_BYTES:
+        return HeadFault(400, "chunk size or trailer without end")
+    if b"\n" in line or trailer.count(b"\n") != trailer.count(b"\r\n"):
+        return HeadFault(400, "lines end with CR LF")
+    return None
 
 
 def _framing_fault(lengths: list[bytes], codings: list[bytes], minor: bytes) -> HeadFault | None:

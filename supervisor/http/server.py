@@ -3,7 +3,7 @@
 ::
 
     listening socket ──► I/O thread: accepts, reads, parses, flushes ──► pools.py: who serves what
-                           waitress_*.py: how
+                           waitress_parts.py: how
                            connections.py: who may stay · request_head.py: what is HTTP · request_body.py: what is kept
 
 The I/O thread alone touches sockets. Other threads ask it by a thunk, so the main loop can stop the server without
@@ -16,9 +16,9 @@ import time
 from typing import Final
 
 from supervisor.http.pools import Pools
+from supervisor.http.reception import Reception
 from supervisor.http.request_body import ALL_BODIES_BYTES, ByteBudget
-from supervisor.http.waitress_parts import Application, Server
-from supervisor.http.waitress_receiving import Reception, WaitressSettings
+from supervisor.http.waitress_parts import Application, Server, WaitressSettings
 
 _POLL_SECS: Final = 30.0
 """How long the I/O thread sleeps when nothing happens; it wakes by itself only to look for idle connections."""

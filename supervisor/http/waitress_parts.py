@@ -1,12 +1,13 @@
-"""All that is used of waitress and is not its public interface, but for `waitress_receiving.py`, which reads requests.
+"""All that is used of waitress and is not its public interface.
 
 ::
 
     Server (listening socket) ──accept──► Channel (a connection) ──bytes──► RequestParser ──► Exchange ──► answer
 
 waitress 3 is kept because its loop, buffers and locks are proven; what it leaves open or does otherwise is overridden
-in these two files: strict heads, bounded bodies, answers in one piece, and no thread that waits for a client. A test
-names every part that is called or overridden, and fails when a release changes one. Nothing else of ours imports it.
+here: strict heads, little kept before they are whole, bounded bodies, answers in one piece, and no thread that waits
+for a client (docs/http.md, "Limits"). A test names every part that is called or overridden, and fails when a release
+changes one. Nothing else of ours imports it.
 """
 
 import errno
@@ -15,23 +16,179 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Any, Final
 
 from waitress import wasyncore
+from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import Error
 
-from supervisor.http import connections
+from supervisor.http import connections, request_head
+from supervisor.http.paths import raw_path
+from supervisor.http.reception import Reception
+from supervisor.http.request_body import DRAINED_BYTES, HALF_HEADS_BYTES, ByteBudget, HalfHead, KeptBody
+from supervisor.http.request_head import HeadFault
 from supervisor.http.routes import Serves
-from supervisor.http.waitress_receiving import Headers, RequestParser, WaitressSettings
+
+_RECEIVE_BYTES: Final = 64 * 1024
+_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Longer answers wait for their client in a file instead of in memory."""
 
 _SHARED_BYTES: Final = 16 * 1024
 _NO_DESCRIPTOR_SECS: Final = 0.05
 _ACCEPTS_PER_TURN: Final = 64
 
 Application = Callable[..., Iterable[bytes]]
+Headers = list[tuple[str, str]]
+
+
+class WaitressSettings(Adjustments):  # type: ignore[misc] # waitress has no types
+    """What waitress reads of settings, and what ours read.
+
+    Args:
+        listener: the listening socket.
+        reception: decides about requests by their heads.
+        budget: what bodies are taken from.
+        max_body_bytes: the application's own limit; a body that is longer by DRAINED_BYTES is read no further.
+    """
+
+    def __init__(self, listener: socket.socket, reception: Reception, budget: ByteBudget, max_body_bytes: int) -> None:
+        super().__init__(
+            sockets=[listener],
+            ident="",
+            connection_limit=connections.MAX_CONNECTIONS,
+            channel_timeout=connections.IDLE_SECS,
+            max_request_header_size=request_head.MAX_HEAD_BYTES,
+            recv_bytes=_RECEIVE_BYTES,
+            outbuf_overflow=_ANSWER_BYTES,
+            log_socket_errors=False,
+            clear_untrusted_proxy_headers=False,
+        )
+        self.reception = reception
+        self.budget = budget
+        self.half_heads = ByteBudget(HALF_HEADS_BYTES)
+        self.max_body_bytes = max_body_bytes
+        # Nothing is refused for its size by waitress itself.
+        self.max_request_body_size = float("inf")
+
+
+class HeadRefusal(Error):  # type: ignore[misc] # noqa: N818 - waitress has no types; it is an answer
+    """The answer to a request that the application never sees; its connection ends."""
+
+    def __init__(self, fault: HeadFault) -> None:
+        super().__init__(fault.text)
+        self.code = fault.status
+        self.reason = HTTPStatus(fault.status).phrase
+        self._headers = fault.headers
+
+    def to_response(self, ident: str | None = None) -> tuple[str, Headers, bytes]:
+        """Return status line, headers and body."""
+        del ident
+        return f"{self.code} {self.reason}", self._headers, f"{self.body}\n".encode()
+
+
+class RequestParser(HTTPRequestParser):  # type: ignore[misc] # waitress has no types
+    """Receives one request; used in the I/O thread alone.
+
+    Attributes:
+        serves: which threads serve it.
+    """
+
+    serves = Serves.READ
+    _body: KeptBody | None = None
+    _is_limited = False
+
+    def __init__(self, settings: WaitressSettings) -> None:
+        super().__init__(settings)
+        self._half_head = HalfHead(settings.half_heads)
+
+    def received(self, data: bytes) -> int:
+        """Receive some bytes; returns how many of them belong to this request."""
+        is_head = not self.headers_finished and not self.completed
+        if is_head and (fault := request_head.early_fault(self.header_plus + data)):
+            self._refuse(fault)
+            return len(data)
+        consumed: int = super().received(data)
+        if not self.headers_finished and not self.completed and not self._half_head.grew(len(self.header_plus)):
+            self._refuse(HeadFault(503, "too many heads are being sent at once"))
+        if self._body is not None and self._body.is_over_budget:
+            self._refuse(HeadFault(503, "too many bodies are being sent at once"))
+        elif self.chunked and not self.completed:
+            self._check_chunks(self.body_rcv)
+        return consumed
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the first line and the headers, and prepare for the body."""
+        self._half_head.close()
+        fault = request_head.head_fault(header_plus)
+        if fault is not None:
+            self._refuse(fault)
+            return
+        method, target, minor = request_head.start_line(header_plus)
+        # waitress frames by the version 1.1 only, and refuses methods in lower case, which are merely unknown.
+        first = f"{method.upper()} {target} HTTP/1.{minor}\r\n".encode("latin-1")
+        super().parse_header(first + header_plus.partition(b"\r\n")[2])
+        self.command = method
+        self.connection_close = request_head.ends_connection(self.headers.get("CONNECTION", ""), minor)
+        self.headers["CONNECTION"] = "close" if self.connection_close else "keep-alive"
+        path = raw_path(target)
+        reception: Reception = self.adj.reception
+        self.serves = reception.threads(method, path)
+        if self.body_rcv is None:
+            return
+        self._is_limited = reception.serves(path) is Serves.CONTROL
+        kept = reception.kept_bytes(method, path, self._header, self.content_length)
+        self._body = self.body_rcv.buf = KeptBody(kept, self.adj.budget)
+        # Whoever asks first is told at once.
+        is_told = self.expect_continue and (not kept or self.content_length > kept)
+        if is_told or (self._is_limited and self.content_length > self.adj.max_body_bytes + DRAINED_BYTES):
+            self._stop_reading()
+
+    def get_body_stream(self) -> io.BytesIO:
+        """Return what was kept of the body."""
+        return io.BytesIO() if self.body_rcv is None else self.body_rcv.getfile()
+
+    def close(self) -> None:
+        """Forget head and body."""
+        self._half_head.close()
+        if self._body is not None:
+            self._body.close()
+
+    def _header(self, name: str) -> str | None:
+        value: str | None = self.headers.get(name.upper().replace("-", "_"))
+        return value
+
+    def _check_chunks(self, chunks: ChunkedReceiver) -> None:
+        fault = request_head.chunk_fault(chunks.control_line, chunks.trailer)
+        if fault is not None:
+            self._refuse(fault)
+        elif self._is_limited and len(chunks) > self.adj.max_body_bytes + DRAINED_BYTES:
+            self.headers["CONTENT_LENGTH"] = str(len(chunks))
+            self._stop_reading()
+
+    def _refuse(self, fault: HeadFault) -> None:
+        self.close()
+        self.error = HeadRefusal(fault)
+        self.version = "1.1"
+        self.expect_continue = False
+        self.headers_finished = True
+        self.completed = True
+
+    def _stop_reading(self) -> None:
+        """Let the request be answered without the rest of its body, and the connection end after that."""
+        self.close()
+        self.body_rcv = None
+        self.content_length = 0
+        self.expect_continue = False
+        self.headers["CONNECTION"] = "close"
+        self.connection_close = True
+        self.completed = True
 
 
 class Exchange(WSGITask):  # type: ignore[misc] # waitress has no types
@@ -89,8 +246,7 @@ class Channel(HTTPChannel):  # type: ignore[misc] # waitress has no types
     @property
     def unread_bytes(self) -> int:
         """How much of an answer its client has not taken yet."""
-        unread: int = self.total_outbufs_len
-        return unread
+        return int(self.total_outbufs_len)
 
     def readable(self) -> bool:
         """Return whether the I/O thread is to look at it when the client has sent something."""

@@ -10,8 +10,7 @@ import pytest
 
 from supervisor.http.request_body import ByteBudget
 from supervisor.http.server import HttpServer
-from supervisor.http.waitress_parts import Server
-from supervisor.http.waitress_receiving import WaitressSettings
+from supervisor.http.waitress_parts import Server, WaitressSettings
 from tests.support.http_server import PlainReception, RawConnection
 from tests.support.polling import wait_until
 

@@ -1,9 +1,10 @@
 """Heads of requests: what is refused, and that no bytes break the reading."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.http.request_head import early_fault, head_fault, start_line
+from supervisor.http.request_head import chunk_fault, early_fault, ends_connection, head_fault, start_line
 
 _pieces = st.sampled_from(
     [
@@ -45,3 +46,29 @@ def test_whatever_is_http_is_let_in(method: bytes, headers: list[tuple[bytes, by
     assert head_fault(head) is None
     assert start_line(head) == (method.decode(), "/x", 1)
     assert all(early_fault(head[:length]) is None for length in range(len(head) + 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "minor_version", "ends"),
+    [("", 1, False), ("", 0, True), ("Keep-Alive", 0, False), ("x, Close", 1, True), ("keep-alive, close", 0, True)],
+)
+def test_who_ends_a_connection(options: str, minor_version: int, ends: bool) -> None:
+    """1.1 stays unless told otherwise, 1.0 ends unless told otherwise, and close wins."""
+    assert ends_connection(options, minor_version) is ends
+
+
+@pytest.mark.parametrize(
+    ("line", "trailer", "text"),
+    [
+        (b"5;name=value", b"", None),
+        (b"", b"Expires: now\r\n\r\n", None),
+        (b"5\n", b"", "lines end with CR LF"),
+        (b"", b"Expires: now\n\r\n", "lines end with CR LF"),
+        (b"5;" + b"x" * 1023, b"", "chunk size or trailer without end"),
+        (b"", b"x" * 4097, "chunk size or trailer without end"),
+    ],
+)
+def test_chunk_lines_and_trailers_have_an_end(line: bytes, trailer: bytes, text: str | None) -> None:
+    """Both are bounded, and end their lines as heads do."""
+    fault = chunk_fault(line, trailer)
+    assert (None if fault is None else fault.text) == text
