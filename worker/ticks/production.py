@@ -50,7 +50,8 @@ class Production:
         generator: their values.
         encoder: their bytes.
         most_ticks: upper bound of ticks in a batch.
-        ticks_per_request: batches end at a multiple of it where they can, so that a request is not made of two parts.
+        ticks_per_request: batches end at a multiple of it where they can, so that a request is not made of two parts;
+            where it is 1, at a multiple of the usual batch.
         looks_ahead: whether ticks may be encoded before they are due: not when values must be drawn in order, nor
             when a gate may hold the ticks back.
         looks_back: whether the encoder must know the tick before a batch.
@@ -73,7 +74,9 @@ class Production:
         self._most_ticks = most_ticks
         self._looks_ahead = looks_ahead
         self._looks_back = looks_back
-        self._ticks_per_request = ticks_per_request
+        # PERF: a stretch computes its instants by the same multiples; a batch across one has to join two parts.
+        usual = min(USUAL_BATCH_EVENTS, most_ticks)
+        self._ends_at_multiples_of = ticks_per_request if ticks_per_request > 1 else usual
         # A second's worth: the memory of a slow scenario is that of few events.
         self._ahead_ticks = min(max(int(schedule.ticks_per_sec), _FEWEST_AHEAD), _MOST_AHEAD)
         self._cursor = schedule.start
@@ -186,7 +189,7 @@ class Production:
         tick, limit = self._schedule.number(self._cursor.tick), self._limit
         if took_ns > _QUICK_NS:
             limit = min(limit, USUAL_BATCH_EVENTS)
-        whole = limit - (tick + limit) % self._ticks_per_request
+        whole = limit - (tick + limit) % self._ends_at_multiples_of
         return whole if whole > 0 else limit
 
     def _make(self, span: Span) -> DueEvents:
