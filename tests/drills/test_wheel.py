@@ -7,7 +7,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from tests.support.built_wheel import build, installed, pip_of, run
+from tests.support.built_wheel import build, installed, pip_of, run, serving
 
 SUPERVISORD = "supervisor==4.3.0"
 
@@ -40,19 +40,9 @@ def test_another_package_of_the_same_name_lives_beside_it(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert run(environment, "supervisord", "--version").stdout == "4.3.0\n"
     assert "ProcessGroup" in run(environment, "python", "-c", "import supervisor.process as p; print(dir(p))").stdout
-    with subprocess.Popen(
-        [environment / "sondad", "serve", "--port", "0"], stdout=subprocess.PIPE, cwd=environment, env={}
-    ) as daemon:
-        try:
-            assert daemon.stdout is not None
-            port = json.loads(daemon.stdout.readline())["sonda_server"]["port"]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30) as answer:
-                assert answer.status == 200
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/examples", timeout=30) as answer:
-                assert "gaps" in {shown["name"] for shown in json.load(answer)["examples"]}
-            example = Path(run(environment, "sondad", "files", "examples").stdout.strip()) / "gaps.yaml"
-            posted = run(environment, "sondad", "post", str(example), "--url", f"http://127.0.0.1:{port}")
-            assert posted.returncode == 0, posted.stderr
-        finally:
-            daemon.terminate()
-        assert daemon.wait(30) == 0
+    with serving(environment) as address:
+        with urllib.request.urlopen(f"{address}/examples", timeout=30) as answer:
+            assert "gaps" in {shown["name"] for shown in json.load(answer)["examples"]}
+        example = Path(run(environment, "sondad", "files", "examples").stdout.strip()) / "gaps.yaml"
+        posted = run(environment, "sondad", "post", str(example), "--url", address)
+        assert posted.returncode == 0, posted.stderr

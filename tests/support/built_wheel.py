@@ -1,9 +1,13 @@
-"""A wheel and a source archive of this checkout, and an environment of its own with the wheel."""
+"""A wheel and a source archive of this checkout, an environment of its own with the wheel, and its daemon."""
 
+import json
 import os
 import subprocess
 import sys
+import urllib.request
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +57,20 @@ def run(environment: Path, *command: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
     )
+
+
+@contextmanager
+def serving(environment: Path) -> Iterator[str]:
+    """Serve with the daemon of an environment and give its address; it is healthy, and ends well when it is told to."""
+    with subprocess.Popen(
+        [environment / "sondad", "serve", "--port", "0"], stdout=subprocess.PIPE, cwd=environment, env={}
+    ) as daemon:
+        try:
+            assert daemon.stdout is not None
+            address = f"http://127.0.0.1:{json.loads(daemon.stdout.readline())['sonda_server']['port']}"
+            with urllib.request.urlopen(f"{address}/health", timeout=30) as answer:
+                assert answer.status == 200
+            yield address
+        finally:
+            daemon.terminate()
+        assert daemon.wait(30) == 0
