@@ -5,19 +5,19 @@ own. Source: docs/sinks.md, "What the answer means" and "Loki".
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from common.errors import SinkError
-from common.labels import Labels, label_space
+from common.labels import Labels, LabelSpace, Rotation, label_space
 from common.plan import EntryPlan
 from common.specs import Loki
 from common.units import duration_or_zero_us, nanoseconds
 from worker.sinks.batching import Batching, Piece
 from worker.sinks.context import SinkContext
 from worker.sinks.http_sink import HttpSink
-from worker.sinks.loki_push import has_short_escapes, line_texts, push_body, stamp_texts
+from worker.sinks.loki_push import Entries, has_short_escapes, line_texts, push_body, stamp_texts
 from worker.ticks.batch import Encoded
 
 _PUSH_PATH = "/loki/api/v1/push"
@@ -35,12 +35,15 @@ class LokiSink(HttpSink):
         self._is_logs = context.plan.signal_type == "logs"
         self._last_stamp_ns = 0
         self._encoded: Encoded | None = None
+        self._period = 1
+        self._common_labels: Labels | None = None
         self.relabel(context.plan)
 
     def relabel(self, plan: EntryPlan) -> None:
         """Push to the streams of `plan` from now on."""
-        self._labels = label_space(plan)
-        self._static_labels: Labels = tuple(sorted(plan.labels.items()))
+        # The streams of lines that carry their own labels have no others.
+        self._labels = label_space(plan) if self._is_logs else LabelSpace(plan.labels)
+        self._spike_mask = -1
 
     def request(self, pieces: Sequence[Piece]) -> bytes:
         """Return the push of all events of `pieces`.
@@ -48,20 +51,17 @@ class LokiSink(HttpSink):
         Raises:
             SinkError: it would have more streams than `max_streams_per_push`.
         """
-        streams: dict[Labels, tuple[list[str], list[str]]] = {}
-        spelled_out = False
+        streams: dict[Labels, list[bytes]] = {}
         for piece in pieces:
-            if piece.encoded is not self._encoded:
-                self._read(piece)
-            spelled_out = spelled_out or self._has_short_escapes
-            records = slice(piece.first_record, piece.first_record + piece.records)
-            lines = self._lines[records]
-            # A log has one line a tick.
-            stamps = self._stamps[records] if self._is_logs else self._wall_stamps(piece)
-            for labels, entries in self._streams(piece):
-                known_stamps, known_lines = streams.setdefault(labels, ([], []))
-                known_stamps += stamps[entries]
-                known_lines += lines[entries]
+            entries, first = self._entries(piece)
+            self._turn_to(piece.batch.spike_mask)
+            # Each label set recurs as the labels rotate.
+            step = min(piece.recurs_after(self._period), piece.records)
+            for index in range(first, first + step):
+                labels = self._common_labels
+                if labels is None:
+                    labels = self._labels.at(piece.batch.tick(index), self._spike_mask)
+                streams.setdefault(labels, []).append(entries.every(index, first + piece.records, step))
         cap = self._max_streams
         if len(streams) > cap:
             total = sum(piece.records for piece in pieces)
@@ -70,31 +70,36 @@ class LokiSink(HttpSink):
                 f" max_streams_per_push is {cap}. Reduce dynamic_labels cardinality, raise max_streams_per_push on the"
                 " sink, or split into per-value scenarios."
             )
-        return push_body(((labels, *streams[labels]) for labels in sorted(streams)), spelled_out=spelled_out)
+        return push_body((labels, streams[labels]) for labels in sorted(streams))
 
-    def _read(self, piece: Piece) -> None:
-        """Keep the texts of the piece's batch.
+    def _entries(self, piece: Piece) -> tuple[Entries, int]:
+        """Return entries, and the place of the piece's first one among them.
 
-        PERF: the small requests that it is cut into would each take a third as long again to make.
+        PERF: those of a batch of logs are made at once; the small requests that it is cut into take parts of one text.
         """
-        encoded = self._encoded = piece.encoded
-        self._has_short_escapes = has_short_escapes(encoded.payload)
-        self._lines = line_texts(encoded.payload, encoded.known_ends)
-        self._stamps = stamp_texts(piece.batch.stamps_ns) if self._is_logs else []
+        encoded, first = piece.encoded, piece.first_record
+        if encoded is not self._encoded:
+            self._encoded = encoded
+            self._spelled_out = has_short_escapes(encoded.payload)
+            lines = line_texts(encoded.payload, encoded.known_ends)
+            if self._is_logs:
+                # A log has one line a tick.
+                self._logs = Entries(stamp_texts(piece.batch.stamps_ns), lines, spelled_out=self._spelled_out)
+            else:
+                self._lines = lines
+        if self._is_logs:
+            return self._logs, first
+        lines = self._lines[first : first + piece.records]
+        return Entries(self._wall_stamps(piece), lines, spelled_out=self._spelled_out), 0
 
-    def _streams(self, piece: Piece) -> Iterator[tuple[Labels, slice]]:
-        """Yield label sets and which lines of the piece have them: each set recurs as the labels rotate."""
-        if not self._is_logs:
-            yield self._static_labels, slice(None)
+    def _turn_to(self, spike_mask: int) -> None:
+        """Find out after how many ticks labels recur while these spikes are active."""
+        if spike_mask == self._spike_mask:
             return
-        spike_mask = piece.batch.spike_mask
-        rotating = [value.cardinality for _, value in self._labels.layout(spike_mask) if not isinstance(value, str)]
-        if not rotating:
-            yield self._labels.at(0, spike_mask), slice(None)
-            return
-        period = min(piece.recurs_after(math.lcm(*rotating)), piece.records)
-        for index in range(period):
-            yield self._labels.at(piece.batch.tick(piece.first_record + index), spike_mask), slice(index, None, period)
+        self._spike_mask = spike_mask
+        values = (value for _, value in self._labels.layout(spike_mask))
+        self._period = math.lcm(*(value.cardinality for value in values if isinstance(value, Rotation)))
+        self._common_labels = self._labels.at(0, spike_mask) if self._period == 1 else None
 
     def _wall_stamps(self, piece: Piece) -> list[str]:
         """Return a stamp for every line, by the wall clock.

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
 
-import msgspec
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from common.labels import Labels
@@ -16,8 +16,11 @@ from common.numbers import json_column
 _SHORT_ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 _LONG_ESCAPES: Final = {b"b": b"\\u0008", b"f": b"\\u000c"}
 
-Stream = tuple[Labels, Sequence[str], Sequence[str]]
-"""Labels, stamps (ns since the epoch, in digits) and lines of one stream."""
+_BETWEEN: Final = b'"],["'
+_APART: Final = b'"]\n["'
+
+Stream = tuple[Labels, Iterable[bytes]]
+"""Labels and entries of one stream."""
 
 
 def stamp_texts(stamps_ns: NDArray[np.int64]) -> list[str]:
@@ -40,27 +43,56 @@ def line_texts(payload: bytes, ends: NDArray[np.int64] | None = None) -> list[st
     return [payload[begin:end].rstrip(b"\n").decode(errors="replace") for begin, end in bounds]
 
 
-def push_body(streams: Iterable[Stream], *, spelled_out: bool) -> bytes:
-    """Return the compact JSON of one push; streams and entries stay in order.
+class Entries:
+    """Entries of a stream, back to back as JSON has them.
 
     Args:
-        streams: what to push.
+        stamps: ns since the epoch, in digits.
+        lines: as many.
         spelled_out: whether U+0008 or U+000C may occur in lines. They are written in the long form, not by JSON's short
             escapes.
     """
+
+    def __init__(self, stamps: Sequence[str], lines: Sequence[str], *, spelled_out: bool) -> None:
+        self._count = len(lines)
+        text = orjson.dumps(list(zip(stamps, lines, strict=True)))
+        self._text = _SHORT_ESCAPE.sub(_lengthened, text) if spelled_out else text
+
+    def every(self, start: int, stop: int, step: int) -> bytes:
+        """Return every `step`-th entry of those from `start` up to `stop`, with commas between them."""
+        if step > 1:
+            return b",".join(self._cells[start:stop:step])
+        if stop - start == self._count:
+            return self._text[1:-1]
+        ends = self._ends
+        return self._text[ends[start] + 1 : ends[stop]]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Where the first entry begins and each ends, less the bracket or comma before it."""
+        # Inside a text there is a backslash before every quotation mark.
+        apart = self._text.replace(_BETWEEN, _APART)
+        return [0, *(np.flatnonzero(np.frombuffer(apart, dtype=np.uint8) == ord("\n"))).tolist(), len(apart) - 1]
+
+    @cached_property
+    def _cells(self) -> list[bytes]:
+        return self._text[1:-1].replace(_BETWEEN, _APART).split(b"\n")
+
+
+def push_body(streams: Iterable[Stream]) -> bytes:
+    """Return the compact JSON of one push; streams and entries stay in order."""
     parts = [b'{"streams":[']
-    for labels, stamps, lines in streams:
-        values = msgspec.json.encode(list(zip(stamps, lines, strict=True)))
-        parts += _stream_text(labels), _SHORT_ESCAPE.sub(_lengthened, values) if spelled_out else values, b"},"
-    parts[-1] = b"}]}"
+    for labels, entries in streams:
+        parts += _stream_text(labels), b",".join(entries), b"]},"
+    parts[-1] = b"]}]}"
     return b"".join(parts)
 
 
 @lru_cache(maxsize=1024)
 def _stream_text(labels: Labels) -> bytes:
     """Return how a stream begins, its labels sorted by key."""
-    text = msgspec.json.encode(dict(sorted(labels)))
-    return b'{"stream":' + _SHORT_ESCAPE.sub(_lengthened, text) + b',"values":'
+    text = orjson.dumps(dict(sorted(labels)))
+    return b'{"stream":' + _SHORT_ESCAPE.sub(_lengthened, text) + b',"values":['
 
 
 def has_short_escapes(text: bytes) -> bool:
