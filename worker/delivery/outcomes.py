@@ -66,10 +66,11 @@ class Outcomes:
         Args:
             events: how many of the scenario's own.
         """
-        self._counters.acknowledged_events += events
-        self._counters.consecutive_failures = 0
-        self._counters.deliveries += 1
-        self._counters.last_successful_write_at = self._clock.wall_ns()
+        counters = self._counters
+        counters.acknowledged_events += events
+        counters.consecutive_failures = 0
+        counters.deliveries += 1
+        counters.last_successful_write_at = self._clock.wall_ns()
 
     def fail(self, events: int, error: SinkError, *, lost: int) -> None:
         """Count a delivery that failed.
@@ -127,17 +128,15 @@ class Outcomes:
         """Say that what was buffered at the end is lost."""
         self._waiter.log(logging.WARNING, f"sonda: scenario '{self._name}': flush failed at shutdown: {error}")
 
-    def settle(self, events: int, rejection: Rejection | None, *, in_doubt: bool) -> None:
-        """Count what a destination that answers took of a batch, and what it refused for good.
+    def refuse(self, events: int, rejection: Rejection, *, in_doubt: bool) -> None:
+        """Count what a destination refused for good of a batch, and what it took.
 
         Args:
             events: how many were in the batch.
             rejection: what it refused.
             in_doubt: whether it may have that from an earlier attempt, whose answer did not come.
         """
-        if rejection is None:
-            self.deliver(events)
-        elif rejection.records is None:
+        if rejection.records is None:
             self._counters.failed_deliveries += 1
             self._reject(rejection, events, in_doubt=in_doubt)
         else:

@@ -41,10 +41,13 @@ class Requests:
         request = self._sink.request(pieces)
         self.first_tick = pieces[0].first_tick
         try:
-            rejection, in_doubt = self._retrying.attempt(lambda: self._sink.send(request))
+            rejection, in_doubt = self._retrying.attempt(self._sink.send, request)
         finally:
             self.first_tick, self.next_tick = None, self._sent_tick + 1
-        self._outcomes.settle(self.sending, rejection, in_doubt=in_doubt)
+        if rejection is None:
+            self._outcomes.deliver(self.sending)
+        else:
+            self._outcomes.refuse(self.sending, rejection, in_doubt=in_doubt)
 
     def count(self, pieces: Sequence[Piece]) -> int:
         """Return how many events have records in `pieces` and had none in pieces before; a last sample is none."""

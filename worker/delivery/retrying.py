@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 from common.errors import SinkError
 from common.specs import Retry
@@ -17,6 +17,7 @@ _LONGEST_ASKED_SECS: Final = 300.0
 
 
 _T = TypeVar("_T")
+_Arguments = TypeVarTuple("_Arguments")
 
 
 class Retrying:
@@ -31,7 +32,7 @@ class Retrying:
         self._backoff = None if retry is None else Backoff(retry)
         self._waiter = waiter
 
-    def attempt(self, deliver: Callable[[], _T]) -> tuple[_T, bool]:
+    def attempt(self, deliver: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> tuple[_T, bool]:
         """Return the result of `deliver`, which is called again when it fails and another attempt is due.
 
         Returns:
@@ -43,7 +44,7 @@ class Retrying:
         retries, in_doubt = 0, False
         while True:
             try:
-                return deliver(), in_doubt
+                return deliver(*arguments), in_doubt
             except SinkError as exc:
                 in_doubt = exc.in_doubt = exc.in_doubt or in_doubt
                 if not self.tries_again(exc, retries):

@@ -95,9 +95,11 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
 
     def events_behind(self, tick: int) -> int:
         """Return how many events the records belong to, less those of ticks up to `tick`."""
-        if self.batch.ticks is None:
-            return max(self.last_tick - max(self.first_tick - 1, tick), 0)
-        return int(np.count_nonzero(self._ticks(self.batch.ticks) > tick))
+        batch, first, per_event = self.batch, self.first_record, self.encoded.records_per_event
+        if batch.ticks is None:
+            before = max(batch.first_tick + first // per_event - 1, tick)
+            return max(batch.first_tick + (first + self.records - 1) // per_event - before, 0)
+        return int(np.count_nonzero(self._ticks(batch.ticks) > tick))
 
     def recurs_after(self, period: int) -> int:
         """Return after how many events of these something recurs that recurs after `period` ticks."""
@@ -144,7 +146,8 @@ class BatchBuffer:
         self._bytes = 0
         self._encoded: Encoded | None = None
         self._ends: NDArray[np.int64] | None = None
-        self._marks: dict[int, int] = {}
+        # Where the next record begins that is to be taken, nearly always.
+        self._record = self._offset = 0
 
     def __bool__(self) -> bool:
         """Whether anything waits to be sent."""
@@ -168,14 +171,15 @@ class BatchBuffer:
         Returns:
             The index behind the last record taken.
         """
-        begin = self.offset(encoded, first)
+        begin = self._offset if encoded is self._encoded and first == self._record else self.offset(encoded, first)
         stop = self._due_at(encoded, first, begin, now_ns)
         self.is_due = stop is not None
         if stop is not None and self._batching.whole_events:
             stop += -stop % encoded.records_per_event
         if stop is None:
             stop = encoded.events * encoded.records_per_event
-        end = self.offset(encoded, stop)
+        end = self._offset = self.offset(encoded, stop)
+        self._record = stop
         whole = end - begin == len(encoded.payload)
         payload = encoded.payload if whole else memoryview(encoded.payload)[begin:end]
         self._pieces.append(Piece(batch, encoded, first, stop - first, payload, written_ns))
@@ -194,20 +198,18 @@ class BatchBuffer:
 
     def offset(self, encoded: Encoded, record: int) -> int:
         """Return where a record of `encoded` begins in its payload; the number of records gives the payload's end."""
-        if record == 0:
-            return 0
+        if encoded is not self._encoded:
+            self._encoded, self._ends = encoded, None
+            self._record = self._offset = 0
+        if record == self._record:
+            return self._offset
         if record == encoded.events * encoded.records_per_event:
             return len(encoded.payload)
-        self._turn_to(encoded)
-        mark = self._marks.get(record)
-        if mark is None:
-            behind = self._marks.get(record + 1)
-            if behind is None:
-                mark = self._ends_of(encoded).item(record - 1)
-            else:
-                mark = encoded.payload.rfind(b"\n", 0, behind - 1) + 1
-            self._marks[record] = mark
-        return mark
+        if record + 1 == self._record and encoded.known_ends is None:
+            return encoded.payload.rfind(b"\n", 0, self._offset - 1) + 1
+        if self._ends is None:
+            self._ends = encoded.record_ends()
+        return self._ends.item(record - 1) if record else 0
 
     def _due_at(self, encoded: Encoded, first: int, begin: int, now_ns: int) -> int | None:
         """Return the index behind the record that makes the buffer due, or None when none of the batch does."""
@@ -223,30 +225,10 @@ class BatchBuffer:
         else:
             missing = max(batching.limit - self._bytes, 1)
             if missing <= rest_bytes:
-                return self._reaching(encoded, first, begin, missing)
+                if encoded.known_ends is not None:
+                    return int(np.searchsorted(encoded.known_ends, begin + missing)) + 1
+                # PERF: finding the ends of all records was measured to take a tenth of what encoding does.
+                self._offset = encoded.payload.find(b"\n", begin + missing - 1) + 1
+                self._record = first + encoded.payload.count(b"\n", begin, self._offset)
+                return self._record
         return records if self._bytes + rest_bytes >= MAX_BUFFERED_BYTES else None
-
-    def _reaching(self, encoded: Encoded, first: int, begin: int, missing: int) -> int:
-        """Return the index behind the record with which those from `first` on, at `begin`, have `missing` bytes.
-
-        PERF: lines are counted up to there; finding the ends of all was measured to take a tenth of what encoding does.
-        """
-        if encoded.known_ends is not None:
-            return int(np.searchsorted(encoded.known_ends, begin + missing)) + 1
-        end = encoded.payload.find(b"\n", begin + missing - 1) + 1
-        lines = encoded.payload.count(b"\n", begin, end)
-        self._turn_to(encoded)
-        self._marks[first + lines] = end
-        return first + lines
-
-    def _turn_to(self, encoded: Encoded) -> None:
-        if encoded is not self._encoded:
-            self._encoded = encoded
-            self._ends = None
-            self._marks.clear()
-
-    def _ends_of(self, encoded: Encoded) -> NDArray[np.int64]:
-        self._turn_to(encoded)
-        if self._ends is None:
-            self._ends = encoded.record_ends()
-        return self._ends

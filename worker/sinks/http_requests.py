@@ -138,8 +138,10 @@ class HttpRequests:
             self.close()
             connection = self._socket = self._connected()
         connection.until = time.monotonic() + REQUEST_SECS
+        length = sum(map(len, body))
+        head = b"%s%d\r\n\r\n" % (self._head, length)
         try:
-            connection.send((b"%s%d\r\n\r\n" % (self._head, sum(map(len, body))), *body))
+            connection.send((head, *body), len(head) + length)
             self._asked = True
         except BrokenPipeError:
             # A receiver may answer before it has read everything, and then close.

@@ -73,8 +73,8 @@ class HttpSink:
         Raises:
             SinkError: it was not taken, and may be later.
         """
-        parts = (request,) if isinstance(request, bytes) else request
-        rejection = self.requests.post(*parts).rejection
+        answer = self.requests.post(*((request,) if isinstance(request, bytes) else request))
+        rejection = answer.rejection
         return None if rejection is None else Rejection(rejection)
 
     def close(self) -> None:

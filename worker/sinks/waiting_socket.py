@@ -8,12 +8,13 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
-from typing import Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 from common.http_answer import received_stream
 from worker.control.waiting import Waiter
 
 _T = TypeVar("_T")
+_Arguments = TypeVarTuple("_Arguments")
 
 _RECEIVE_BYTES: Final = 16 * 1024
 
@@ -62,10 +63,10 @@ class WaitingSocket:
         self._at_once = socket.MsgFlag(0)
         secure = context.wrap_socket(self._connection, server_hostname=host, do_handshake_on_connect=False)
         self._connection = secure
-        self._patiently(secure.do_handshake, self._waiter.until_readable)
+        self._patiently(self._waiter.until_readable, secure.do_handshake)
 
-    def send(self, parts: Sequence[bytes | memoryview]) -> None:
-        """Send the parts of a request; what is received from here on answers it.
+    def send(self, parts: Sequence[bytes | memoryview], size: int) -> None:
+        """Send the parts of a request, `size` bytes; what is received from here on answers it.
 
         Raises:
             OSError: the connection broke, or did not take them in time.
@@ -75,15 +76,16 @@ class WaitingSocket:
         if isinstance(connection, ssl.SSLSocket):
             rest = memoryview(b"".join(parts))
             while rest:
-                rest = rest[self._patiently(lambda: connection.send(rest), self._waiter.until_writable) :]  # noqa: B023
+                rest = rest[self._patiently(self._waiter.until_writable, connection.send, rest) :]
             return
         # PERF: one call and one packet for all of a small request, so that a receiver is woken once; nothing is copied.
         try:
             sent = connection.sendmsg(parts, (), self._at_once)
         except BlockingIOError:
             sent = 0
-        while parts := _behind(parts, sent):
-            sent = self._patiently(lambda: connection.sendmsg(parts, (), self._at_once), self._waiter.until_writable)
+        while sent < size:
+            parts, size = _behind(parts, sent), size - sent
+            sent = self._patiently(self._waiter.until_writable, connection.sendmsg, parts, (), self._at_once)
 
     def receive(self) -> bytes:
         """Return what comes first, at least a byte; nothing at the end.
@@ -92,7 +94,7 @@ class WaitingSocket:
             OSError: the connection broke, or nothing came in time.
         """
         flags = 0 if self._waiter.may_block() else self._at_once
-        received = self._patiently(lambda: self._connection.recv(_RECEIVE_BYTES, flags), self._waiter.until_readable)
+        received = self._patiently(self._waiter.until_readable, self._connection.recv, _RECEIVE_BYTES, flags)
         self._received_bytes += len(received)
         return received
 
@@ -118,9 +120,7 @@ class WaitingSocket:
             raise TimeoutError
         if self._received_bytes > _MAX_ANSWER_BYTES:
             raise EndlessAnswerError
-        count = self._patiently(
-            lambda: self._connection.recv_into(buffer, 0, self._at_once), self._waiter.until_readable
-        )
+        count = self._patiently(self._waiter.until_readable, self._connection.recv_into, buffer, 0, self._at_once)
         self._received_bytes += count
         return count
 
@@ -136,11 +136,13 @@ class WaitingSocket:
         """Close the connection."""
         self._connection.close()
 
-    def _patiently(self, call: Callable[[], _T], ready: Callable[[int, float], bool]) -> _T:
+    def _patiently(
+        self, ready: Callable[[int, float], bool], call: Callable[[*_Arguments], _T], *arguments: *_Arguments
+    ) -> _T:
         """Return the result of `call`, which waits for what `ready` tells unless TLS says otherwise."""
         while True:
             try:
-                return call()
+                return call(*arguments)
             except BlockingIOError:
                 wait = ready
             except ssl.SSLWantReadError:
