@@ -101,8 +101,16 @@ class LiveServer:
         return self.request("POST", path, json=body, **options)
 
     def launch(self, body: Json | str) -> list[Json]:
-        """POST a body, JSON or YAML text, that must be accepted; returns what was launched, in entry order."""
-        answer = self.post_yaml(body) if isinstance(body, str) else self.post(body)
+        """POST a body, JSON or YAML text, that must be accepted; returns what was launched, in entry order.
+
+        Beyond the daemon's time limit, which a busy machine may exceed, nothing is launched, and it is tried again.
+        """
+
+        def tried() -> list[requests.Response]:
+            answer = self.post_yaml(body) if isinstance(body, str) else self.post(body)
+            return [] if answer.status_code == 408 else [answer]
+
+        (answer,) = wait_until(tried, "a launch in time")
         assert answer.status_code == 201, answer.text
         return answer.json().get("scenarios", [answer.json()])
 
