@@ -373,18 +373,18 @@ def test_without_a_key_everything_is_public(start_server: StartServer) -> None:
 
 def test_a_scrape_drains_up_to_a_limit(server: LiveServer) -> None:
     """100 samples unless told, 1000 at most, each once; 204 when there are none; 404 without a scenario."""
-    (row,) = server.launch(
-        "version: 2\ndefaults: {rate: 1000, duration: 1500ms, sink: {type: memory}}\n"
-        "scenarios: [{signal_type: metrics, name: up, generator: {type: constant, value: 1}}]\n"
-    )
+    # So many and no more, however late a busy machine is with the last of them.
+    until = "name: up, gap_windows: [{at: %s, for: 1h}]"
+    posted = body("up", defaults="rate: 1000, sink: {type: memory}")
+    (row,) = server.launch(posted.replace("name: up", until % "1500ms"))
     target = f"/scenarios/{row['id']}/metrics"
-    server.wait_for_state(row["id"], "finished")
+    server.wait_for_events(row["id"], 1500)
     scrape = server.get(f"{target}?limit=5000")
     assert scrape.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert len(scrape.text.splitlines()) == 1000
     assert server.get(target).status_code == 204
-    (row,) = server.launch(body("up", defaults="rate: 1000, duration: 300ms, sink: {type: memory}"))
-    server.wait_for_state(row["id"], "finished")
+    (row,) = server.launch(posted.replace("name: up", until % "300ms"))
+    server.wait_for_events(row["id"], 300)
     assert len(server.get(f"/scenarios/{row['id']}/metrics").text.splitlines()) == 100
     assert server.get(f"/scenarios/{row['id']}/metrics").status_code == 204
     assert server.get("/scenarios/nobody/metrics").status_code == 404

@@ -67,17 +67,16 @@ def test_a_silence_is_replayed_as_silence(server: LiveServer, tmp_path: Path) ->
     entry = replaying(
         recording,
         replay={"repeat": False},
-        duration="600ms",
         gap_windows=[{"at": "150ms", "for": "200ms"}],
         sink={"type": "file", "path": str(output)},
     )
     (row,) = server.launch(body(entry))
-    server.wait_for_state(row["id"], "finished")
+    server.wait_for_events(row["id"], 4)
+    server.delete(f"/scenarios/{row['id']}")
     found = [line.split() for line in output.read_text().splitlines()]
     first_ms = int(found[0][2])
     replayed = [(value, int(stamp) - first_ms) for _, value, stamp in found]
-    # The last tick may be overdue at the end on a busy machine.
-    assert replayed in ([("1", 0), ("2", 100), ("5", 400), ("6", 500)], [("1", 0), ("2", 100), ("5", 400)])
+    assert replayed[:4] == [("1", 0), ("2", 100), ("5", 400), ("6", 500)]
 
 
 def test_the_server_keeps_nothing_of_recordings(server: LiveServer, tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def test_examples_can_be_looked_at_before_they_start(shared_server: LiveServer) 
 
 def test_a_table_and_the_daemon_above_it(shared_server: LiveServer) -> None:
     """Who shares a process, whose gate is closed, and sums that are those of the rows."""
-    ids = [row["id"] for row in shared_server.launch(MIXED)]
     before = shared_server.get("/daemon").json()
+    ids = [row["id"] for row in shared_server.launch(MIXED)]
     for scenario_id in ids[:2]:
         shared_server.wait_for_events(scenario_id, 60)
     rows = shared_server.get("/scenarios?stats=1").json()["scenarios"]
@@ -96,7 +96,7 @@ def test_a_table_and_the_daemon_above_it(shared_server: LiveServer) -> None:
     assert (daemon["scenarios"]["running"], daemon["scenarios"]["paused"]) == (2, 1)
     assert daemon["workers"]["running"] == 3
     added = daemon["events_total"] - before["events_total"]
-    assert added >= sum(row["stats"]["total_events"] for row in rows[:2]) - 110
+    assert added >= sum(row["stats"]["total_events"] for row in rows[:2])
     assert daemon["bytes_total"] > before["bytes_total"]
     assert daemon["cores_in_use"] > 0
     wait_until(lambda: shared_server.get("/daemon").json()["memory_bytes"] > 20_000_000, "workers were measured", 30)
@@ -104,13 +104,14 @@ def test_a_table_and_the_daemon_above_it(shared_server: LiveServer) -> None:
 
 def test_who_looks_takes_nothing_from_a_scraper(shared_server: LiveServer) -> None:
     """`mode=recent` shows samples that were drained, and leaves those that were not."""
-    body = {"version": 2, "scenarios": [{"signal_type": "metrics", "name": "up", "rate": 50, "duration": "400ms"}]}
+    body = {"version": 2, "scenarios": [{"signal_type": "metrics", "name": "up", "rate": 50}]}
     body["scenarios"][0] |= {"generator": {"type": "step", "step_size": 1}, "sink": {"type": "memory"}}  # type: ignore[index,operator]
+    body["scenarios"][0] |= {"gap_windows": [{"at": "400ms", "for": "1h"}]}  # type: ignore[index,operator]
     (scenario,) = shared_server.launch(body)
-    shared_server.wait_for_state(scenario["id"], "finished")
+    shared_server.wait_for_events(scenario["id"], 20)
     path = f"/scenarios/{scenario['id']}/metrics"
     looked = shared_server.get(f"{path}?mode=recent").text
-    assert len(looked.splitlines()) > 1
+    assert len(looked.splitlines()) == 20
     assert shared_server.get(path).text == looked
     assert shared_server.get(path).status_code == 204
     assert shared_server.get(f"{path}?mode=recent").text == looked
