@@ -217,7 +217,7 @@ def test_a_full_disk_is_counted_and_survived(start_server: StartServer, small_di
     server = start_server("--allow-path", str(small_disk))
     (row,) = server.launch(body(counting("full", 5_000, {"type": "file", "path": str(path)})))
     full = wait_until(
-        lambda: (stats := server.stats(row["id"]))["consecutive_failures"] > 0 and stats, "the disk is full", 20
+        lambda: (stats := server.stats(row["id"]))["consecutive_failures"] > 0 and stats, "the disk is full"
     )
     assert full["state"] == "running"
     assert full["last_sink_error"] == "No space left on device (os error 28)"
@@ -225,7 +225,7 @@ def test_a_full_disk_is_counted_and_survived(start_server: StartServer, small_di
 
     ballast.unlink()
     again = wait_until(
-        lambda: (stats := server.stats(row["id"]))["consecutive_failures"] == 0 and stats, "writing goes on", 20
+        lambda: (stats := server.stats(row["id"]))["consecutive_failures"] == 0 and stats, "writing goes on"
     )
     assert again["total_events"] > full["total_events"]
     assert again["total_sink_failures"] >= full["total_sink_failures"]

@@ -87,7 +87,6 @@ def test_held_after_a_last_sample(start_server: StartServer, tmp_path: Path) -> 
     """The file ends with the value of `snap_to`; the scrape goes on to show the last value that was emitted."""
     server = start_server("--allow-path", str(tmp_path))
     path = tmp_path / "down.json"
-    once = {"type": "sequence", "values": [1, 0], "repeat": False}
     down = gated(
         "down",
         {"ref": "up"},
@@ -95,8 +94,10 @@ def test_held_after_a_last_sample(start_server: StartServer, tmp_path: Path) -> 
         encoder={"type": "json_lines"},
         sink={"type": "file", "path": str(path)},
     )
-    _, row = server.launch(body(source("up", once, rate=2), down))
+    up, row = server.launch(body(source("up", constant(1)), down))
     assert row["state"] == "pending"
+    server.wait_for_events(row["id"])
+    assert server.request("PATCH", f"/scenarios/{up['id']}", json={"generator": {"value": 0}}).status_code == 200
     stats = server.wait_for_state(row["id"], "held")
     *lines, last = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(lines) == stats["total_events"]
