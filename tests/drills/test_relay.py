@@ -18,16 +18,16 @@ from tests.support.polling import wait_until
 from tests.support.scripted_parent import Answer, ScriptedParent, drained, reply
 
 CHECKS = ", ".join(f'"c{number}": {{urn: "*"}}' for number in range(4))
-BACKOFF = "timeout: 700ms, backoff: {initial: 10ms, max: 50ms}"
+BACKOFF = "backoff: {initial: 10ms, max: 50ms}"
 
 
 def update(number: int, pad: str = "") -> bytes:
     return json.dumps({"status": "ok", "message": f"{number}{pad}", "metrics": []}).encode()
 
 
-def child_config(port: int, rest: str = "") -> str:
-    upstream = f"upstream: {{url: 'http://127.0.0.1:{port}', {BACKOFF}}}\n"
-    return clients_config(own(CHECKS, extra="max_connections: 64, "), rest=upstream + rest)
+def child_config(port: int, timeout: str = "20s") -> str:
+    upstream = f"upstream: {{url: 'http://127.0.0.1:{port}', timeout: {timeout}, {BACKOFF}}}\n"
+    return clients_config(own(CHECKS, extra="max_connections: 64, "), rest=upstream)
 
 
 def trickle(piece: bytes, start: bytes = b"") -> Callable[[socket.socket], None]:
@@ -86,7 +86,7 @@ def test_hostile_parents_lose_nothing_and_end_nothing(tmp_path: Path) -> None:
     answers = list(HOSTILE.values())
     parent = ScriptedParent(lambda count: answers[count - 1] if count <= len(answers) else reply(202))
     try:
-        with live(tmp_path / "child", child_config(parent.port)) as child:
+        with live(tmp_path / "child", child_config(parent.port, timeout="700ms")) as child:
             for number in range(8):
                 assert child.post("agent", f"c{number % 4}", update(number)).status == 202
             wait_until(lambda: drained(child), "everything is delivered", 60)
@@ -107,7 +107,7 @@ def test_a_relay_starts_with_what_a_hostile_parent_left(tmp_path: Path, kind: st
     """Also after a restart, when the entry that meets that answer is the first thing there is to do."""
     parent = ScriptedParent(lambda _: HOSTILE[kind])
     try:
-        with live(tmp_path / "child", child_config(parent.port)) as child:
+        with live(tmp_path / "child", child_config(parent.port, timeout="700ms")) as child:
             assert child.post("agent", "c0", update(1)).status == 202
             wait_until(lambda: len(parent.received) > 2, "it is tried again")
             child.kill()
@@ -224,7 +224,7 @@ def test_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
     def config(number: int) -> str:
         others = "\n".join(own(name=f"other{(number + at) % 30}") for at in range(20))
         clients = own(CHECKS, extra=f"max_connections: {64 + number}, ") + "\n" + others
-        upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', {BACKOFF}}}\n"
+        upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 20s, {BACKOFF}}}\n"
         return clients_config(clients, rest=upstream).replace("{root}", str(tmp_path))
 
     try:
@@ -242,7 +242,7 @@ def test_reloads_under_load_lose_nothing(tmp_path: Path) -> None:
             for reporter in reporters:
                 reporter.stopping = True
             for reporter in reporters:
-                reporter.join(20)
+                reporter.join(60)
                 assert set(reporter.statuses) == {202}
             wait_until(lambda: drained(relay), "everything is forwarded", 60)
             order = defaultdict(list)

@@ -35,7 +35,7 @@ class Answer:
 def connect(address: str | tuple[str, int]) -> socket.socket:
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.settimeout(20)
+    sock.settimeout(60)
     try:
         sock.connect(address)
     except OSError:
@@ -102,7 +102,7 @@ class LiveRelay:
             except OSError:
                 return False
 
-        wait_until(serves, "the relay serves", 30)
+        wait_until(serves, "the relay serves", 60)
         return self
 
     def sock(self, client: str) -> str:
@@ -134,7 +134,7 @@ class LiveRelay:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         assert "Traceback" not in self.log()
         return code
 

@@ -62,7 +62,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     root = tmp_path_factory.mktemp("watched")
     parent = ScriptedParent(lambda _: reply(404) if "/refused" in parent.received[-1][0] else reply(202))
     (root / "relay").mkdir()
-    upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 1s}}\n"
+    upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 20s}}\n"
     relay = LiveRelay(root / "relay", clients_config(own(CHECKS), rest=upstream)).start()
     command = (COMMAND.replace("sonda-server", "sondad"), "serve")
     server = LiveServer(root, "--relay-admin", relay.admin_path, "--api-key", KEY, command=command)

@@ -185,7 +185,7 @@ def test_the_relay_shows_its_checks_and_what_is_wrong_with_it(
 ) -> None:
     """By client, with status and message; unknown checks too; what the upstream refused; a relay that hangs."""
     parent = ScriptedParent(lambda _: reply(404))
-    upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 1s}}\n"
+    upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 20s}}\n"
     relay = LiveRelay(tmp_path, clients_config(own(), rest=upstream))
     server = start_server("--relay", str(relay.config), command=(SONDAD, "serve"))
     visit = visit_to(server)

@@ -221,7 +221,7 @@ def test_dead_letters_are_shown_page_by_page(start_server: StartServer, tmp_path
     """What the upstream refused for good, oldest first, with how many there are; bounds that are none are refused."""
     parent = ScriptedParent(lambda _: reply(404))
     checks = ", ".join(f'"c{number}": {{urn: "*"}}' for number in range(4))
-    upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 1s}}\n"
+    upstream = f"upstream: {{url: 'http://127.0.0.1:{parent.port}', timeout: 20s}}\n"
     (tmp_path / "relay").mkdir()
     relay = LiveRelay(tmp_path / "relay", clients_config(own(checks), rest=upstream)).start()
     try:

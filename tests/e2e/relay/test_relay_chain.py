@@ -23,8 +23,8 @@ def update(number: int) -> bytes:
     return json.dumps({"status": "ok", "message": str(number), "metrics": []}).encode()
 
 
-def child_config(url: str, rest: str = "", upstream: str = "") -> str:
-    upstream_line = f"upstream: {{url: '{url}', timeout: 1s, {BACKOFF}{', ' + upstream if upstream else ''}}}\n"
+def child_config(url: str, rest: str = "", upstream: str = "", timeout: str = "20s") -> str:
+    upstream_line = f"upstream: {{url: '{url}', timeout: {timeout}, {BACKOFF}{', ' + upstream if upstream else ''}}}\n"
     return clients_config(own(CHECKS, extra="max_connections: 64, "), rest=upstream_line + rest)
 
 
@@ -70,7 +70,7 @@ def test_the_parent_is_killed_and_restarted(tmp_path: Path) -> None:
                     parent.kill()
                 if number in (60, 110):
                     parent.start()
-            wait_until(lambda: drained(child), "everything is forwarded", 20)
+            wait_until(lambda: drained(child), "everything is forwarded", 60)
             for check in range(4):
                 state = parent.check("agent", f"c{check}")
                 assert state["message"] == str(116 + check if check else 120)
@@ -97,12 +97,12 @@ def test_a_parent_that_fails_in_every_retriable_way(tmp_path: Path) -> None:
     rng = random.Random(4)
     parent = ScriptedParent(lambda _: rng.choice(answers) if rng.random() < 0.5 else reply(202))
     try:
-        with live(tmp_path / "child", child_config(f"http://127.0.0.1:{parent.port}")) as child:
+        with live(tmp_path / "child", child_config(f"http://127.0.0.1:{parent.port}", timeout="1s")) as child:
             expected: dict[str, list[int]] = defaultdict(list)
             for number in range(60):
                 assert child.post("agent", f"c{number % 4}", update(number)).status == 202
                 expected[f"c{number % 4}"].append(number)
-            wait_until(lambda: drained(child), "everything is forwarded", 30)
+            wait_until(lambda: drained(child), "everything is forwarded", 60)
             order_is_kept(parent.received, expected)
     finally:
         parent.close()
@@ -112,10 +112,10 @@ def test_a_slow_parent_delays_nobody_here(tmp_path: Path) -> None:
     """Answers to agents do not wait for the parent; a silent one runs into the timeout and is tried again."""
     parent = ScriptedParent(lambda count: reply(202) if count > 2 else time.sleep(3))  # type: ignore[func-returns-value]
     try:
-        with live(tmp_path / "child", child_config(f"http://127.0.0.1:{parent.port}")) as child:
+        with live(tmp_path / "child", child_config(f"http://127.0.0.1:{parent.port}", timeout="1s")) as child:
             for number in range(20):
                 assert child.post("agent", "c0", update(number)).status == 202
-            wait_until(lambda: drained(child), "everything is forwarded", 20)
+            wait_until(lambda: drained(child), "everything is forwarded", 60)
             order_is_kept(parent.received, {"c0": list(range(20))})
     finally:
         parent.close()
@@ -239,7 +239,7 @@ def test_https_is_verified_against_the_configured_authority(tmp_path: Path) -> N
                 lambda: "CERTIFICATE_VERIFY_FAILED" in str(child.admin("GET", "/state").json()["upstream"]), "refused"
             )
             assert parent.received == []
-            trusted = config.replace("timeout: 1s", f"timeout: 5s, ca_file: '{certificate}'")
+            trusted = config.replace("timeout: 20s", f"timeout: 20s, ca_file: '{certificate}'")
             child.config.write_text(trusted.replace("{root}", str(child.root)))
             assert child.admin("POST", "/state?action=reload").status == 202
             wait_until(lambda: drained(child), "the update is forwarded")
@@ -279,7 +279,7 @@ def test_the_latest_state_is_refreshed_each_heartbeat(tmp_path: Path) -> None:
         nonlocal posted
         posted += 1
         assert child.post("agent", "c0", update(posted)).status == 202
-        return len(parent.received) == 3
+        return len(parent.received) >= 3
 
     try:
         with live(tmp_path / "child", config) as child:

@@ -88,10 +88,13 @@ def test_reports_survive_kills_of_the_relay(tmp_path: Path) -> None:
     reporting = threading.Thread(target=report_all)
     try:
         reporting.start()
+        life_secs = 0.3
         while reporting.is_alive():
             relay.kill()
             relay.start()
-            reporting.join(0.3)
+            reporting.join(life_secs)
+            # So that a busy machine comes to an end, too.
+            life_secs *= 1.2
         assert codes == [0] * len(statuses)
         assert relay.check("agent", "77")["updates"] == len(statuses)
         assert relay.stop() == 0
@@ -108,9 +111,9 @@ def test_what_cannot_be_stored_is_not_called_accepted(tmp_path: Path, tiny_disk:
         while relay.post("agent", "77", body).status == 202:
             pass
         before = relay.check("agent", "77")["updates"]
-        ended = check(relay, "77", "--status", "error", "--timeout", "1s")
+        ended = check(relay, "77", "--status", "error", "--timeout", "4s")
         assert ended.returncode == 1
-        assert "not accepted within 1 s: 503 UnknownError" in ended.stderr
+        assert "not accepted within 4 s: 503 UnknownError" in ended.stderr
         assert relay.check("agent", "77")["updates"] == before
 
 

@@ -48,7 +48,7 @@ def reload(relay: LiveRelay, old: str, new: str) -> None:
 
 def run_relay(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "supervisor.relay", "--config", str(config), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_a_client_is_stopped_and_started_through_the_notify_socket(relay: LiveRelay) -> None:
@@ -265,7 +265,7 @@ def test_readiness_is_announced(tmp_path: Path) -> None:
     """`READY=1` goes to the service manager once every socket is there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(20)
+        manager.settimeout(60)
         os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
         try:
             relay = LiveRelay(tmp_path, clients_config(own(CHECK)))

@@ -160,8 +160,13 @@ def test_a_check_goes_stale_once(tmp_path: Path) -> None:
         wait_until(lambda: relay.check("agent", "plain")["stale"], "wall time counts over a restart")
         shown = relay.check("agent", "quiet")
         assert (shown["stale"], shown["updates"]) == (True, 2)
-        relay.post("agent", "quiet")
-        assert relay.check("agent", "quiet")["stale"] is False
+
+        def cleared() -> bool:
+            assert relay.post("agent", "quiet").status == 202
+            return relay.check("agent", "quiet")["stale"] is False
+
+        # It goes stale again after a second, in which a busy machine may not come to look.
+        wait_until(cleared, "an update clears it")
 
 
 def test_dynamic_checks_are_bounded(tmp_path: Path) -> None:
@@ -176,7 +181,7 @@ def test_dynamic_checks_are_bounded(tmp_path: Path) -> None:
         assert [relay.post("rack", check, body).status for check in ("z", "y")] == [404, 202]
 
 
-def control_plane(admin_path: str, timeout_secs: float = 1.0) -> falcon.testing.TestClient:
+def control_plane(admin_path: str, timeout_secs: float = 20.0) -> falcon.testing.TestClient:
     app = falcon.App()
     app.router_options.converters["name"] = NameConverter
     for path, resource in routes(RelayClient(admin_path, timeout_secs)):
@@ -245,7 +250,7 @@ def test_a_relay_that_dies_is_started_again(tmp_path: Path) -> None:
             child.poll(time.monotonic())
             return not child.running
 
-        wait_until(is_gone, "the relay is gone", 20)
+        wait_until(is_gone, "the relay is gone")
     assert child.next_deadline is None
     assert not os.path.exists(relay.sock("agent"))
 
