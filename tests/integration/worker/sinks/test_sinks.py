@@ -351,13 +351,21 @@ def test_tcp_gives_up_inside_the_window_of_a_stop(station: Station) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         sink = station.sink(Tcp(address=f"127.0.0.1:{server.getsockname()[1]}"))
         sink.open()
-        station.stop(window_secs=0.8)
+        peer = accept(server)
+
+        def stop() -> None:
+            assert peer.recv(1, socket.MSG_PEEK)
+            station.stop(window_secs=0.8)
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
         lines = [b"%0999d\n" % number for number in range(20_000)]
         with pytest.raises(SinkError, match=r"Connection timed out \(os error 110\)$") as caught:
             sink.write(encoded(*lines))
         assert caught.value.delivered_bytes % 1000 == 0
         assert 0 < caught.value.delivered_bytes < 20_000_000
-        with accept(server) as peer:
+        stopping.join()
+        with peer:
             assert len(read_to_end(peer)) // 1000 == caught.value.delivered_bytes // 1000
 
 
