@@ -23,7 +23,7 @@ def test_a_step_of_the_wall_clock_with_a_reload_stops_no_ttl(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_secs: int
 ) -> None:
     """The check goes stale after its ttl, neither never nor at once, and `on_stale` is reported."""
-    check = 'c: {urn: "a:b", ttl: 1s, on_stale: error}'
+    check = 'c: {urn: "a:b", ttl: 1h, on_stale: error}'
     path = tmp_path / "relay.yaml"
     path.write_text(
         f"version: 1\nrelay: {{run_dir: {tmp_path}, state_dir: {tmp_path}}}\nspool: {{sync: off}}\n"
@@ -40,13 +40,16 @@ def test_a_step_of_the_wall_clock_with_a_reload_stops_no_ttl(
     wall_secs, wall_ns = time.time, time.time_ns
     monkeypatch.setattr(time, "time", lambda: wall_secs() + step_secs)
     monkeypatch.setattr(time, "time_ns", lambda: wall_ns() + step_secs * 10**9)
+    monotonic, later_secs = time.monotonic, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + later_secs)
     expiry.use(config)
     expiry.tick()
     assert not ledger.states[KEY].stale
+    later_secs = 3600.0
     while not ledger.states[KEY].stale:
         loop.after(0.05, expiry.tick)
         loop.turn()
-    assert (ledger.states[KEY].status, ledger.states[KEY].message) == ("error", "no update for 1s")
+    assert (ledger.states[KEY].status, ledger.states[KEY].message) == ("error", "no update for 3600s")
     while not ledger.is_idle():
         loop.turn()
     ledger.close()
