@@ -14,14 +14,10 @@ import pytest
 from tests.conftest import StartServer
 from tests.support.filling import body_of, fill, outlives, steady
 from tests.support.live_relay import LiveRelay, clients_config, own
-from tests.support.live_server import COMMAND, LiveServer
+from tests.support.live_server import COMMAND, STOP_SECS, LiveServer
 from tests.support.polling import wait_until
 from tests.support.probing import probe
 from tests.support.processes import freeze, has_ended, titled
-
-LOOP_SECS = 2.0
-DELETE_SECS = 5.6
-END_SECS = 6.0
 
 
 def _template(server: LiveServer) -> psutil.Process:
@@ -98,7 +94,7 @@ TITLES = {
 
 @pytest.mark.parametrize("who", TITLES)
 def test_a_stopped_child_holds_up_nobody_else(start_server: StartServer, tmp_path: Path, who: str) -> None:
-    """The loop answers within its two seconds, DELETE of what is stopped within its five, and the end is as ever."""
+    """What is stopped would never answer, but all calls are answered, its DELETE too, and the end is as ever."""
     relay = LiveRelay(tmp_path, clients_config(own()))
     command = (COMMAND.replace("sonda-server", "sondad"), "serve")
     server = start_server("--relay", str(relay.config), command=command)
@@ -106,15 +102,15 @@ def test_a_stopped_child_holds_up_nobody_else(start_server: StartServer, tmp_pat
     server.wait_for_events(first["id"], 1)
     for process in wait_until(lambda: titled(server.descendants(), TITLES[who]), f"{who} found"):
         freeze(process.pid)
-    assert server.delete(f"/scenarios/{second['id']}", timeout=LOOP_SECS).json()["status"] == "stopped"
-    assert server.get("/ready", timeout=LOOP_SECS).status_code == 200
-    answer = server.delete(f"/scenarios/{first['id']}", timeout=DELETE_SECS).json()
+    assert server.delete(f"/scenarios/{second['id']}").json()["status"] == "stopped"
+    assert server.get("/ready").status_code == 200
+    answer = server.delete(f"/scenarios/{first['id']}").json()
     assert answer["status"] == ("force_stopped" if who == "worker" else "stopped")
     (third,) = server.launch(body_of(steady("third")))
     server.wait_for_events(third["id"], 1)
     if who == "worker":
         freeze(server.worker(third["id"]).pid)
-    assert server.stop(timeout_secs=END_SECS) == 0
+    assert server.stop() == 0
 
 
 def test_ends_after_the_template_died(server: LiveServer) -> None:
@@ -146,7 +142,7 @@ def test_what_was_counted_was_delivered(
         os.killpg(server.pid, number)
     else:
         os.kill(server.pid, number)
-    assert server.process.wait(20) == 0
+    assert server.process.wait(STOP_SECS) == 0
     server.assert_nothing_left()
     (line,) = [line for line in server.log_lines("scenario task join") if "scenario=up" in line]
     counted = int(line.partition("total_events=")[2].split()[0])
@@ -159,7 +155,7 @@ def test_a_hangup_is_a_reload_under_a_service_manager(start_server: StartServer,
     catalog.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(20)
+        manager.settimeout(STOP_SECS)
         server = start_server("--catalog", str(catalog), environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
         (scenario,) = server.launch(body_of(steady("up")))
         server.process.send_signal(signal.SIGHUP)
