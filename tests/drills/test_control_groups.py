@@ -103,5 +103,5 @@ def test_the_kernel_kills_who_took_the_memory(make_group: MakeGroup, start_serve
     for one, events in before.items():
         assert server.wait_for_events(one, events + 1)["state"] == "running"
     assert lasting <= {server.pid} | {one.pid for one in server.descendants()}
-    wait_until(lambda: server.post(body_of(steady("again"))).status_code == 201, "there is room again", 5)
+    wait_until(lambda: server.post(body_of(steady("again"))).status_code == 201, "there is room again")
     assert server.stop() == 0

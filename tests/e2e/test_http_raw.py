@@ -15,7 +15,7 @@ import pytest
 from tests.support.live_server import LiveServer
 from tests.support.raw_requests import RAW_REQUESTS, SMUGGLED
 
-ANSWER_SECS = 10.0
+ANSWER_SECS = 60.0
 """Far below the time after which idle connections are closed."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 
 def _connect(server: LiveServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), 5)
+    return socket.create_connection(("127.0.0.1", server.port), ANSWER_SECS)
 
 
 def _outcome(server: LiveServer, raw: bytes, until_end: bool) -> Outcome:

@@ -43,7 +43,7 @@ class RawAnswer:
 class RawConnection:
     """One TCP connection to 127.0.0.1."""
 
-    def __init__(self, port: int, timeout_secs: float = 20) -> None:
+    def __init__(self, port: int, timeout_secs: float = 60) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout_secs)
         self._stream = self._socket.makefile("rb")
 

@@ -311,7 +311,7 @@ def test_a_stderr_nobody_reads_holds_nothing_up() -> None:
     assert daemon.stdout is not None
     port = json.loads(daemon.stdout.readline())["sonda_server"]["port"]
     for _ in range(50):
-        with socket.create_connection(("127.0.0.1", port), 10) as client:
+        with socket.create_connection(("127.0.0.1", port), 60) as client:
             client.sendall(b"POST /scenarios HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n{")
             assert client.recv(100).startswith(b"HTTP/1.1 400")
     daemon.terminate()

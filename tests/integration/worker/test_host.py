@@ -58,7 +58,9 @@ def whole_lines(path: Path) -> int:
 def test_entries_share_a_process_and_end_apart(worker: HostingWorker, tmp_path: Path) -> None:
     """Each to its own duration, with its own row and last message; the process stays until it is stopped."""
     for number in range(1, 6):
-        worker.add(f"e{number}", steps_to(tmp_path / f"e{number}", rate=200.0 * number, duration_secs=0.1 * number))
+        worker.add(
+            f"e{number}", steps_to(tmp_path / f"e{number}", rate=200.0 * number, duration_secs=0.8 + 0.2 * number)
+        )
     worker.start_all()
     for number in range(1, 6):
         assert worker.finished_of(f"e{number}").reason == "duration"
@@ -72,7 +74,7 @@ def test_entries_share_a_process_and_end_apart(worker: HostingWorker, tmp_path: 
 
 def test_an_entry_writes_what_it_would_write_alone(worker: HostingWorker, tmp_path: Path) -> None:
     """To the byte, beside others of other rates."""
-    alone = msgspec.structs.replace(steps_to(tmp_path / "alone", 2000.0, 0.3), anchor_ns=NS)
+    alone = msgspec.structs.replace(steps_to(tmp_path / "alone", 2000.0, 1.0), anchor_ns=NS)
     with worker_processes() as (single,):
         single.start(alone)
         single.finished()
@@ -197,7 +199,7 @@ if __name__ == "__main__":
     with hosting_worker() as worker:
         for name in "abc":
             labels = {"l": name * 20_000}
-            worker.add(name, entry_plan(name=name, rate=300.0, duration_ns=500_000_000, labels=labels, sink=Stdout()))
+            worker.add(name, entry_plan(name=name, rate=100.0, duration_ns=1_500_000_000, labels=labels, sink=Stdout()))
         worker.start_all()
         for name in "abc":
             worker.finished_of(name, 60)

@@ -249,7 +249,7 @@ def test_lines_of_several_entries_never_mix(directory: Path) -> None:
 )
 def test_the_environment_changes_nothing_but_looks(directory: Path, change: dict[str, str]) -> None:
     """A poor environment: the same events, the same words."""
-    done = run(["sonda", "run", str(brief(directory)), "--duration", "200ms"], directory, **change)
+    done = run(["sonda", "run", str(brief(directory)), "--duration", "1s"], directory, **change)
     assert done.returncode == 0, done.stderr
     assert "first 1 " in done.stdout
     assert "[1/2] ▶ first" in done.stderr
@@ -261,7 +261,7 @@ def test_closed_descriptors_change_nothing_else(directory: Path, closed: str) ->
     """Without stdin, stdout or stderr a run does what it does otherwise, and no file gets what was meant for them."""
     path = brief(directory, "{type: file, path: out}")
     done = subprocess.run(
-        ["sh", "-c", f"exec sonda run {path} --duration 200ms {closed}"],
+        ["sh", "-c", f"exec sonda run {path} --duration 1s {closed}"],
         cwd=directory,
         env=environment(directory),
         capture_output=True,
@@ -285,7 +285,7 @@ def test_progress_is_written_as_lines_where_there_is_no_terminal(directory: Path
     """A gated entry says once that it is paused; every entry says once that it has ended; no escape sequences."""
     path = directory / "gated.yaml"
     path.write_text(
-        "version: 2\nkind: runnable\ndefaults: {rate: 10, duration: 1s, sink: {type: memory}}\nscenarios:\n"
+        "version: 2\nkind: runnable\ndefaults: {rate: 10, duration: 3s, sink: {type: memory}}\nscenarios:\n"
         "  - {id: up, signal_type: metrics, name: up, generator: {type: constant, value: 0}}\n"
         "  - id: down\n    signal_type: metrics\n    name: down\n    generator: {type: constant, value: 1}\n"
         "    while: {ref: up, op: '>', value: 1}\n"
@@ -303,7 +303,7 @@ def test_sink_trouble_is_said_even_quietly(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     path = brief(directory, f"{{type: http_push, url: 'http://127.0.0.1:{port}/', batch_size: 1}}", rate=20)
-    done = run(["sonda", "-q", "run", str(path), "--duration", "300ms"], directory)
+    done = run(["sonda", "-q", "run", str(path), "--duration", "1s"], directory)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if "sink errors in last 60s" in line]
     assert any(line.startswith("sonda: scenario 'first': ") for line in lines)

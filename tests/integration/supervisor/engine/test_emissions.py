@@ -20,7 +20,7 @@ from tests.support.processes import has_connections, has_ended
 from tests.support.running_fleet import RunningFleet
 from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
-LONG_SECS = 20.0
+LONG_SECS = 60.0
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.support.processes import freeze
 from tests.support.running_fleet import RunningFleet
 from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
-LONG_SECS = 30.0
+LONG_SECS = 60.0
 NS = 1_000_000_000
 HOUR_NS = 3600 * NS
 

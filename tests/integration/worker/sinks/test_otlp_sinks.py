@@ -179,7 +179,7 @@ def test_nobody_there_is_said_before_the_stop(station: Station) -> None:
     with Collector() as collector:
         endpoint = collector.endpoint
     sink = station.request_sink(counting(OtlpGrpc(endpoint=endpoint, signal_type="metrics")))
-    station.stop(1.0)
+    station.stop(3.0)
     with pytest.raises(SinkOpenError, match=f"otlp grpc sink: failed to connect to '{endpoint}': Connection refused"):
         sink.open()
     sink.close()
