@@ -9,7 +9,7 @@ import sys
 
 def main() -> None:
     """Run `sondad`: every command."""
-    _own_packages()
+    _begin()
     from supervisor.cli.program import run
 
     sys.exit(run("sondad", sys.argv[1:]))
@@ -17,7 +17,7 @@ def main() -> None:
 
 def scenario_main() -> None:
     """Run `sonda`: the commands that need no daemon."""
-    _own_packages()
+    _begin()
     from supervisor.cli.program import run
 
     sys.exit(run("sonda", sys.argv[1:]))
@@ -25,16 +25,17 @@ def scenario_main() -> None:
 
 def compatible_main() -> None:
     """Run `sonda-server`: the control plane, flags directly."""
-    _own_packages()
+    _begin()
     from supervisor.cli.serve import serve
 
     sys.exit(serve("sonda-server", sys.argv[1:]))
 
 
-def _own_packages() -> None:
+def _begin() -> None:
     # Before anything of ours is imported by its name.
-    from supervisor.host.interpreter import require_own_packages
+    from supervisor.host.interpreter import import_without_collections, require_own_packages
 
+    import_without_collections()
     require_own_packages()
 
 

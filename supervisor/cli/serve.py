@@ -75,6 +75,7 @@ def _run(settings: "Settings", logs: LineWriter) -> int:
     # Imported here, so that wrong arguments, help and version answer at once.
     from supervisor.flags.file import exposed_secret
     from supervisor.host.allocator import return_large_blocks
+    from supervisor.host.interpreter import collect_from_now_on
     from supervisor.relay.config.reader import ConfigError, load
     from supervisor.service import Service
 
@@ -89,6 +90,7 @@ def _run(settings: "Settings", logs: LineWriter) -> int:
     if settings.config_file is not None and (warning := exposed_secret(settings.config_file)) is not None:
         logger.warning("%s", warning)
     return_large_blocks()
+    collect_from_now_on()
     service = Service(settings, logs, admin_path)
     service.run()
     logs.close(service.last_lines_secs())

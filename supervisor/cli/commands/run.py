@@ -68,7 +68,9 @@ def _run(
     with Session(Sharing(isolation or "process")) as session:
         from supervisor.cli.running.overrides import Overrides
         from supervisor.cli.running.run import asked_for, run_file
+        from supervisor.host.interpreter import collect_from_now_on
 
+        collect_from_now_on()
         asked = asked_for(segment, start_at, digest=digest)
         return run_file(session, chosen, scenario, Overrides(**overrides), asked, expected, report)
 
