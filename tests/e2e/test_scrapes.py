@@ -159,7 +159,7 @@ def test_prometheus_reads_every_kind(scraped: tuple[LiveServer, dict[str, str]],
         assert {series["metric"]["room"] for series in found} == {_AWKWARD["room"]}
         assert {series["metric"]["script"] for series in found} == {_AWKWARD["script"]}
         assert len(found) == 2 * 6
-        assert prometheus.query('up{job="all"}')[0]["value"][1] == "1"
+        wait_until(lambda: prometheus.query('up{job="all"}')[0]["value"][1] == "1", "a scrape that succeeds")
         assert len(prometheus.query("plain")) == 1
     finally:
         prometheus.stop()
