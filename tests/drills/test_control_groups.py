@@ -58,7 +58,7 @@ def test_a_daemon_without_room_for_a_worker_says_so(make_group: MakeGroup, start
     own = psutil.Process(usual.pid).num_threads() + 1
     assert usual.stop() == 0
     server = start_server(command=make_group(processes=own + 4).command(COMMAND))
-    assert server.log_lines("no worker is ready yet")
+    assert server.wait_for_log("no worker is ready yet")
     assert server.get("/health").status_code == 200
     launched, refusal = fill(server, 1)
     assert launched == []

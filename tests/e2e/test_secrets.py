@@ -136,6 +136,6 @@ def test_secrets_of_a_scenario_are_shown_to_nobody(server: LiveServer) -> None:
         answers.append(answer.text)
     for one in server.get("/scenarios").json()["scenarios"]:
         wait_until(lambda one=one: server.stats(one["id"])["last_sink_error"], "the sink has failed")  # type: ignore[misc]
+    wait_until(lambda: len(server.log_lines("sink errors in last 60s")) >= len(SINKS), "the log tells of each")
     shown = [*answers, *texts(server)]
-    assert len(server.log_lines("sink errors in last 60s")) >= len(SINKS)
     assert [text for text in shown if SECRET in text] == []

@@ -171,9 +171,9 @@ def test_reload_applies_the_difference(relay: LiveRelay) -> None:
     reload(relay, own(CHECK, name="other"), own(CHECK, name="third"))
     wait_gone(relay.sock("other"))
     assert relay.post("third", "c").status == 202
-    assert relay.admin("GET", "/checks/other/c").status == 404
+    wait_until(lambda: relay.admin("GET", "/checks/other/c").status == 404, "its state is forgotten")
     reload(relay, '"c": {urn: "urn:x"}, ', "")
-    assert relay.admin("GET", "/checks/agent/c").status == 404
+    wait_until(lambda: relay.admin("GET", "/checks/agent/c").status == 404, "the state of the check is forgotten")
     reload(relay, own(CHECK, name="third"), own(CHECK, name="third", extra=f"socket: '{relay.root}/run/moved.sock', "))
     wait_gone(relay.sock("third"))
     assert os.path.exists(f"{relay.root}/run/moved.sock")
