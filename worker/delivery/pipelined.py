@@ -135,13 +135,8 @@ class PipelinedDelivery(BatchedDelivery):
     def _end_oldest(self, *, tries_again: bool = True) -> None:
         """Wait for the answer to the oldest request, and count what has become of it."""
         sent = self._in_flight.popleft()
-
-        def end() -> Rejection | None:
-            flight, sent.flight = sent.flight, None
-            return self._pipeline.end(self._pipeline.begin(sent.request) if flight is None else flight)
-
         try:
-            rejection, in_doubt = self._retrying.attempt(end) if tries_again else (end(), False)
+            rejection, in_doubt = self._retrying.attempt(self._end, sent) if tries_again else (self._end(sent), False)
         except SinkError as exc:
             self._outcomes.fail(1, exc, lost=sent.events)
             if not self._fails:
@@ -156,6 +151,10 @@ class PipelinedDelivery(BatchedDelivery):
                 self._outcomes.refuse(sent.events, rejection, in_doubt=in_doubt)
         self._count_waiting()
         self._progressed()
+
+    def _end(self, sent: _Request) -> Rejection | None:
+        flight, sent.flight = sent.flight, None
+        return self._pipeline.end(self._pipeline.begin(sent.request) if flight is None else flight)
 
     def _count_waiting(self) -> None:
         # The event that completed a request in flight does not count yet.

@@ -18,18 +18,17 @@ class Requests:
 
     Attributes:
         sending: how many events were in the newest request.
-        first_tick: the first tick of the request that is under way; None without one.
         next_tick: the number of the first tick behind all that were sent or given up.
     """
 
     def __init__(self, sink: RequestSink, retrying: Retrying, outcomes: Outcomes) -> None:
         self.sending = 0
-        self.first_tick: int | None = None
         self.next_tick = 0
         self._sink = sink
         self._retrying = retrying
         self._outcomes = outcomes
         self._sent_tick = -1
+        self._under_way: Piece | None = None
 
     def send(self, pieces: Sequence[Piece]) -> None:
         """Send pieces as one request, again and again if need be.
@@ -39,20 +38,25 @@ class Requests:
         """
         self.sending = self.count(pieces)
         request = self._sink.request(pieces)
-        self.first_tick = pieces[0].first_tick
+        self._under_way = pieces[0]
         try:
             rejection, in_doubt = self._retrying.attempt(self._sink.send, request)
         finally:
-            self.first_tick, self.next_tick = None, self._sent_tick + 1
+            self._under_way, self.next_tick = None, self._sent_tick + 1
         if rejection is None:
             self._outcomes.deliver(self.sending)
         else:
             self._outcomes.refuse(self.sending, rejection, in_doubt=in_doubt)
 
+    @property
+    def first_tick(self) -> int | None:
+        """The first tick of the request that is under way; None without one."""
+        return None if self._under_way is None else self._under_way.first_tick
+
     def count(self, pieces: Sequence[Piece]) -> int:
         """Return how many events have records in `pieces` and had none in pieces before; a last sample is none."""
         events = 0
         for piece in pieces:
-            events += piece.events_behind(self._sent_tick)
-            self._sent_tick = max(self._sent_tick, piece.last_tick)
+            some, self._sent_tick = piece.events_behind(self._sent_tick)
+            events += some
         return events

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, TypeVar
 
 from common.errors import SinkError
 from common.specs import Retry
@@ -16,8 +16,8 @@ _LONGEST_ASKED_SECS: Final = 300.0
 """Longest wait that a destination may ask for."""
 
 
-_T = TypeVar("_T")
-_Arguments = TypeVarTuple("_Arguments")
+_Request = TypeVar("_Request")
+_Result = TypeVar("_Result")
 
 
 class Retrying:
@@ -32,8 +32,8 @@ class Retrying:
         self._backoff = None if retry is None else Backoff(retry)
         self._waiter = waiter
 
-    def attempt(self, deliver: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> tuple[_T, bool]:
-        """Return the result of `deliver`, which is called again when it fails and another attempt is due.
+    def attempt(self, deliver: Callable[[_Request], _Result], request: _Request) -> tuple[_Result, bool]:
+        """Return what `deliver` makes of `request`; it is called again when it fails and another attempt is due.
 
         Returns:
             The result, and whether an attempt before it was in doubt.
@@ -44,7 +44,7 @@ class Retrying:
         retries, in_doubt = 0, False
         while True:
             try:
-                return deliver(*arguments), in_doubt
+                return deliver(request), in_doubt
             except SinkError as exc:
                 in_doubt = exc.in_doubt = exc.in_doubt or in_doubt
                 if not self.tries_again(exc, retries):

@@ -88,29 +88,26 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
         """Tick of the first record."""
         return self.batch.tick(self.first_record // self.records_per_event)
 
-    @property
-    def last_tick(self) -> int:
-        """Tick of the last record."""
-        return self.batch.tick((self.first_record + self.records - 1) // self.records_per_event)
-
-    def events_behind(self, tick: int) -> int:
-        """Return how many events the records belong to, less those of ticks up to `tick`."""
+    def events_behind(self, tick: int) -> tuple[int, int]:
+        """Return how many events the records belong to, less those of ticks up to `tick`, and the later last tick."""
         batch, first, per_event = self.batch, self.first_record, self.encoded.records_per_event
+        last = (first + self.records - 1) // per_event
         if batch.ticks is None:
-            before = max(batch.first_tick + first // per_event - 1, tick)
-            return max(batch.first_tick + (first + self.records - 1) // per_event - before, 0)
-        return int(np.count_nonzero(self._ticks(batch.ticks) > tick))
+            last_tick = batch.first_tick + last
+            if last_tick <= tick:
+                return 0, tick
+            return last_tick - max(batch.first_tick + first // per_event - 1, tick), last_tick
+        ticks = batch.ticks[first // per_event : last + 1]
+        return int(np.count_nonzero(ticks > tick)), max(batch.tick(last), tick)
 
     def recurs_after(self, period: int) -> int:
         """Return after how many events of these something recurs that recurs after `period` ticks."""
         if self.batch.ticks is None:
             return period
         # A part of a batch has some of the ticks of every period, always the same ones.
-        return len(np.unique(self._ticks(self.batch.ticks) % min(period, _LONGEST_PERIOD)))
-
-    def _ticks(self, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         first, last = self.first_record, self.first_record + self.records - 1
-        return ticks[first // self.records_per_event : last // self.records_per_event + 1]
+        ticks = self.batch.ticks[first // self.records_per_event : last // self.records_per_event + 1]
+        return len(np.unique(ticks % min(period, _LONGEST_PERIOD)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +175,8 @@ class BatchBuffer:
             stop += -stop % encoded.records_per_event
         if stop is None:
             stop = encoded.events * encoded.records_per_event
-        end = self._offset = self.offset(encoded, stop)
-        self._record = stop
+        end = self._offset if stop == self._record else self.offset(encoded, stop)
+        self._record, self._offset = stop, end
         whole = end - begin == len(encoded.payload)
         payload = encoded.payload if whole else memoryview(encoded.payload)[begin:end]
         self._pieces.append(Piece(batch, encoded, first, stop - first, payload, written_ns))

@@ -56,9 +56,8 @@ class ReceiverAnswer:
     fields: bytes
     body: bytes
 
-    @property
     def rejection(self) -> str | None:
-        """What was said, when the receiver will never take the request: one line, with the first words of the body."""
+        """Return what was said when the receiver will never take the request: one line, the body's first words."""
         if self.status < 300:
             return None
         words = " ".join(self.body[:_MAX_WORDS_BYTES].decode(errors="replace").split())
@@ -100,8 +99,8 @@ class HttpRequests:
         self._usual: bytes | None = None
         self._usual_answer = ReceiverAnswer(endpoint.url, 0, b"", b"")
 
-    def post(self, *body: bytes | memoryview) -> ReceiverAnswer:
-        """Post a body, which may be in parts; return the answer, which is 2xx, or 4xx other than 429.
+    def post(self, body: Sequence[bytes | memoryview]) -> ReceiverAnswer:
+        """Post a body in parts; return the answer, which is 2xx, or 4xx other than 429.
 
         Raises:
             SinkError: any other status, or no answer.
@@ -138,7 +137,7 @@ class HttpRequests:
             self.close()
             connection = self._socket = self._connected()
         connection.until = time.monotonic() + REQUEST_SECS
-        length = sum(map(len, body))
+        length = len(body[0]) if len(body) == 1 else sum(map(len, body))
         head = b"%s%d\r\n\r\n" % (self._head, length)
         try:
             connection.send((head, *body), len(head) + length)

@@ -73,8 +73,9 @@ class HttpSink:
         Raises:
             SinkError: it was not taken, and may be later.
         """
-        answer = self.requests.post(*((request,) if isinstance(request, bytes) else request))
-        rejection = answer.rejection
+        assert self._requests is not None  # noqa: S101 - open comes first
+        answer = self._requests.post((request,) if isinstance(request, bytes) else request)
+        rejection = answer.rejection()
         return None if rejection is None else Rejection(rejection)
 
     def close(self) -> None:

@@ -70,7 +70,7 @@ class LokiSink(HttpSink):
                 f" max_streams_per_push is {cap}. Reduce dynamic_labels cardinality, raise max_streams_per_push on the"
                 " sink, or split into per-value scenarios."
             )
-        return push_body((labels, streams[labels]) for labels in sorted(streams))
+        return push_body(streams)
 
     def _entries(self, piece: Piece) -> tuple[Entries, int]:
         """Return entries, and the place of the piece's first one among them.

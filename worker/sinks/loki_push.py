@@ -1,7 +1,7 @@
 """The body of a Loki push: stamps and lines as one JSON text. Pure. Source: docs/sinks.md, "Loki"."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
@@ -18,9 +18,6 @@ _LONG_ESCAPES: Final = {b"b": b"\\u0008", b"f": b"\\u000c"}
 
 _BETWEEN: Final = b'"],["'
 _APART: Final = b'"]\n["'
-
-Stream = tuple[Labels, Iterable[bytes]]
-"""Labels and entries of one stream."""
 
 
 def stamp_texts(stamps_ns: NDArray[np.int64]) -> list[str]:
@@ -79,11 +76,11 @@ class Entries:
         return self._text[1:-1].replace(_BETWEEN, _APART).split(b"\n")
 
 
-def push_body(streams: Iterable[Stream]) -> bytes:
-    """Return the compact JSON of one push; streams and entries stay in order."""
+def push_body(streams: Mapping[Labels, Iterable[bytes]]) -> bytes:
+    """Return the compact JSON of one push: streams in the order of their labels, each with its entries."""
     parts = [b'{"streams":[']
-    for labels, entries in streams:
-        parts += _stream_text(labels), b",".join(entries), b"]},"
+    for labels in sorted(streams):
+        parts += _stream_text(labels), b",".join(streams[labels]), b"]},"
     parts[-1] = b"]}]}"
     return b"".join(parts)
 

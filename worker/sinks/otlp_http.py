@@ -53,8 +53,9 @@ class OtlpHttpSink(HttpSink):
         Raises:
             SinkError: it was not taken, and may be later.
         """
-        answer = self.requests.post(request)
-        return partial_success(answer.body) if answer.rejection is None else Rejection(answer.rejection)
+        answer = self.requests.post((request,))
+        rejection = answer.rejection()
+        return partial_success(answer.body) if rejection is None else Rejection(rejection)
 
 
 def build(spec: OtlpHttp, context: SinkContext) -> OtlpHttpSink:

@@ -85,15 +85,15 @@ class RemoteWriteClient2(RemoteWriteClient):
             SinkError: nothing was written, whatever the status says.
         """
         assert isinstance(request, _Request)  # noqa: S101 - made by this sink
-        answer = self.requests.post(request)
+        answer = self.requests.post((request,))
         found = _WRITTEN.search(answer.fields)
         written = int(found[1]) if found else 0
-        words = answer.rejection or f"HTTP {answer.status} from '{answer.url}'"
+        words = answer.rejection() or f"HTTP {answer.status} from '{answer.url}'"
         if written >= request.samples:
             return None
         if written:
             return Rejection(f"{request.samples - written} samples not written: {words}", request.samples - written)
-        if answer.rejection is not None:
+        if answer.rejection() is not None:
             raise SinkError(words)
         unsaid = "without the header X-Prometheus-Remote-Write-Samples-Written" if found is None else "of 0 samples"
         raise SinkError(f"{words} {unsaid}: nothing was written; a receiver of remote write 1.0 answers so")

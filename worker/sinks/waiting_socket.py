@@ -8,18 +8,19 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, TypeVar
 
 from common.http_answer import received_stream
 from worker.control.waiting import Waiter
 
 _T = TypeVar("_T")
-_Arguments = TypeVarTuple("_Arguments")
 
 _RECEIVE_BYTES: Final = 16 * 1024
 
 _BLOCKS_FOR: Final = struct.pack("ll", 0, 5000)
 """Seconds and microseconds for which a call may block, where the waiter lets it."""
+
+_NOT_YET: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _MAX_ANSWER_BYTES: Final = 256 * 1024
 """What is received behind one request; an answer that goes on for longer has no end."""
@@ -63,7 +64,7 @@ class WaitingSocket:
         self._at_once = socket.MsgFlag(0)
         secure = context.wrap_socket(self._connection, server_hostname=host, do_handshake_on_connect=False)
         self._connection = secure
-        self._patiently(self._waiter.until_readable, secure.do_handshake)
+        self._patiently(secure.do_handshake, self._waiter.until_readable)
 
     def send(self, parts: Sequence[bytes | memoryview], size: int) -> None:
         """Send the parts of a request, `size` bytes; what is received from here on answers it.
@@ -76,7 +77,7 @@ class WaitingSocket:
         if isinstance(connection, ssl.SSLSocket):
             rest = memoryview(b"".join(parts))
             while rest:
-                rest = rest[self._patiently(self._waiter.until_writable, connection.send, rest) :]
+                rest = rest[self._patiently(lambda: connection.send(rest), self._waiter.until_writable) :]  # noqa: B023
             return
         # PERF: one call and one packet for all of a small request, so that a receiver is woken once; nothing is copied.
         try:
@@ -85,7 +86,10 @@ class WaitingSocket:
             sent = 0
         while sent < size:
             parts, size = _behind(parts, sent), size - sent
-            sent = self._patiently(self._waiter.until_writable, connection.sendmsg, parts, (), self._at_once)
+            sent = self._patiently(
+                lambda: connection.sendmsg(parts, (), self._at_once),  # noqa: B023
+                self._waiter.until_writable,
+            )
 
     def receive(self) -> bytes:
         """Return what comes first, at least a byte; nothing at the end.
@@ -93,8 +97,13 @@ class WaitingSocket:
         Raises:
             OSError: the connection broke, or nothing came in time.
         """
-        flags = 0 if self._waiter.may_block() else self._at_once
-        received = self._patiently(self._waiter.until_readable, self._connection.recv, _RECEIVE_BYTES, flags)
+        try:
+            received = self._connection.recv(_RECEIVE_BYTES, 0 if self._waiter.may_block() else self._at_once)
+        except _NOT_YET as exc:
+            self._wait(exc, self._waiter.until_readable)
+            received = self._patiently(
+                lambda: self._connection.recv(_RECEIVE_BYTES, self._at_once), self._waiter.until_readable
+            )
         self._received_bytes += len(received)
         return received
 
@@ -120,7 +129,9 @@ class WaitingSocket:
             raise TimeoutError
         if self._received_bytes > _MAX_ANSWER_BYTES:
             raise EndlessAnswerError
-        count = self._patiently(self._waiter.until_readable, self._connection.recv_into, buffer, 0, self._at_once)
+        count = self._patiently(
+            lambda: self._connection.recv_into(buffer, 0, self._at_once), self._waiter.until_readable
+        )
         self._received_bytes += count
         return count
 
@@ -136,22 +147,19 @@ class WaitingSocket:
         """Close the connection."""
         self._connection.close()
 
-    def _patiently(
-        self, ready: Callable[[int, float], bool], call: Callable[[*_Arguments], _T], *arguments: *_Arguments
-    ) -> _T:
+    def _patiently(self, call: Callable[[], _T], ready: Callable[[int, float], bool]) -> _T:
         """Return the result of `call`, which waits for what `ready` tells unless TLS says otherwise."""
         while True:
             try:
-                return call(*arguments)
-            except BlockingIOError:
-                wait = ready
-            except ssl.SSLWantReadError:
-                wait = self._waiter.until_readable
-            except ssl.SSLWantWriteError:
-                wait = self._waiter.until_writable
-            self._wait(wait)
+                return call()
+            except _NOT_YET as exc:
+                self._wait(exc, ready)
 
-    def _wait(self, ready: Callable[[int, float], bool]) -> None:
+    def _wait(self, error: OSError, ready: Callable[[int, float], bool]) -> None:
+        if isinstance(error, ssl.SSLWantReadError):
+            ready = self._waiter.until_readable
+        elif isinstance(error, ssl.SSLWantWriteError):
+            ready = self._waiter.until_writable
         if not ready(self._connection.fileno(), self.until - time.monotonic()):
             raise TimeoutError
 

@@ -113,10 +113,10 @@ def test_without_a_retry_block_there_is_one_attempt(waiter: ManualWaiter) -> Non
     """What fails once has failed."""
     attempts = []
 
-    def fail() -> None:
-        attempts.append(1)
+    def fail(number: int) -> None:
+        attempts.append(number)
         raise SinkError("no", retriable=True)
 
     with pytest.raises(SinkError):
-        Retrying(None, waiter).attempt(fail)
+        Retrying(None, waiter).attempt(fail, 1)
     assert attempts == [1]

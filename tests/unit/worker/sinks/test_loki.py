@@ -57,7 +57,7 @@ def escaped(text: str) -> str:
 def test_a_push_is_spelled_as_recorded(labels: dict[str, str], entries: list[tuple[int, str]]) -> None:
     """Compact, keys ascending, every character escaped as listed and no other."""
     texts = Entries([str(stamp) for stamp, _ in entries], [line for _, line in entries], spelled_out=True)
-    body = push_body([(tuple(labels.items()), [texts.every(0, len(entries), 1)])])
+    body = push_body({tuple(labels.items()): [texts.every(0, len(entries), 1)]})
     stream = ",".join(f'"{escaped(key)}":"{escaped(value)}"' for key, value in sorted(labels.items()))
     values = ",".join(f'["{stamp}","{escaped(line)}"]' for stamp, line in entries)
     assert body.decode() == f'{{"streams":[{{"stream":{{{stream}}},"values":[{values}]}}]}}'
@@ -66,7 +66,7 @@ def test_a_push_is_spelled_as_recorded(labels: dict[str, str], entries: list[tup
 def test_escapes_that_look_alike_stay_apart() -> None:
     r"""A backslash before a b is text; a backspace is the six characters \u0008."""
     entries = Entries(["1", "2"], ["\\b\\f\\\\b", "\b\f\x0b\x1f\x7f"], spelled_out=True)
-    body = push_body([((), [entries.every(0, 2, 1)])])
+    body = push_body({(): [entries.every(0, 2, 1)]})
     assert body.endswith(rb'["1","\\b\\f\\\\b"],["2","\u0008\u000c\u000b\u001f' + b'\x7f"]]}]}')
 
 
