@@ -22,6 +22,7 @@ from common.plan import EntryPlan
 from common.states import State, check_transition
 from worker.control.waiting import RunWaiter, nothing
 from worker.delivery import Delivery
+from worker.delivery.direct import DirectDelivery
 from worker.encoders import Encoder
 from worker.gates.closing import closing_samples
 from worker.gates.gate import Gate
@@ -34,7 +35,6 @@ from worker.position import Position
 from worker.showing import Showing
 from worker.ticks.block import DueEvents
 from worker.ticks.production import Production
-from worker.ticks.rate import RateWindow
 from worker.ticks.resuming import Missed, Resuming
 from worker.ticks.schedule import NEVER_NS
 
@@ -99,17 +99,16 @@ class Runner:
         self._on_missed = on_missed
         self._counters = Counters() if resume is None else resume.counters()
         self._makes_up = plan.backfill_ns > 0
-        self._showing = Showing(plan, board, self._counters, waiter, held_ns)
+        self._watchers = links.watchers if plan.signal_type == "metrics" else None
+        self._showing = Showing(plan, board, self._counters, waiter, self._watchers, held_ns, counts_late=kept is None)
         self._delivery = delivery(self._counters, self._publish_progress)
         self._position = Position(self._counters, self._delivery, kept)
-        self._rate = RateWindow()
         was = State.PENDING if resume is None else resume.state
         if plan.gate is None or plan.gate.upstream is not None:
             was = State.PENDING
         self._gate = None if plan.gate is None else Gate(plan.gate, State.PAUSED if was is State.HELD else was)
         self._closing = closing_samples(plan)
         self._holds = self._closing is not None and plan.gate is not None and plan.gate.snap_to is not None
-        self._is_watchable = plan.signal_type == "metrics"
         self._steering = None
         if self._gate is not None:
             moves = self._pass_through, self._take_place
@@ -239,7 +238,7 @@ class Runner:
             delivery.relabel(changed.plan)
             self._showing.forget_samples()
         self._at_work = changed
-        self._rate.reopen()
+        self._showing.rate.reopen()
         self._take_place(changed.production)
         self._publish(self._clock.monotonic_ns())
 
@@ -251,7 +250,7 @@ class Runner:
         """
         waiter, clock, board, gate = self._waiter, self._clock, self._board, self._gate
         production, end_ns, gathering_ns = at_work.production, start_ns + at_work.end_ns, at_work.plan.gathering_ns
-        look_ns = 0
+        showing, is_direct, look_ns = self._showing, isinstance(self._delivery, DirectDelivery), 0
         while not waiter.stopping:
             now_ns = clock.monotonic_ns()
             if now_ns >= look_ns:
@@ -276,23 +275,24 @@ class Runner:
             events = production.take(due_ns, grace_ns)
             if events is not None:
                 self._fire(events, now_ns)
-                if not production.is_ahead_of(clock_ns):
+                if events.next_ns <= clock_ns:
                     continue
             elif due_ns < clock_ns and change_ns < end_ns:
                 continue
             elif now_ns >= end_ns:
                 return "duration"
             elif production.in_gap is not self._counters.in_gap:
-                self._counters.in_gap, self._counters.in_burst = True, False
+                self._showing.enter_gap()
                 self._publish(now_ns)
-            slack_ns = min(board.slack_ns(), _WATCHED_SLACK_NS) if self._links.watchers else board.slack_ns()
+            if (slack_ns := board.slack_ns()) > _WATCHED_SLACK_NS and self._links.watchers.are_there:
+                slack_ns = _WATCHED_SLACK_NS
             grace_ns = _ON_TIME_NS + slack_ns
             self._makes_up = False
-            production.look_ahead()
-            self._settle()
-            asked_ns = min(start_ns + production.deadline_ns, change_ns)
-            wake_ns = min(asked_ns + gathering_ns + slack_ns, end_ns)
-            if self._showing.is_overdue_at(wake_ns):
+            next_ns = production.look_ahead() if events is None else events.next_ns
+            if not is_direct:
+                self._settle()
+            wake_ns = min(min(start_ns + next_ns, change_ns) + gathering_ns + slack_ns, end_ns)
+            if wake_ns >= showing.due_ns:
                 self._show()
             waiter.wait_until(wake_ns)
             self._counters.wakeups += 1
@@ -300,30 +300,29 @@ class Runner:
         return "stopped"
 
     def _fire(self, events: DueEvents, now_ns: int) -> None:
-        batch, encoded, counters = events.batch, events.encoded, self._counters
+        batch, at_work, position, watchers = events.batch, self._at_work, self._position, self._watchers
         late_ns = now_ns + self._zero_stamp_ns - events.first_stamp_ns
-        counters.backlog_ns = late_ns if self._makes_up else 0
-        if self._is_watchable:
+        if self._makes_up:
+            self._counters.backlog_ns = late_ns
+        if watchers is not None and (watchers.are_there or events.block is None):
             # Before the writing, so that a sink in trouble holds up nobody who watches.
-            self._links.watchers.publish(batch.values.item(-1), now_ns)
-        self._at_work.begin(batch)
-        delivered = self._delivery.deliver(batch, encoded)
+            watchers.publish(batch.values.item(-1), now_ns)
+        if at_work.digest is not None:
+            at_work.begin(batch)
+        delivered = self._delivery.deliver(batch, events.encoded)
         if self._closing is not None:
             for first, stop in delivered:
                 last_ns = batch.stamps_ns.item(stop - 1)
                 self._closing.note(batch.first_tick + first, stop - first, last_ns, batch.spike_mask)
-        self._at_work.sum_up(counters, delivered)
-        count = self._showing.fired(events, delivered, None if self._makes_up else late_ns, now_ns)
-        self._rate.count(count, now_ns)
-        counters.batches += 1
-        counters.current_rate = self._rate.events_per_sec
-        counters.in_gap = False
-        counters.in_burst = events.in_burst
-        if self._showing.holds_back:
-            self._position.advance(is_whole=count == encoded.events)
-        else:
+        if at_work.digest is not None:
+            at_work.sum_up(self._counters, delivered)
+        self._showing.fired(events, delivered, None if self._makes_up else late_ns, now_ns)
+        if not self._showing.holds_back:
             self._publish(now_ns)
-        self._position.keep_counted(self._at_work.observer)
+        elif position.is_kept:
+            position.advance(is_whole=sum(stop - first for first, stop in delivered) == events.encoded.events)
+        if position.is_kept:
+            position.keep_counted(at_work.observer)
         if self._delivery.fatal is not None:
             raise self._delivery.fatal
 
@@ -342,7 +341,7 @@ class Runner:
     def _pass_through(self, state: State, production: Production) -> None:
         """Enter a state of the gate; one in which nothing is emitted closes what was written before."""
         if state in (State.PAUSED, State.UNRESOLVED):
-            self._rate.events_per_sec = self._counters.current_rate = 0.0
+            self._showing.rate.events_per_sec = self._counters.current_rate = 0.0
             if self._gate is not None and not self._gate.emits_in(state):
                 self._close_series(production)
             state = self._shown(state)
@@ -369,7 +368,7 @@ class Runner:
         """Note the segment that the run is in."""
         self._position.enter(production.cursor, production.next_tick)
         if self._gate is not None and self._gate.emitting:
-            self._rate.reopen()
+            self._showing.rate.reopen()
 
     def _enter(self, state: State) -> None:
         check_transition(State(self._counters.state), state)

@@ -151,8 +151,14 @@ class Control:
         """Wait once, as `Place.select`, and handle what concerns the process."""
         now_ns = self._clock.monotonic_ns()
         if until_ns is None or until_ns > now_ns:
-            timeout_secs = None if until_ns is None else _timeout_secs(until_ns - now_ns)
-            self._slices.waited()
+            timeout_secs = None
+            if until_ns is not None:
+                remaining_ns = until_ns - now_ns
+                timeout_secs = (
+                    remaining_ns if remaining_ns <= _LONG_WAIT_NS else _first_step(remaining_ns)
+                ) / _NS_PER_SEC
+            if not self._slices.has_waited:
+                self._slices.waited()
         else:
             timeout_secs = 0.0
             self._slices.goes_on(now_ns)
@@ -266,8 +272,7 @@ class Control:
             entry.link(command, bell)
 
 
-def _timeout_secs(remaining_ns: int) -> float:
-    if remaining_ns > _LONG_WAIT_NS:
-        remaining_ns = min(remaining_ns, _LONGEST_WAIT_NS)
-        remaining_ns -= remaining_ns >> 8
-    return remaining_ns / _NS_PER_SEC
+def _first_step(remaining_ns: int) -> int:
+    """Return how much of a long wait is to be made first, in ns."""
+    remaining_ns = min(remaining_ns, _LONGEST_WAIT_NS)
+    return remaining_ns - (remaining_ns >> 8)

@@ -121,7 +121,13 @@ class EntryControl(Waits):
         """Return at `deadline_ns`, or as soon as the scenario is stopping or changed, or its gate has news."""
         links, now_ns = self._links, self._clock.monotonic_ns
         while self._give_up_ns is None and not links.rung and self.retune is None:
-            self._select((), (), deadline_ns)
+            if links.bell is None:
+                # PERF: every wake-up comes this way.
+                self._place.select((), (), deadline_ns)
+                if self._told:
+                    self._follow()
+            else:
+                self._select((), (), deadline_ns)
             if now_ns() >= deadline_ns:
                 return
         links.rung = False
@@ -145,6 +151,9 @@ class EntryControl(Waits):
             if bell in ready:
                 self._links.hear()
                 asked -= 1
+        self._follow()
+        return asked > 0
+
+    def _follow(self) -> None:
         while self._told:
             self._links.take(*self._told.popleft())
-        return asked > 0

@@ -42,23 +42,27 @@ def give_way() -> None:
 
 
 class Slices:
-    """Long slices of processor time for as long as the process does not wait; used after `give_way`."""
+    """Long slices of processor time for as long as the process does not wait; used after `give_way`.
+
+    Attributes:
+        has_waited: whether it has waited since it went on last.
+    """
 
     def __init__(self) -> None:
-        self._has_waited = True
+        self.has_waited = True
         self._is_long = False
         self._since_ns = 0
 
     def waited(self) -> None:
-        """Note that the process has waited."""
-        self._has_waited = True
+        """Note that the process has waited; nothing to note where `has_waited`."""
+        self.has_waited = True
         if self._is_long:
             self._ask(is_long=False)
 
     def goes_on(self, now_ns: int) -> None:
         """Note that the process goes on at `now_ns` (monotonic) without a wait; to be called every few milliseconds."""
-        if self._has_waited:
-            self._has_waited = False
+        if self.has_waited:
+            self.has_waited = False
             self._since_ns = now_ns
         elif not self._is_long and now_ns - self._since_ns >= _WITHOUT_WAIT_NS:
             self._ask(is_long=True)

@@ -33,14 +33,15 @@ class Watchers:
 
     Args:
         cell: where the entry's newest value is shown.
+
+    Attributes:
+        are_there: whether anybody watches.
     """
 
     def __init__(self, cell: GateCell) -> None:
         self._cell = cell
         self._watchers: dict[int, _Watcher] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._watchers)
+        self.are_there = False
 
     def add(self, command: Watch, bell: int) -> None:
         """Ring `bell`, which belongs to the watchers from now on, whenever its verdict changes; and now.
@@ -51,12 +52,14 @@ class Watchers:
         verdict = newest is not None and is_open(command.op, newest, command.value)
         watcher = _Watcher(command.op, command.value, _moved_away(bell), verdict)
         self._watchers[command.wire_id] = watcher
+        self.are_there = True
         if newest is not None:
             os.eventfd_write(watcher.bell, 1)
 
     def remove(self, wire_id: int) -> None:
         """Forget a bell; nothing happens when there is none, because it could not be handed over."""
         watcher = self._watchers.pop(wire_id, None)
+        self.are_there = bool(self._watchers)
         if watcher is not None:
             os.close(watcher.bell)
 

@@ -24,6 +24,7 @@ class DueEvents(msgspec.Struct, frozen=True, eq=False):
         first_stamp_ns: the first one's stamp.
         block: what they were cut off from; None where they were not encoded ahead.
         start: the place of the first in it.
+        next_ns: when the next one is due on the scenario clock, where it is encoded already; otherwise -1.
     """
 
     batch: Batch
@@ -32,6 +33,7 @@ class DueEvents(msgspec.Struct, frozen=True, eq=False):
     first_stamp_ns: int
     block: "TickBlock | None" = None
     start: int = 0
+    next_ns: int = -1
 
 
 class TickBlock:
@@ -89,7 +91,7 @@ class TickBlock:
             return None
         start, stamps_ns, ends = self.taken, self._stamps_ns, self._ends
         self.taken = stop = bisect_right(stamps_ns, now_ns + self._zero_ns, start, self._count)
-        self.deadline_ns = stamps_ns[stop] - self._zero_ns
+        self.deadline_ns = next_ns = stamps_ns[stop] - self._zero_ns
         encoded = self._encoded
         per_event, record_ends = encoded.records_per_event, encoded.known_ends
         if record_ends is not None:
@@ -101,4 +103,5 @@ class TickBlock:
             stamps_ns[start],
             self,
             start,
+            next_ns,
         )

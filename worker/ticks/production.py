@@ -104,10 +104,6 @@ class Production:
         """After `take` returned None, the scenario-clock instant at which to ask again."""
         return self._schedule.deadline_ns(self._cursor) if self._block is None else self._block.deadline_ns
 
-    def is_ahead_of(self, now_ns: int) -> bool:
-        """Return whether the next tick is encoded, and not due at `now_ns`."""
-        return self._block is not None and now_ns < self._block.deadline_ns
-
     @property
     def in_gap(self) -> bool:
         """Whether a silence was entered and no tick was taken since."""
@@ -165,8 +161,11 @@ class Production:
         self._block = block = TickBlock(events, self._schedule.anchor_ns, span.begin)
         return self._cut(block, now_ns)
 
-    def look_ahead(self) -> None:
+    def look_ahead(self) -> int:
         """Encode ticks that are not due yet, where that makes later wake-ups cheaper; called before a wait.
+
+        Returns:
+            `deadline_ns`.
 
         Raises:
             EncoderError: the encoder cannot take an event.
@@ -177,6 +176,7 @@ class Production:
                 span, behind = ahead
                 self._block = TickBlock(self._make(span), self._schedule.anchor_ns, span.begin)
                 self._cursor = behind
+        return self.deadline_ns
 
     def _behind_taken(self, block: TickBlock) -> Cursor:
         if not block.taken:
@@ -217,7 +217,7 @@ class Production:
     def _cut(self, block: TickBlock, now_ns: int) -> DueEvents | None:
         events = block.cut(now_ns)
         if events is not None:
-            self._last_events = len(events.batch)
-            if block.deadline_ns < 0:
+            self._last_events = events.encoded.events
+            if events.next_ns < 0:
                 self._block = None
         return events

@@ -12,6 +12,7 @@ from common.checkpoints import Checkpoints, CheckpointWriter
 from common.counters import Counters
 from common.current import CurrentValues
 from common.errors import EncoderError, SinkError, SinkOpenError
+from common.gate_cell import GateCell
 from common.lateness import Lateness, quantile_secs
 from common.messages import Start
 from common.plan import Burst, Cycle, EntryPlan, RotatingLabel, Silence, gathering_ns
@@ -116,6 +117,28 @@ def test_a_run_emits_every_tick_and_ends_at_its_duration(stage: Stage) -> None:
     assert counters.errors == 0
     assert stage.row.recent(0).ticks.tolist() == list(range(11))
     assert stage.row.recent(0).values.tolist() == [float(k) for k in range(11)]
+
+
+def test_counting_late_changes_no_number(stage: Stage) -> None:
+    """Batches, measured rate, silences and the value for gates are those of a run that counts at every wake-up."""
+    plan = counting(1000.0, 2200 * MS, gaps=Cycle(every_ns=500 * MS, for_ns=100 * MS))
+    at_once = Stage()
+    at_once.run(plan)
+    in_gaps: list[bool] = []
+
+    def look() -> None:
+        # A wait is over, and what comes with its end is still to come.
+        waited_until_ns = stage.clock.now_ns - stage.start_ns - 1
+        if waited_until_ns % (500 * MS) >= 400 * MS:
+            in_gaps.append(stage.row.read().in_gap)
+
+    stage.waiter.on_wait = look
+    stage.runner(plan, held_ns=10 * MS).run(stage.start())
+    assert stage.row.read() == at_once.row.read()
+    assert stage.row.read().batches == len(stage.sink.written)
+    assert in_gaps == [True] * 4
+    cells = [GateCell(one.board.descriptor, 0).newest() for one in (stage, at_once)]
+    assert cells[0] == cells[1] is not None
 
 
 def test_what_is_fired_often_is_shown_together(stage: Stage) -> None:

@@ -98,7 +98,7 @@ def test_only_changes_ring(cell: GateCell, bell: int, values: list[float]) -> No
         assert rung(bell) == ((value > 0.5) is not verdict)
         verdict = value > 0.5
     watchers.remove(0)
-    assert not watchers
+    assert not watchers.are_there
 
 
 def test_watchers_are_independent(cell: GateCell, bell: int) -> None:
