@@ -300,20 +300,21 @@ class Runner:
         return "stopped"
 
     def _fire(self, events: DueEvents, now_ns: int) -> None:
-        batch, at_work, position, watchers = events.batch, self._at_work, self._position, self._watchers
+        at_work, position, watchers, delivery = self._at_work, self._position, self._watchers, self._delivery
         late_ns = now_ns + self._zero_stamp_ns - events.first_stamp_ns
         if self._makes_up:
             self._counters.backlog_ns = late_ns
         if watchers is not None and (watchers.are_there or events.block is None):
             # Before the writing, so that a sink in trouble holds up nobody who watches.
-            watchers.publish(batch.values.item(-1), now_ns)
+            watchers.publish(events.batch.values.item(-1), now_ns)
         if at_work.digest is not None:
-            at_work.begin(batch)
-        delivered = self._delivery.deliver(batch, events.encoded)
+            at_work.begin(events.batch)
+        if isinstance(delivery, DirectDelivery):
+            delivered = delivery.deliver_from(events.first_tick, events.encoded)
+        else:
+            delivered = delivery.deliver(events.batch, events.encoded)
         if self._closing is not None:
-            for first, stop in delivered:
-                last_ns = batch.stamps_ns.item(stop - 1)
-                self._closing.note(batch.first_tick + first, stop - first, last_ns, batch.spike_mask)
+            self._closing.note_parts(events.batch, delivered)
         if at_work.digest is not None:
             at_work.sum_up(self._counters, delivered)
         self._showing.fired(events, delivered, None if self._makes_up else late_ns, now_ns)
@@ -323,8 +324,8 @@ class Runner:
             position.advance(is_whole=sum(stop - first for first, stop in delivered) == events.encoded.events)
         if position.is_kept:
             position.keep_counted(at_work.observer)
-        if self._delivery.fatal is not None:
-            raise self._delivery.fatal
+        if delivery.fatal is not None:
+            raise delivery.fatal
 
     def _show(self) -> None:
         """Show what was held back; it is kept already."""

@@ -60,7 +60,11 @@ class DirectDelivery:
 
     def deliver(self, batch: Batch, encoded: Encoded) -> list[tuple[int, int]]:
         """Deliver a batch; return which of its events were delivered, as ranges [start, stop)."""
-        self.next_tick = batch.first_tick + encoded.events
+        return self.deliver_from(batch.first_tick, encoded)
+
+    def deliver_from(self, first_tick: int, encoded: Encoded) -> list[tuple[int, int]]:
+        """Deliver the events of consecutive ticks, as `deliver`."""
+        self.next_tick = first_tick + encoded.events
         delivered = self.counted = []
         rest, start, attempt = encoded, 0, 0
         while rest.events:

@@ -96,6 +96,11 @@ class ClosingSamples:
         ranges.add(first_tick, events)
         self.stamp_ns = last_stamp_ns
 
+    def note_parts(self, batch: Batch, parts: Iterable[tuple[int, int]]) -> None:
+        """Note that the samples of parts of a batch, ranges [start, stop), were written."""
+        for first, stop in parts:
+            self.note(batch.first_tick + first, stop - first, batch.stamps_ns.item(stop - 1), batch.spike_mask)
+
     def note_spans(self, spans: Iterable[Span]) -> None:
         """Note that the samples of all ticks of `spans` were written."""
         for span in spans:

@@ -200,7 +200,7 @@ class Production:
             self._newest_row = span.first_tick + len(values) - 1, values[-1:].copy()
         encoded = self._encoder.encode(batch)
         self._limit = min(self._most_ticks, max(len(batch) * _BATCH_BYTES // len(encoded.payload), 1))
-        return DueEvents(batch, encoded, span.in_burst, span.stamps_ns.item(0))
+        return DueEvents(span.first_tick, batch, encoded, span.in_burst, span.stamps_ns.item(0))
 
     def _behind(self, cursor: Cursor) -> TickBefore:
         """Return the tick before a position: the newest one of a generator that counts, else the number before."""

@@ -27,7 +27,7 @@ def test_the_newest_samples_are_there_after_a_write(parts: list[tuple[int, bool,
     for count, fails_first, writes in parts:
         ticks = np.arange(tick, tick + count, dtype=np.int64)
         batch = Batch(tick, ticks.astype(np.float64), ticks * 7)
-        events = DueEvents(batch, Encoded(b"x\n" * count, count), False, 0)
+        events = DueEvents(batch.first_tick, batch, Encoded(b"x\n" * count, count), False, 0)
         first = int(fails_first and count > 1)
         newest.put(events, first, count)
         shown += range(tick + first, tick + count)
@@ -81,4 +81,4 @@ def _block(first_tick: int, count: int = 64) -> TickBlock:
     ticks = np.arange(first_tick, first_tick + count, dtype=np.int64)
     batch = Batch(first_tick, ticks.astype(np.float64), ticks)
     begin = Cursor(segment_ns=0, segment_tick=0, tick=first_tick, origin=StretchOrigin(), place=0, offset_ns=first_tick)
-    return TickBlock(DueEvents(batch, Encoded(b"x\n" * count, count), False, first_tick), 0, begin)
+    return TickBlock(DueEvents(batch.first_tick, batch, Encoded(b"x\n" * count, count), False, first_tick), 0, begin)
