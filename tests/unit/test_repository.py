@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib
+import os
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
@@ -79,16 +80,22 @@ def examples() -> tuple[Any, ...]:
     return tuple(yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples").rglob("*.yaml")))
 
 
-def own_files() -> Iterator[Path]:
-    """Every text file of the project; what tools make is left out."""
-    for path in ROOT.rglob("*"):
-        parts = path.relative_to(ROOT).parts
-        hidden = any(part.startswith(".") and part not in (".ci", ".pre-commit-config.yaml") for part in parts)
-        made = (
-            parts[0] in ("build", "dist") or "__pycache__" in parts or any(part.endswith(".egg-info") for part in parts)
-        )
-        if path.is_file() and path.suffix in TEXT_SUFFIXES and not hidden and not made and "golden" not in parts:
-            yield path
+@functools.cache
+def own_texts() -> dict[str, str]:
+    """Every text file of the project, by its name; what tools make is left out."""
+    texts = {}
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if _is_own(name) and name not in ("golden", "__pycache__")]
+        if Path(folder) == ROOT:
+            folders[:] = [name for name in folders if name not in ("build", "dist")]
+        for path in (Path(folder, name) for name in files if _is_own(name)):
+            if path.suffix in TEXT_SUFFIXES and path.is_file():
+                texts[str(path.relative_to(ROOT))] = path.read_text()
+    return texts
+
+
+def _is_own(name: str) -> bool:
+    return name in (".ci", ".pre-commit-config.yaml") or not (name.startswith(".") or name.endswith(".egg-info"))
 
 
 def files_of_tests() -> Iterator[Path]:
@@ -255,9 +262,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_citations_can_be_opened() -> None:
     """Every page of the documentation that a file cites exists, and so does every section it names."""
     cited = [
-        (str(path.relative_to(ROOT)), page, section)
-        for path in own_files()
-        for page, sections in CITATION.findall(re.sub(r"\s*\n[\s#]*", " ", path.read_text()))
+        (name, page, section)
+        for name, text in own_texts().items()
+        for page, sections in CITATION.findall(re.sub(r"\s*\n[\s#]*", " ", text))
         for section in ["", *re.findall(r'"([^"]+)"', sections)]
     ]
     assert len(cited) > 100
@@ -296,9 +303,10 @@ def test_the_architecture_is_the_tree() -> None:
 def test_nothing_unwanted_stands_in_a_file(unwanted: re.Pattern[str]) -> None:
     """No code is left for later, no test is switched off, no file knows its machine or cites what is elsewhere."""
     found = [
-        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for path in own_files()
-        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        f"{name}:{number}: {line.strip()}"
+        for name, text in own_texts().items()
+        if unwanted.search(text)
+        for number, line in enumerate(text.splitlines(), start=1)
         if unwanted.search(line)
     ]
     assert found == []
