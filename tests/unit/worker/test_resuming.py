@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.checkpoints import Checkpoint, Resume
@@ -24,6 +24,7 @@ from common.plan import (
 )
 from common.specs import Exponential, Flap, HttpPush, Step, Uniform
 from common.states import State
+from tests.support.few_examples import few_examples
 from tests.support.gated_stage import UPSTREAM_ROW
 from tests.support.manual_waiter import ManualWaiter
 from tests.support.plans import entry_plan, label_spike
@@ -86,7 +87,7 @@ PLANS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", PLANS)
-@settings(max_examples=15, deadline=None)
+@few_examples
 @given(
     stops_ms=st.lists(st.integers(1, 2900), min_size=1, max_size=3),
     away_ms=st.integers(0, 1500),
@@ -121,7 +122,7 @@ def test_a_run_that_goes_on_writes_what_it_would_have_written(
     assert kept.counters.bytes_emitted == kept.counters.written_bytes == len(daemon.sink.payload)
 
 
-@settings(max_examples=30)
+@few_examples
 @given(
     stops_ms=st.lists(st.integers(0, 2900), min_size=1, max_size=3),
     away_ms=st.integers(0, 900),

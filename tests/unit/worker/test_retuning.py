@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
@@ -47,6 +47,7 @@ from common.specs import (
 )
 from common.states import State
 from common.tuning import Tuning
+from tests.support.few_examples import few_examples
 from tests.support.gated_stage import UPSTREAM_ROW
 from tests.support.manual_waiter import ManualWaiter
 from tests.support.plans import entry_plan, label_spike
@@ -160,7 +161,7 @@ def test_every_generator_is_tried() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@few_examples
 @given(data=st.data(), at_ms=instants, rate=rates)
 def test_bytes_are_the_same_up_to_the_named_tick_and_those_of_the_function_behind_it(
     kind: type, data: st.DataObject, at_ms: list[int], rate: float
@@ -195,7 +196,7 @@ def test_bytes_are_the_same_up_to_the_named_tick_and_those_of_the_function_behin
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (Constant, Uniform, Sequence)])
-@settings(max_examples=10, deadline=None)
+@few_examples
 @given(data=st.data(), at_ms=st.integers(300, 1700), rate=rates, new_rate=rates)
 def test_a_value_does_not_jump_where_only_its_pace_changes(
     kind: type, data: st.DataObject, at_ms: int, rate: float, new_rate: float
@@ -229,7 +230,7 @@ OTHERS: dict[str, tuple[GeneratorPlan, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-@settings(max_examples=8, deadline=None)
+@few_examples
 @given(at_ms=st.integers(0, 1900), rate=rates, new_rate=rates)
 def test_what_depends_on_the_tick_alone_does_not_notice_another_rate(
     kind: str, at_ms: int, rate: float, new_rate: float
@@ -326,7 +327,7 @@ SILENT: dict[str, Callable[[int], bool]] = {
 
 
 @pytest.mark.parametrize("kind", [kind for kind in WINDOWS if kind not in SILENT])
-@settings(max_examples=8, deadline=None)
+@few_examples
 @given(
     stops_ms=st.lists(st.integers(1, 2900), min_size=1, max_size=3),
     at_ms=st.lists(st.integers(0, 2900), min_size=1, max_size=2).map(sorted),

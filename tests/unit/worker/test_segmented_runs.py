@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.digest import add_digests, digest_of
@@ -12,6 +12,7 @@ from common.plan import EntryPlan
 from common.segments import Segment
 from supervisor.compiler import AS_IT_IS, Asked, BodyFormat, Context, compile_scenario, prepare
 from tests.support.bodies import Body, bodies
+from tests.support.few_examples import few_examples
 from tests.support.manual_waiter import ManualWaiter
 from tests.support.run_stage import RunStage
 
@@ -42,7 +43,7 @@ def counted(entries: list[tuple[str, list[bytes]]]) -> Counter[tuple[str, bytes]
     return Counter((entry_id, event) for entry_id, events in entries for event in events)
 
 
-@settings(max_examples=20)
+@few_examples
 @given(body=bodies(), count=st.sampled_from([1, 2, 3, 7, 16]))
 def test_segments_write_together_what_the_whole_body_writes(body: Body, count: int) -> None:
     """As a multiset of events, with their stamps; within a segment in the order of the whole."""
@@ -55,7 +56,7 @@ def test_segments_write_together_what_the_whole_body_writes(body: Body, count: i
             assert all(event in order for event in events)
 
 
-@settings(max_examples=20)
+@few_examples
 @given(body=bodies(gated=True), count=st.sampled_from([2, 3, 7, 16]))
 def test_gates_change_at_the_same_instants_in_every_segment(body: Body, count: int) -> None:
     """Their upstreams are computed, whichever segment they belong to; so are the last samples of what they close."""
@@ -64,7 +65,7 @@ def test_gates_change_at_the_same_instants_in_every_segment(body: Body, count: i
     assert sum((counted(entries) for entries in segments), Counter()) == counted(whole)
 
 
-@settings(max_examples=10)
+@few_examples
 @given(body=bodies(gated=True), count=st.sampled_from([2, 3, 7]))
 def test_digests_of_segments_add_up(body: Body, count: int) -> None:
     """To that of the whole body, whichever entry and segment each record came from."""
