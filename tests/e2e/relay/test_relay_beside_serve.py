@@ -42,7 +42,7 @@ def server(start_server: StartServer, relay: LiveRelay) -> LiveServer:
 
 
 def wait_for_relay(relay: LiveRelay) -> None:
-    wait_until(lambda: takes_updates(relay), "the relay takes updates", 20)
+    wait_until(lambda: takes_updates(relay), "the relay takes updates")
 
 
 def takes_updates(relay: LiveRelay) -> bool:
@@ -108,10 +108,15 @@ def test_a_killed_relay_comes_back_and_disturbs_nothing(server: LiveServer, rela
     worker = server.worker(scenario["id"])
     assert relay.post("agent", "urn:fs:usage", b'{"status":"error","metrics":[]}').status == 202
     first = process_of(server)
-    first.kill()
+
+    def is_missed() -> bool:
+        # It comes back after a second, in which a busy machine may not come to ask.
+        for process in titled(server.descendants(), "supervisor.relay"):
+            process.kill()
+        return server.get("/relay/checks").json().get("error") == "relay_unavailable"
+
+    wait_until(is_missed, "its routes say that it is down")
     wait_until(lambda: not first.is_running(), "the relay is gone")
-    down = server.get("/relay/checks")
-    assert (down.status_code, down.json()["error"]) == (503, "relay_unavailable")
     assert server.get("/health").status_code == 200
     wait_for_relay(relay)
     assert process_of(server) != first

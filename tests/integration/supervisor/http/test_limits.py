@@ -197,6 +197,7 @@ def test_any_number_of_waiting_control_calls_leaves_room(
 ) -> None:
     """Where nobody has been idle for long nobody is sent away, and the probes are served beside all that wait."""
     monkeypatch.setattr(connections, "IDLE_LIMIT", 6)
+    monkeypatch.setattr(connections, "SPARED_SECS", 3600.0)
     application.gate.clear()
     with ExitStack() as stack:
         waiting = [stack.enter_context(RawConnection(port)) for _ in range(20)]
