@@ -110,7 +110,7 @@ class LiveServer:
             answer = self.post_yaml(body) if isinstance(body, str) else self.post(body)
             return [] if answer.status_code == 408 else [answer]
 
-        (answer,) = wait_until(tried, "a launch in time")
+        (answer,) = wait_until(tried, "a launch in time", 2 * REQUEST_SECS)
         assert answer.status_code == 201, answer.text
         return answer.json().get("scenarios", [answer.json()])
 

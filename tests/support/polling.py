@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(probe: Callable[[], T], what: str, timeout_secs: float = 30) -> T:
+def wait_until(probe: Callable[[], T], what: str, timeout_secs: float = 60) -> T:
     """Call `probe` until it returns something true, and return that.
 
     What is waited for is there in a moment on an idle machine; the default bears one that is very busy.

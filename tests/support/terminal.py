@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyte
 
-PATIENCE_SECS = 30
+PATIENCE_SECS = 120
 
 
 class Terminal:

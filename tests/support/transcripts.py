@@ -63,7 +63,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def run(
-    command: list[str], cwd: Path, timeout: float = 60, stdin: str = "", **more: str
+    command: list[str], cwd: Path, timeout: float = 200, stdin: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in `cwd` to its end; one of ours needs no start, unless a variable is for the interpreter."""
     variables = environment(cwd, **more)
