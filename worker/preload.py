@@ -14,7 +14,6 @@ _LARGEST_OBJECT_BYTES: Final = 480
 
 warm_up()
 
-gc.collect()
 # PERF: fill the gaps that are left in pages of objects. What a worker makes lies together on new pages then, and not in
 # gaps of a hundred pages that it would have to copy: 160 KiB less for each worker.
 _GAPS_FILLED: Final = [bytes(size) for size in range(1, _LARGEST_OBJECT_BYTES, 16) for _ in range(100)]

@@ -185,3 +185,5 @@ def main(
         ask_for_slices(USUAL_SLICE_NS)
     with socket.socket(fileno=control_plane_descriptor) as control_plane:
         WorkerTemplate(control_plane, SharedFiles(board_descriptor, checkpoints_descriptor), alive_descriptor).run()
+    # PERF: nothing is left to be written; taking all modules down would be a twentieth of what the process costs.
+    os._exit(0)
