@@ -76,17 +76,18 @@ def _run(settings: "Settings", logs: LineWriter) -> int:
     from supervisor.flags.file import exposed_secret
     from supervisor.host.allocator import return_large_blocks
     from supervisor.host.interpreter import collect_from_now_on
-    from supervisor.relay.config.reader import ConfigError, load
     from supervisor.service import Service
 
-    try:
-        admin_path = settings.relay_admin
-        if settings.relay_config is not None:
+    admin_path = settings.relay_admin
+    if settings.relay_config is not None:
+        from supervisor.relay.config.reader import ConfigError, load
+
+        try:
             admin_path = load(settings.relay_config).relay.admin.path
-    except ConfigError as exc:
-        logs.put("".join(f"{fault}\n" for fault in exc.faults).encode(errors="replace"))
-        logs.close(_LAST_LINES_SECS)
-        return MISUSED
+        except ConfigError as exc:
+            logs.put("".join(f"{fault}\n" for fault in exc.faults).encode(errors="replace"))
+            logs.close(_LAST_LINES_SECS)
+            return MISUSED
     if settings.config_file is not None and (warning := exposed_secret(settings.config_file)) is not None:
         logger.warning("%s", warning)
     return_large_blocks()

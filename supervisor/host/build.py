@@ -1,6 +1,5 @@
 """Which build this is."""
 
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,8 @@ _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 def version() -> str:
     """Return the installed version."""
+    from importlib import metadata
+
     return metadata.version("sondad")
 
 
