@@ -64,6 +64,9 @@ def test_what_is_not_ready_is_not_released(clone: Path) -> None:
     git(clone, "tag", f"v{VERSION}", "HEAD~1")
     assert f"v{VERSION} is another commit" in release(clone, "--check").stderr
     git(clone, "tag", "--delete", f"v{VERSION}")
+    git(clone, "tag", f"v{VERSION}")
+    assert f"v{VERSION} has no section" in release(clone, "--changelog").stderr
+    git(clone, "tag", "--delete", f"v{VERSION}")
     assert release(clone, "--changelog").returncode == 0
     give_version(clone, "9.9.0")
     assert "nothing stands under [Unreleased]" in release(clone, "--check").stderr
