@@ -5,13 +5,17 @@ outlives every process; `sync` is for what a power cut would take. ::
 
     page 0      how many rows there are, u64
     rows        rows × 1024 bytes         2 × 376: the counters, as the record that the board has, too
-                                          2 × 136: the few that a delivered batch changes, and which record they follow
+                                          8: the ticks and bytes delivered since, and which record they follow
     totals      rows × 2 × 8192 bytes     what a histogram or summary has counted
 
-Each is written alternately to two places, with a sequence number and a checksum. Whenever the writer is stopped, one
-of them is whole, and the newest whole one holds.
+Records and totals are written alternately to two places, with a sequence number and a checksum. Whenever the writer is
+stopped, one of them is whole, and the newest whole one holds. What was delivered since is one store of eight bytes ::
 
-PERF: after a batch only what it has changed is written: a wake-up finds cold caches, and costs what it touches.
+    bit 60..63  the sequence number of the record, the lowest bits
+    bit 34..59  ticks
+    bit  0..33  bytes
+
+PERF: a wake-up finds cold caches, and costs what it touches: so after a batch that number is all that is written.
 """
 
 import mmap
@@ -25,21 +29,21 @@ from typing import Final, Protocol
 
 import msgspec
 
-from common.counters import ADVANCING, RECORD_BYTES, Counters, advanced, read_record, write_record
+from common.counters import RECORD_BYTES, Counters, read_record, write_record
 from common.states import State
 
 _ROW: Final = 1024
 _RECORD_PLACE: Final = 376
-_ADVANCE_PLACE: Final = 136
+_SINCE_PLACE: Final = 8
 _TOTALS_PLACE: Final = 8192
 _HEAD: Final = struct.Struct("=IIQ")
 """Checksum of all that follows, length of the body, sequence number from 1."""
 _CHECKSUM: Final = struct.Struct("=I")
 _CHECKED: Final = struct.Struct("=IQ")
-_ADVANCE: Final = struct.Struct(f"=IQQ{len(ADVANCING)}Q")
-"""Length of the body, sequence number; body: the record that this follows, and what has changed since."""
-_ADVANCE_BYTES: Final = _ADVANCE.size - _CHECKED.size
-_ADVANCE_BODY: Final = struct.Struct(f"=Q{len(ADVANCING)}Q")
+_SINCE: Final = struct.Struct("=Q")
+_FOLLOWED_BIT: Final = 60
+_FOLLOWED_MASK: Final = 15
+TICKS_BIT: Final = 34
 _TICK: Final = struct.Struct("=Q")
 _ROWS: Final = struct.Struct("=Q")
 MAX_TOTALS: Final = (_TOTALS_PLACE - _HEAD.size - _TICK.size) // 8
@@ -174,6 +178,10 @@ class CheckpointWriter:
     Args:
         descriptor: the file.
         row: which one is written.
+
+    Attributes:
+        since: one cell: what was delivered since the newest record. It is `save`'s result, plus the bytes, plus the
+            ticks << TICKS_BIT; less than a second of them at a time, so that they have room.
     """
 
     def __init__(self, descriptor: int, row: int) -> None:
@@ -182,25 +190,23 @@ class CheckpointWriter:
         page = mmap.mmap(descriptor, mmap.PAGESIZE, offset=start - start % mmap.PAGESIZE)
         view = memoryview(page)[start % mmap.PAGESIZE :]
         self._records = _Places(view, _RECORD_PLACE)
-        self._advances = _Advances(view[2 * _RECORD_PLACE :])
+        self.since = view[2 * _RECORD_PLACE :][:_SINCE_PLACE].cast("Q")
         self._descriptor = descriptor
         (rows,) = _ROWS.unpack(os.pread(descriptor, _ROWS.size, 0))
         self._totals_start = _totals_start(rows, row)
         self._totals: _Places | None = None
 
-    def save(self, counters: Counters) -> None:
-        """Keep `counters`, without their texts."""
+    def save(self, counters: Counters) -> int:
+        """Keep `counters`, without their texts; return what stands in `since` from here on, nothing being added."""
         records = self._records
         write_record(records.view, records.open(), counters, 0, 0)
         records.close(RECORD_BYTES)
+        self.since[0] = nothing_since = _followed(records.sequence) << _FOLLOWED_BIT
+        return nothing_since
 
-    def advance(self, counters: Counters) -> None:
-        """Keep what has changed since the last `save` when every batch since then was delivered as a whole."""
-        self._advances.write(self._records.sequence, counters)
-
-    def save_counted(self, counters: Counters, observer: "Counting | None") -> None:
-        """Keep what a generator has counted, if it counts and nothing waits for a request."""
-        if observer is not None and not counters.waiting_events:
+    def save_counted(self, counters: Counters, observer: "Counting") -> None:
+        """Keep what a generator has counted, if nothing waits for a request."""
+        if not counters.waiting_events:
             self.save_totals(ObservedTotals(counters.next_tick, tuple(observer.totals)))
 
     def save_totals(self, totals: ObservedTotals) -> None:
@@ -249,25 +255,6 @@ class _Places:
         _CHECKSUM.pack_into(self.view, start, zlib.crc32(checked))
 
 
-class _Advances(_Places):
-    """The places for what a batch changes.
-
-    PERF: all that can be is made once; this is done after every wake-up.
-    """
-
-    def __init__(self, view: memoryview) -> None:
-        super().__init__(view, _ADVANCE_PLACE)
-        places = [view[start : start + _ADVANCE_PLACE] for start in (0, _ADVANCE_PLACE)]
-        self._sums = [place[: _CHECKSUM.size].cast("I") for place in places]
-        self._checked = [place[_CHECKSUM.size : _CHECKSUM.size + _ADVANCE.size] for place in places]
-
-    def write(self, followed: int, counters: Counters) -> None:
-        self.sequence = sequence = self.sequence + 1
-        checked = self._checked[sequence & 1]
-        _ADVANCE.pack_into(checked, 0, _ADVANCE_BYTES, sequence, followed, *advanced(counters))
-        self._sums[sequence & 1][0] = zlib.crc32(checked)
-
-
 def read_kept(path: Path, wanted: Iterable[int]) -> dict[int, Checkpoint]:
     """Return what an earlier daemon has kept of the rows `wanted`; those of which nothing is whole are left out.
 
@@ -298,17 +285,28 @@ def _read(kept: memoryview, rows: int, row: int) -> Checkpoint | None:
     if not sequence:
         return None
     counters = read_record(record)[0]
-    _, advance = _newest(kept, start + 2 * _RECORD_PLACE, _ADVANCE_PLACE)
-    if advance:
-        followed, *changed = _ADVANCE_BODY.unpack(advance)
-        if followed == sequence:
-            counters = msgspec.structs.replace(counters, **dict(zip(ADVANCING, changed, strict=True)))
+    (since,) = _SINCE.unpack_from(kept, start + 2 * _RECORD_PLACE)
+    if since >> _FOLLOWED_BIT == _followed(sequence):
+        _add(counters, since & (1 << _FOLLOWED_BIT) - 1)
     _, body = _newest(kept, _totals_start(rows, row), _TOTALS_PLACE)
     if not body:
         return Checkpoint(counters=counters)
     (tick,) = _TICK.unpack_from(body)
     values = struct.unpack_from(f"={(len(body) - _TICK.size) // 8}d", body, _TICK.size)
     return Checkpoint(counters=counters, totals=ObservedTotals(tick, values))
+
+
+def _followed(sequence: int) -> int:
+    return sequence & _FOLLOWED_MASK
+
+
+def _add(counters: Counters, since: int) -> None:
+    ticks, payload_bytes = since >> TICKS_BIT, since & (1 << TICKS_BIT) - 1
+    counters.next_tick += ticks
+    counters.total_events += ticks
+    counters.acknowledged_events += ticks
+    counters.bytes_emitted += payload_bytes
+    counters.written_bytes += payload_bytes
 
 
 def _newest(kept: memoryview, start: int, size: int) -> tuple[int, bytes]:

@@ -1,7 +1,6 @@
 """What a worker tells about its scenario, and how it stands in shared memory and in checkpoints."""
 
 import struct
-from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -16,27 +15,6 @@ _LATER: Final = 3
 """How many numbers came with a later version."""
 
 RECORD_BYTES: Final = _RECORD.size
-
-ADVANCING: Final = (
-    "total_events",
-    "bytes_emitted",
-    "last_successful_write_at",
-    "batches",
-    "deliveries",
-    "acknowledged_events",
-    "in_doubt_events",
-    "next_tick",
-    "waiting_events",
-    "written_bytes",
-    "wakeups",
-    "cpu_ns",
-    "digest_first",
-    "digest_second",
-)
-"""The numbers of `Counters` that a batch changes when all of it is delivered, and that a run goes on with."""
-
-advanced: Final = attrgetter(*ADVANCING)
-"""Returns these numbers of some counters."""
 
 
 class Counters(msgspec.Struct):
@@ -61,7 +39,7 @@ class Counters(msgspec.Struct):
         segment_tick: the number of the segment's first tick.
         next_tick: the number of the first tick that is neither with the destination nor given up.
         waiting_events: how many of those that count wait for a request, from `next_tick` on.
-        written_bytes: what a sink that writes at once has written; 0 for one that sends requests.
+        written_bytes: what a sink that writes at once has written; says nothing of one that sends requests.
         wakeups: how often a wait for its ticks was over.
         cpu_ns: processor time that it has taken, its share of what starting and waiting cost included.
         backlog_ns: how far the newest tick lies behind the clock while missed ticks or history are made up for; 0 live.

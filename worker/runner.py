@@ -100,9 +100,9 @@ class Runner:
         self._counters = Counters() if resume is None else resume.counters()
         self._makes_up = plan.backfill_ns > 0
         self._watchers = links.watchers if plan.signal_type == "metrics" else None
-        self._showing = Showing(plan, board, self._counters, waiter, self._watchers, held_ns, counts_late=kept is None)
+        self._showing = Showing(plan, board, self._counters, waiter, self._watchers, held_ns)
         self._delivery = delivery(self._counters, self._publish_progress)
-        self._position = Position(self._counters, self._delivery, kept)
+        self._position = Position(self._counters, self._delivery, kept, is_summed_up=plan.digest)
         was = State.PENDING if resume is None else resume.state
         if plan.gate is None or plan.gate.upstream is not None:
             was = State.PENDING
@@ -155,7 +155,8 @@ class Runner:
             self._delivery.abandon()
             raise
         self._delivery.finish()
-        self._publish_progress()
+        self._at_work.sum_up(self._counters, self._delivery.counted)
+        self._publish(self._clock.monotonic_ns())
         self._settle()
         return reason
 
@@ -319,10 +320,10 @@ class Runner:
             at_work.sum_up(self._counters, delivered)
         self._showing.fired(events, delivered, None if self._makes_up else late_ns, now_ns)
         if not self._showing.holds_back:
-            self._publish(now_ns)
-        elif position.is_kept:
-            position.advance(is_whole=sum(stop - first for first, stop in delivered) == events.encoded.events)
+            position.note()
+            self._showing.publish(now_ns)
         if position.is_kept:
+            position.advance(now_ns)
             position.keep_counted(at_work.observer)
         if delivery.fatal is not None:
             raise delivery.fatal
@@ -389,12 +390,11 @@ class Runner:
             return
         self._at_work.sum_up(self._counters, self._delivery.counted)
         if shows:
-            self._publish(now_ns)
-        else:
             self._position.note()
-            self._position.keep()
+            self._showing.publish(now_ns)
+        self._position.advance(now_ns)
 
     def _publish(self, now_ns: int, *, asks_cpu: bool = False) -> None:
         self._position.note()
         self._showing.publish(now_ns, asks_cpu=asks_cpu)
-        self._position.keep()
+        self._position.keep(now_ns)

@@ -30,8 +30,7 @@ class Showing:
         counters: what is counted.
         waiter: knows the processor time.
         watchers: who watches its values; None for one that nobody can watch.
-        held_ns: how late what was fired may be shown.
-        counts_late: whether it may be counted then, too, where it was encoded ahead.
+        held_ns: how late what was fired may be shown, and counted where it was encoded ahead.
 
     Attributes:
         has_news: whether something that was fired is not shown yet.
@@ -48,15 +47,12 @@ class Showing:
         waiter: Waiter,
         watchers: Watchers | None,
         held_ns: int,
-        *,
-        counts_late: bool,
     ) -> None:
         self.has_news = False
         self.holds_back = held_ns > 0
         self.due_ns = 0
         self.rate = RateWindow()
         self._watchers = watchers
-        self._counts_late = counts_late and held_ns > 0
         self._fired: list[tuple[DueEvents, Sequence[tuple[int, int]], int | None, int]] = []
         self._newest = NewestSamples(plan, board.row)
         self._lateness = Lateness(board.row.view)
@@ -79,7 +75,7 @@ class Showing:
         """
         self.has_news = True
         self._fired.append((events, delivered, late_ns, now_ns))
-        if events.block is None or not self._counts_late or self._counters.in_gap:
+        if events.block is None or not self.holds_back or self._counters.in_gap:
             self.count()
 
     def count(self) -> None:

@@ -70,7 +70,7 @@ def warm_up(runs: int = _RUNS) -> None:
     for _ in range(runs):
         board.clear(0)
         send(ours, Start(start_ns=clock.monotonic_ns(), wall_ns=clock.wall_ns()))
-        serve(Run(scenario_id="warming", entry=plan), control, seat)
+        serve(Run(scenario_id="warming", entry=plan, keeps_checkpoints=True), control, seat)
     control.close()
     for connection in (ours, theirs):
         connection.close()

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.checkpoints import MAX_TOTALS, Checkpoints, CheckpointWriter, ObservedTotals, read_kept
+from common.checkpoints import (
+    MAX_TOTALS,
+    TICKS_BIT,
+    Checkpoints,
+    CheckpointWriter,
+    ObservedTotals,
+    read_kept,
+)
 from common.counters import RECORD_BYTES, Counters
 from common.states import State
 
@@ -64,39 +71,38 @@ def test_a_place_that_was_half_written_leaves_the_one_before(saves: int, damage:
     assert found.counters.total_events == saves - (1 if before[: END - at] == damage[: END - at] else 2)
 
 
-@settings(max_examples=60, deadline=None)
-@given(advances=st.integers(2, 5), damage=st.binary(min_size=1, max_size=60), at=st.integers(0, 76))
-def test_what_a_batch_changes_is_read_back(advances: int, damage: bytes, at: int) -> None:
-    """It lies over the record that it follows; a place that was half written leaves the one before."""
+@given(ticks=st.integers(0, 2**26 - 1), payload_bytes=st.integers(0, 2**34 - 1), saves=st.integers(1, 40))
+def test_what_was_delivered_since_a_record_is_read_back(ticks: int, payload_bytes: int, saves: int) -> None:
     checkpoints = Checkpoints(ROWS)
     writer = CheckpointWriter(checkpoints.descriptor, 2)
-    writer.save(counters(0))
-    for total in range(1, advances + 1):
-        writer.advance(Counters(total_events=total, next_tick=total, digest_first=2**64 - 1, segment_ns=total))
-    start = 4096 + 2 * 1024 + 2 * 376 + (advances & 1) * 136 + at
-    before = checkpoints._map[start : start + len(damage)]
-    checkpoints._map[start : start + len(damage)] = damage
+    for _ in range(saves):
+        nothing_since = writer.save(counters(3))
+    writer.since[0] = nothing_since + (ticks << TICKS_BIT) + payload_bytes
     found = checkpoints.read(2)
     assert found is not None
-    kept = advances - (before != damage)
-    assert (found.counters.total_events, found.counters.next_tick) == (kept, kept)
-    assert (found.counters.segment_ns, found.counters.digest_first) == (-5, 2**64 - 1)
+    kept = found.counters
+    assert (kept.total_events, kept.acknowledged_events, kept.next_tick) == (3 + ticks, ticks, 9 + ticks)
+    assert (kept.bytes_emitted, kept.written_bytes, kept.segment_ns) == (payload_bytes, payload_bytes, -5)
 
 
 def test_a_record_holds_over_what_earlier_ones_were_followed_by() -> None:
     checkpoints = Checkpoints(1)
     writer = CheckpointWriter(checkpoints.descriptor, 0)
-    writer.save(counters(1))
-    writer.advance(counters(2))
-    writer.save(counters(3))
+    following = writer.save(counters(1)) + (2 << TICKS_BIT)
+    writer.since[0] = following
+    writer.save(counters(5))
     found = checkpoints.read(0)
     assert found is not None
-    assert found.counters.total_events == 3
-    # As after a kill in the middle of that record.
+    assert found.counters.total_events == 5
+    # As after a kill behind that record, and as after one in the middle of it.
+    writer.since[0] = following
+    found = checkpoints.read(0)
+    assert found is not None
+    assert found.counters.total_events == 5
     checkpoints._map[4096 + 100] ^= 255
     found = checkpoints.read(0)
     assert found is not None
-    assert found.counters.total_events == 2
+    assert found.counters.total_events == 3
 
 
 def test_a_later_writer_of_a_row_goes_on_where_the_earlier_one_was() -> None:
