@@ -324,7 +324,8 @@ class Runner:
             self._showing.publish(now_ns)
         if position.is_kept:
             position.advance(now_ns)
-            position.keep_counted(at_work.observer)
+            if at_work.observer is not None:
+                position.keep_counted(at_work.observer)
         if delivery.fatal is not None:
             raise delivery.fatal
 
@@ -380,10 +381,7 @@ class Runner:
         self._publish(now_ns, asks_cpu=True)
 
     def _publish_progress(self) -> None:
-        """Show what a request has come to: there may be many in one batch, and each may take long.
-
-        PERF: of quick ones that follow each other only some are shown, unless the run may go on from there.
-        """
+        """Show what a request has come to; PERF: of many quick ones in one batch only some, and keep all."""
         now_ns = self._clock.monotonic_ns()
         shows = not self._showing.holds_back or now_ns - self._counters.heartbeat_ns >= _PROGRESS_INTERVAL_NS
         if not (shows or self._position.is_kept):
