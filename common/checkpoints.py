@@ -3,7 +3,7 @@
 One file, in memory or below the state directory, of which every worker maps its row. What is written to a mapped file
 outlives every process; `sync` is for what a power cut would take. ::
 
-    page 0      how many rows there are, u64
+    page 0      LAYOUT, and how many rows there are, each u64
     rows        rows × 1024 bytes         2 × 376: the counters, as the record that the board has, too
                                           8: the ticks and bytes delivered since, and which record they follow
     totals      rows × 2 × 8192 bytes     what a histogram or summary has counted
@@ -30,6 +30,7 @@ from typing import Final, Protocol
 import msgspec
 
 from common.counters import RECORD_BYTES, Counters, read_record, write_record
+from common.errors import SondadError
 from common.states import State
 
 _ROW: Final = 1024
@@ -45,7 +46,10 @@ _FOLLOWED_BIT: Final = 60
 _FOLLOWED_MASK: Final = 15
 TICKS_BIT: Final = 34
 _TICK: Final = struct.Struct("=Q")
-_ROWS: Final = struct.Struct("=Q")
+_PAGE_0: Final = struct.Struct("=QQ")
+LAYOUT: Final = 2
+"""The number of what is described above; another one whenever a place moves or means something else."""
+
 MAX_TOTALS: Final = (_TOTALS_PLACE - _HEAD.size - _TICK.size) // 8
 
 
@@ -59,6 +63,10 @@ class ObservedTotals(msgspec.Struct, frozen=True):
 
     tick: int
     values: tuple[float, ...]
+
+
+class OtherLayoutError(SondadError):
+    """Checkpoints are of another version; the text says which."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +152,7 @@ class Checkpoints:
         os.ftruncate(self.descriptor, _totals_start(rows, rows))
         if is_on_disk:
             os.posix_fallocate(self.descriptor, 0, _totals_start(rows, 0))
-        os.pwrite(self.descriptor, _ROWS.pack(rows), 0)
+        os.pwrite(self.descriptor, _PAGE_0.pack(LAYOUT, rows), 0)
         self._map = mmap.mmap(self.descriptor, 0)
 
     def read(self, row: int) -> Checkpoint | None:
@@ -192,7 +200,7 @@ class CheckpointWriter:
         self._records = _Places(view, _RECORD_PLACE)
         self.since = view[2 * _RECORD_PLACE :][:_SINCE_PLACE].cast("Q")
         self._descriptor = descriptor
-        (rows,) = _ROWS.unpack(os.pread(descriptor, _ROWS.size, 0))
+        _, rows = _PAGE_0.unpack(os.pread(descriptor, _PAGE_0.size, 0))
         self._totals_start = _totals_start(rows, row)
         self._totals: _Places | None = None
 
@@ -259,13 +267,15 @@ def read_kept(path: Path, wanted: Iterable[int]) -> dict[int, Checkpoint]:
     """Return what an earlier daemon has kept of the rows `wanted`; those of which nothing is whole are left out.
 
     Raises:
+        OtherLayoutError: the file is of another version.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(_ROWS.size)
-        rows = _ROWS.unpack(head)[0] if len(head) == _ROWS.size else 0
+        layout, rows = _PAGE_0.unpack(file.read(_PAGE_0.size).ljust(_PAGE_0.size, b"\0"))
         if os.fstat(file.fileno()).st_size != _totals_start(rows, rows):
             return {}
+        if layout != LAYOUT:
+            raise OtherLayoutError(f"their layout is {layout}, this daemon reads {LAYOUT}")
         kept = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
     found = ((row, _read(kept, rows, row)) for row in wanted if row < rows)
     return {row: checkpoint for row, checkpoint in found if checkpoint is not None}

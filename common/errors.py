@@ -20,6 +20,7 @@
     │   supervisor.journal.journal
     ├── JournalError            the journal cannot be opened or written
     ├── DamagedJournalError     the file is no journal of this version
+    ├── OtherLayoutError        the checkpoints are of another version (common.checkpoints)
     │
     │   supervisor.engine.control_plane: what a launch or an event may meet, with what only the supervisor knows
     ├── NameConflict            the name is taken: 409

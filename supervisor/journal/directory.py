@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from common.checkpoints import read_kept
+from common.checkpoints import OtherLayoutError, read_kept
 from common.errors import DirectoryTakenError, StartupError, os_error_text
 from common.logs import fields
 from supervisor.journal.journal import DamagedJournalError, Journal, JournalError
@@ -139,7 +139,12 @@ class StateDirectory:
 
     def _settled(self, runs: list[KeptRun]) -> list[KeptRun]:
         """Return the runs with their checkpoints, which stand in the journal from here on: the file is for new ones."""
-        kept = read_kept(self._path / _CHECKPOINTS, [run.row for run in runs if run.row is not None])
+        try:
+            kept = read_kept(self._path / _CHECKPOINTS, [run.row for run in runs if run.row is not None])
+        except OtherLayoutError as exc:
+            kept = {}
+            if runs:
+                logger.warning("journal: checkpoints of another version are not read", extra=fields(reason=exc))
         settled = [run if run.row is None else run.recovered(kept.get(run.row, run.checkpoint)) for run in runs]
         try:
             self.journal.put(settled)

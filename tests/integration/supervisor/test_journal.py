@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from common.checkpoints import Checkpoint, Checkpoints, CheckpointWriter
+from common.checkpoints import LAYOUT, Checkpoint, Checkpoints, CheckpointWriter
 from common.counters import Counters
 from common.errors import DirectoryTakenError, StartupError
 from common.plan import ValueOrigin
@@ -76,6 +76,23 @@ def test_a_directory_gives_every_run_its_checkpoint(tmp_path: Path) -> None:
         os.close(later.checkpoints)
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "state").glob("[cj]*"))
+
+
+def test_checkpoints_of_another_version_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run goes on from what the journal has of it, and the log says so."""
+    directory = StateDirectory(tmp_path / "state")
+    checkpoints = Checkpoints(8, directory.checkpoints)
+    CheckpointWriter(checkpoints.descriptor, 5).save(Counters(total_events=41, next_tick=42))
+    directory.journal.put([run("a", row=5)])
+    directory.journal.close()
+    os.pwrite(directory.checkpoints, (LAYOUT + 1).to_bytes(8, "little"), 0)
+    del checkpoints
+    later = StateDirectory(tmp_path / "state")
+    (found,) = later.runs
+    later.journal.close()
+    assert found.checkpoint is None
+    (record,) = caplog.records
+    assert record.getMessage().startswith("journal: checkpoints of another version are not read")
 
 
 TUNED = Tuned(
