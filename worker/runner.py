@@ -41,7 +41,7 @@ from worker.ticks.schedule import NEVER_NS
 Reason = Literal["duration", "stopped", "upstream"]
 
 _ON_TIME_NS: Final = 100_000_000
-"""How late a wake-up may be on a busy machine before its ticks count as overdue."""
+"""How late the sink may make a tick before it counts as overdue."""
 
 _WATCHED_SLACK_NS: Final = 20_000_000
 """How late a tick that others wait for may be by design, out of the 50 ms in which an edge has to take effect."""
@@ -137,11 +137,8 @@ class Runner:
         self._delivery.open()
         try:
             try:
-                grace_ns = NEVER_NS if self._makes_up else _ON_TIME_NS
-                while isinstance(reason := self._emit(self._at_work, start_ns, grace_ns), Retune):
+                while isinstance(reason := self._emit(self._at_work, start_ns), Retune):
                     self._stand_still(reason)
-                    # What has become late meanwhile is no fault of the sink.
-                    grace_ns = NEVER_NS
             except Interrupted:
                 reason = "stopped"
             finally:
@@ -192,11 +189,7 @@ class Runner:
             raise Interrupted
 
     def _go_on(self, resume: Resume, start_ns: int) -> None:
-        """Take up a run where it was interrupted, and pass over what it has missed since unless that is made up for.
-
-        Raises:
-            Interrupted: a stop was asked while values were drawn.
-        """
+        """Take up a run where it was interrupted, and pass over what it has missed since unless that is made up for."""
         at_work, counters = self._at_work, self._counters
         resuming = Resuming(at_work.schedule, self._generator, most_ticks(at_work.plan), at_work.digest)
         if self._gate is not None and self._steering is not None and self._steering.is_computed:
@@ -243,18 +236,23 @@ class Runner:
         self._take_place(changed.production)
         self._publish(self._clock.monotonic_ns())
 
-    def _emit(self, at_work: PlanAtWork, start_ns: int, grace_ns: int) -> Reason | Retune:
+    def _emit(self, at_work: PlanAtWork, start_ns: int) -> Reason | Retune:
         """Fire ticks until the end of the run, a stop, or a change that is asked for.
 
         A wake-up is never early. It is late by design by the board's slack, so that ticks of several milliseconds
-        share one, and by what the plan says; stamps are the scheduled instants anyway.
+        share one, and by what the plan says; stamps are the scheduled instants anyway. A tick counts as overdue when it
+        is later than the run was before it began to fire, or than it was woken: by the fault of the sink, then.
         """
         waiter, clock, board, gate = self._waiter, self._clock, self._board, self._gate
         production, end_ns, gathering_ns = at_work.production, start_ns + at_work.end_ns, at_work.plan.gathering_ns
-        showing, is_direct, look_ns = self._showing, isinstance(self._delivery, DirectDelivery), 0
+        showing, is_direct, look_ns, wake_ns = self._showing, isinstance(self._delivery, DirectDelivery), 0, 0
+        late_ns = clock.monotonic_ns() - start_ns - production.deadline_ns
+        grace_ns = NEVER_NS if self._makes_up else _ON_TIME_NS + max(late_ns, 0)
         while not waiter.stopping:
             now_ns = clock.monotonic_ns()
             if now_ns >= look_ns:
+                if 0 < wake_ns < now_ns:
+                    grace_ns, wake_ns = grace_ns + now_ns - wake_ns, 0
                 self._show()
                 waiter.look()
                 look_ns = now_ns + _LOOK_INTERVAL_NS
@@ -271,11 +269,12 @@ class Runner:
                         return "duration"
                     self._show()
                     self._settle()
-                    waiter.wait_until(min(change_ns, end_ns))
+                    waiter.wait_until(wake_ns := max(min(change_ns, end_ns), now_ns))
                     continue
             events = production.take(due_ns, grace_ns)
             if events is not None:
                 self._fire(events, now_ns)
+                wake_ns = 0
                 if events.next_ns <= clock_ns:
                     continue
             elif due_ns < clock_ns and change_ns < end_ns:
@@ -295,6 +294,8 @@ class Runner:
             wake_ns = min(min(start_ns + next_ns, change_ns) + gathering_ns + slack_ns, end_ns)
             if wake_ns >= showing.due_ns:
                 self._show()
+            # Not in the past: what the sink has taken is not what the wait takes.
+            wake_ns = max(wake_ns, clock.monotonic_ns())
             waiter.wait_until(wake_ns)
             self._counters.wakeups += 1
             look_ns = wake_ns + _LOOK_INTERVAL_NS
