@@ -241,11 +241,11 @@ class Service:
     def _announce_late(self) -> None:
         if not self._is_announced and self._stop_asked_at is None:
             logger.warning("no worker is ready yet: the first scenarios may have to wait")
-            self._announce()
+        self._announce()
 
     def _announce(self) -> None:
-        """Say that the daemon serves, once: when the first worker waits for a plan."""
-        if self._is_announced:
+        """Say that the daemon serves, once: when the first worker waits for a plan; not while it stops."""
+        if self._is_announced or self._stop_asked_at is not None:
             return
         self._is_announced = True
         self._manager.ready()

@@ -22,7 +22,8 @@ def test_the_daemon_comes_before_what_it_has_started(shared_server: LiveServer) 
     fast, slow = shared_server.launch(BODY)
     workers = {row["name"]: shared_server.worker(row["id"]).pid for row in (fast, slow)}
     wait_until(lambda: slice_ns(workers["fast"]) == LONG_SLICE_NS, "it has gone on without a wait for long enough")
-    assert SHORT_SLICE_NS < slice_ns(workers["slow"]) < LONG_SLICE_NS
+    # One that did not get the processor for a while looks as if it had not waited, until it waits again.
+    wait_until(lambda: SHORT_SLICE_NS < slice_ns(workers["slow"]) < LONG_SLICE_NS, "the other one waits")
     assert all(psutil.Process(pid).nice() > psutil.Process(shared_server.pid).nice() for pid in workers.values())
     waiting = [one.pid for one in shared_server.descendants() if one.pid not in workers.values()]
     assert all(SHORT_SLICE_NS < slice_ns(pid) < LONG_SLICE_NS for pid in waiting)
