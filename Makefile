@@ -54,11 +54,13 @@ test:
 	$(MAKE) $(INSTALLED_DEV)
 	tests/check
 
-# Like other tests of real processes they wait more than they work, so twice as many run side by side.
+# Like other tests of real processes they wait more than they work, so twice as many run side by side; those that take
+# the whole machine run alone.
 drills:
 	PYTHON=$(PYTHON) tests/prepare
 	$(MAKE) $(INSTALLED_DEV)
-	$(VENV)/bin/pytest -n $$((2 * $$(nproc))) --dist worksteal tests/drills
+	$(VENV)/bin/pytest -n $$((2 * $$(nproc))) --dist worksteal --ignore tests/drills/test_probes.py tests/drills
+	$(VENV)/bin/pytest tests/drills/test_probes.py
 	$(VENV)/bin/pytest -n logical -m hypothesis --hypothesis-profile thorough tests/unit
 
 screenshots: $(INSTALLED_DEV)
