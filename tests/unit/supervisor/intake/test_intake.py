@@ -59,9 +59,14 @@ def test_the_collector_is_as_it_was(bodies: intake.Intake, is_enabled: bool) -> 
         gc.enable()
 
 
-def test_a_refused_body_is_forgotten_at_once(bodies: intake.Intake) -> None:
-    """A refusal holds its faults, and none of the objects that the body was read into: of five, at most one is left."""
-    nodes = lambda: sum(isinstance(one, MappingNode) for one in gc.get_objects())  # noqa: E731
+def test_a_refused_body_is_forgotten(bodies: intake.Intake) -> None:
+    """A refusal holds its faults, and none of the objects that the body was read into."""
+
+    def nodes() -> int:
+        # In some versions of Python an error that was caught is a cycle with its frames.
+        gc.collect()
+        return sum(isinstance(one, MappingNode) for one in gc.get_objects())
+
     before = nodes()
     wrong = ",".join(f'"field{index}":{{}}' for index in range(500))
     refusals = []
@@ -70,4 +75,4 @@ def test_a_refused_body_is_forgotten_at_once(bodies: intake.Intake) -> None:
             bodies.compile(f'{{"version":2,"scenarios":[{{{wrong}}}]}}'.encode(), BodyFormat.JSON)
         refusals.append(caught.value)
     assert all(refusal.faults for refusal in refusals)
-    assert nodes() < before + 2 * 500
+    assert nodes() <= before
