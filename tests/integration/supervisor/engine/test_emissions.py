@@ -168,7 +168,7 @@ def test_without_a_place_events_are_refused(tmp_path: Path) -> None:
 
 def test_a_shutdown_lets_an_event_finish_and_ends_a_hung_one(deaf: str) -> None:
     """The hung one is broken off in time for the worker to leave, and its caller is told."""
-    with RunningFleet(grace_secs=3.0) as running:
+    with RunningFleet(grace_secs=10.0) as running:
         running.wait_until_full()
         huge = entry_plan(name="up", sink=Tcp(address=deaf), labels={"a": "x" * 20_000_000})
         with ThreadPoolExecutor(1) as callers:
