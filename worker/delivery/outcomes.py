@@ -128,15 +128,17 @@ class Outcomes:
         """Say that what was buffered at the end is lost."""
         self._waiter.log(logging.WARNING, f"sonda: scenario '{self._name}': flush failed at shutdown: {error}")
 
-    def refuse(self, events: int, rejection: Rejection, *, in_doubt: bool) -> None:
-        """Count what a destination refused for good of a batch, and what it took.
+    def settle(self, events: int, rejection: Rejection | None, *, in_doubt: bool) -> None:
+        """Count what a destination that answers took of a batch, and what it refused for good.
 
         Args:
             events: how many were in the batch.
-            rejection: what it refused.
+            rejection: what it refused; None when it took all.
             in_doubt: whether it may have that from an earlier attempt, whose answer did not come.
         """
-        if rejection.records is None:
+        if rejection is None:
+            self.deliver(events)
+        elif rejection.records is None:
             self._counters.failed_deliveries += 1
             self._reject(rejection, events, in_doubt=in_doubt)
         else:

@@ -145,10 +145,7 @@ class PipelinedDelivery(BatchedDelivery):
                 self.fatal = exc
         else:
             self._outcomes.accept(1, sent.last_bytes)
-            if rejection is None:
-                self._outcomes.deliver(sent.events)
-            else:
-                self._outcomes.refuse(sent.events, rejection, in_doubt=in_doubt)
+            self._outcomes.settle(sent.events, rejection, in_doubt=in_doubt)
         self._count_waiting()
         self._progressed()
 

@@ -43,10 +43,7 @@ class Requests:
             rejection, in_doubt = self._retrying.attempt(self._sink.send, request)
         finally:
             self._under_way, self.next_tick = None, self._sent_tick + 1
-        if rejection is None:
-            self._outcomes.deliver(self.sending)
-        else:
-            self._outcomes.refuse(self.sending, rejection, in_doubt=in_doubt)
+        self._outcomes.settle(self.sending, rejection, in_doubt=in_doubt)
 
     @property
     def first_tick(self) -> int | None:
