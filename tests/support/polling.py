@@ -10,13 +10,15 @@ T = TypeVar("T")
 def wait_until(probe: Callable[[], T], what: str, timeout_secs: float = 60) -> T:
     """Call `probe` until it returns something true, and return that.
 
-    What is waited for is there in a moment on an idle machine; the default bears one that is very busy.
+    What is waited for is there in a moment on an idle machine; the default bears one that is very busy. The longer it
+    takes, the rarer is the question: it keeps the processor from what is waited for.
 
     Raises:
         AssertionError: `timeout_secs` were over first; names `what` and the last result.
     """
-    deadline = time.monotonic() + timeout_secs
+    began = time.monotonic()
     while not (result := probe()):
-        assert time.monotonic() < deadline, f"after {timeout_secs} s still not: {what} (last seen: {result!r})"
-        time.sleep(0.01)
+        waited_secs = time.monotonic() - began
+        assert waited_secs < timeout_secs, f"after {timeout_secs} s still not: {what} (last seen: {result!r})"
+        time.sleep(min(max(0.01, waited_secs / 10), 0.25))
     return result
