@@ -4,6 +4,7 @@ Each has streams, a working directory and an environment of its own, and ends wi
 What the interpreter reads at its start, such as PYTHONUTF8, is as in the process that they are forked from.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -114,7 +115,29 @@ def _become(command: list[str], cwd: str, environment: dict[str, str], streams: 
     os.environ.update(environment)
     sys.argv = command
     sys.path[0] = str(SCRIPTS)
-    runpy.run_path(command[0], run_name="__main__")
+    end = _QuickEnd()
+    atexit.register(end)
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    except SystemExit as exc:
+        end.code = exc.code
+        raise
+
+
+class _QuickEnd:
+    """The last of the exit handlers: taking all modules down would copy every page of what was imported.
+
+    Attributes:
+        code: what the command ends with; anything but a number is left to the interpreter.
+    """
+
+    code: str | int | None = None
+
+    def __call__(self) -> None:
+        if isinstance(self.code, int):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self.code)
 
 
 def _import_commands() -> None:
