@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.ticks.batch import Batch, Encoded, line_ends
+from worker.ticks.batch import Batch, Encoded, line_count, line_ends
 
 MAX_BUFFERED_BYTES: Final = 16 * 1024 * 1024
 """What is sent whatever `batch_size` says, so that memory is bounded; receivers rarely take as much at once."""
@@ -226,6 +226,6 @@ class BatchBuffer:
                     return int(np.searchsorted(encoded.known_ends, begin + missing)) + 1
                 # PERF: finding the ends of all records was measured to take a tenth of what encoding does.
                 self._offset = encoded.payload.find(b"\n", begin + missing - 1) + 1
-                self._record = first + encoded.payload.count(b"\n", begin, self._offset)
+                self._record = first + line_count(encoded.payload, begin, self._offset)
                 return self._record
         return records if self._bytes + rest_bytes >= MAX_BUFFERED_BYTES else None

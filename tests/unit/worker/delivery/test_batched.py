@@ -21,7 +21,7 @@ from worker.delivery.outcomes import Outcomes
 from worker.delivery.policy import RequestPolicy
 from worker.delivery.retrying import Retrying
 from worker.sinks import batching
-from worker.sinks.batching import Batching, Piece, Rejection
+from worker.sinks.batching import BatchBuffer, Batching, Piece, Rejection
 from worker.ticks.batch import Batch, Encoded
 
 MS = 1_000_000
@@ -224,6 +224,23 @@ def test_batches_are_written_as_if_one_by_one(
         assert model.flush() or stage.counters.errors
     assert stage.sink.sent == model.sent
     assert stage.counters == model.counters
+
+
+@pytest.mark.parametrize("limit", [4096, 65_536, 1_000_000])
+def test_long_batches_are_cut_between_the_same_lines(limit: int) -> None:
+    """However long a batch and its requests are, each request has the lines up to the one that makes it due."""
+    lines = [b"x" * (place % 97) + b"\n" for place in range(4096)]
+    batch = Batch(0, np.zeros(len(lines)), np.zeros(len(lines), np.int64))
+    encoded = Encoded(b"".join(lines), len(lines))
+    buffer = BatchBuffer(Batching(limit, "bytes", 0), 0)
+    first = 0
+    while first < len(lines):
+        stop = buffer.add(batch, encoded, first, 0, 0)
+        sizes = [len(line) for line in lines[first:stop]]
+        assert sum(sizes[:-1]) < limit
+        assert buffer.is_due is (sum(sizes) >= limit)
+        assert b"".join(piece.payload for piece in buffer.take(0)) == b"".join(lines[first:stop])
+        first = stop
 
 
 def test_only_a_due_buffer_is_sent() -> None:
