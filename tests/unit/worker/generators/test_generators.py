@@ -13,6 +13,7 @@ from common.specs import (
     Constant,
     Flap,
     GeneratorSpec,
+    Kafka,
     LogTemplate,
     Loki,
     Memory,
@@ -312,7 +313,9 @@ def test_values_do_not_depend_on_the_cut_into_batches(
         ("metrics", RemoteWriteSink(url="http://x", batch_size=500), 2000),
         ("metrics", OtlpGrpc(endpoint="http://x", signal_type="metrics", batch_size=1000), 4000),
         ("metrics", RemoteWriteSink(url="http://x", batch_size=100_000), 4096),
+        ("metrics", Kafka(brokers="x:9092", topic="t"), 4096),
         ("logs", Loki(url="http://x", batch_size=1000), 1024),
+        ("logs", Kafka(brokers="x:9092", topic="t"), 1024),
     ],
 )
 def test_batches_are_large_where_requests_are(signal_type: str, sink: SinkSpec, ticks: int) -> None:
