@@ -17,10 +17,19 @@ from tests.support.polling import wait_until
 CHECK = '"c": {urn: "*"}'
 
 
+CONFIG = clients_config("\n".join((own(CHECK), own(CHECK, name="other"))), relay="reconcile: 1s")
+
+
 @pytest.fixture
 def relay(tmp_path: Path) -> Iterator[LiveRelay]:
-    config = clients_config("\n".join((own(CHECK), own(CHECK, name="other"))), relay="reconcile: 1s")
-    with live(tmp_path / "relay", config) as started:
+    with live(tmp_path / "relay", CONFIG) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared_relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRelay]:
+    """For tests that leave it as it was."""
+    with live(tmp_path_factory.mktemp("shared"), CONFIG) as started:
         yield started
 
 
@@ -51,8 +60,9 @@ def run_relay(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_a_client_is_stopped_and_started_through_the_notify_socket(relay: LiveRelay) -> None:
+def test_a_client_is_stopped_and_started_through_the_notify_socket(shared_relay: LiveRelay) -> None:
     """`stop` removes the socket and keeps the state, `start` creates it; repeated commands are fine."""
+    relay = shared_relay
     assert relay.post("agent", "c").status == 202
     assert notify(relay, b"agent:stop") == b"ok\n"
     wait_gone(relay.sock("agent"))
@@ -79,15 +89,15 @@ def test_a_client_is_stopped_and_started_through_the_notify_socket(relay: LiveRe
         b"x" * 300,
     ],
 )
-def test_a_bad_notification_disturbs_nobody(relay: LiveRelay, message: bytes) -> None:
+def test_a_bad_notification_disturbs_nobody(shared_relay: LiveRelay, message: bytes) -> None:
     """Whatever arrives, clients go on listening."""
-    assert notify(relay, message) == b"error bad message\n"
-    assert relay.post("agent", "c").status == 202
+    assert notify(shared_relay, message) == b"error bad message\n"
+    assert shared_relay.post("agent", "c").status == 202
 
 
-def test_an_unknown_client_is_an_error(relay: LiveRelay) -> None:
+def test_an_unknown_client_is_an_error(shared_relay: LiveRelay) -> None:
     """Where the original crashed, the sender gets an error."""
-    assert notify(relay, b"nobody:stop") == b"error unknown client\n"
+    assert notify(shared_relay, b"nobody:stop") == b"error unknown client\n"
 
 
 def test_requests_in_flight_are_finished_when_their_client_stops(relay: LiveRelay) -> None:
@@ -217,12 +227,12 @@ def test_a_changed_directory_needs_a_restart(relay: LiveRelay) -> None:
     assert not os.path.exists(f"{relay.root}/elsewhere")
 
 
-def test_a_second_relay_finds_the_locks_held(relay: LiveRelay) -> None:
+def test_a_second_relay_finds_the_locks_held(shared_relay: LiveRelay) -> None:
     """It exits with 3 and harms nothing."""
-    ended = run_relay(relay.config)
+    ended = run_relay(shared_relay.config)
     assert ended.returncode == 3
     assert "relay.lock is locked by another relay" in ended.stderr
-    assert relay.post("agent", "c").status == 202
+    assert shared_relay.post("agent", "c").status == 202
 
 
 def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
