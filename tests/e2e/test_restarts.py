@@ -276,7 +276,9 @@ def test_a_full_disk_refuses_and_loses_nothing(state_disk: Path, start_server: S
                 file.write(bytes(4096))
         except OSError:
             pass
-    large = body(*(entry(f"e{number}", tmp_path / f"e{number}") for number in range(60)))
+    large = body(
+        *(entry(f"e{number}", tmp_path / f"e{number}") for number in range(60)), defaults={"isolation": "shared"}
+    )
     answer = server.post(large)
     assert answer.status_code == 500
     assert "journal.sqlite" in answer.json()["detail"]

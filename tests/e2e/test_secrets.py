@@ -71,7 +71,7 @@ def test_posted_bodies_read_what_is_listed(
     answers = []
     for name, reference in product(ENVIRONMENT, ("${%s}", "${%s:-nothing}")):
         text = reference % name
-        labelled = body_of(steady("up", labels={"from": text}))
+        labelled = body_of(steady("up", labels={"from": text}, isolation="shared"))
         for body in (labelled, body_of(steady(f"no name {text}"))):
             answers.append(server.post(body).text)
             answers.append(server.post_yaml(json.dumps(body), "/scenarios?dry_run=true").text)
