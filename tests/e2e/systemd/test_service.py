@@ -8,16 +8,7 @@ import pytest
 from tests.support.polling import wait_until
 from tests.support.systemd.machine import Machine
 
-CLIENT = """
-import sys, urllib.request
-method, path, body = sys.argv[1:]
-url, headers = "http://127.0.0.1:8080" + path, {"Content-Type": "text/yaml"}
-try:
-    request = urllib.request.Request(url, body.encode() or None, headers, method=method)
-    print(urllib.request.urlopen(request, timeout=20).read().decode())
-except urllib.error.HTTPError as error:
-    sys.exit(f"{error.code} {error.read().decode()}")
-"""
+CLIENT = ("curl", "--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "60")
 FILE = """
 version: 2
 defaults: {rate: 500, sink: {type: file, path: %s}}
@@ -36,9 +27,15 @@ scenarios: [{signal_type: metrics, name: flood, generator: {type: constant, valu
 
 
 def ask(machine: Machine, method: str, path: str, body: str = "", *, check: bool = True) -> Any:
-    """Send one request to the daemon, from inside; returns the answer's JSON, or the error's text."""
-    done = machine.run("python3", "-c", CLIENT, method, path, body, check=check)
-    return json.loads(done.stdout) if done.returncode == 0 else done.stderr
+    """Send one request to the daemon in its network; returns the answer's JSON, or the error's text."""
+    sent = ("--header", "Content-Type: text/yaml", "--data-binary", "@-") if body else ()
+    form = ("--request", method, "--write-out", "\n%{http_code}", f"http://127.0.0.1:8080{path}")
+    done = machine.in_network(*CLIENT, *sent, *form, stdin=body)
+    text, _, status = done.stdout.rpartition("\n")
+    if done.returncode == 0 and status < "400":
+        return json.loads(text)
+    assert not check, f"{method} {path}: {status} {text}{done.stderr}"
+    return f"{status} {text}{done.stderr}"
 
 
 def start(machine: Machine) -> int:

@@ -104,17 +104,13 @@ class Machine:
         Raises:
             AssertionError: its exit code is not 0, unless `check` is off.
         """
-        done = subprocess.run(
-            ["nsenter", "--target", str(self._first_process()), "--all", "env", "-i", f"PATH={PATH}", *command],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=COMMAND_SECS,
-            check=False,
-        )
+        done = self._enter("--all", "env", "-i", f"PATH={PATH}", *command, stdin=stdin)
         assert not check or done.returncode == 0, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done
+
+    def in_network(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command that this machine has, in the network of the container; its exit code may be any."""
+        return self._enter("--net", *command, stdin=stdin)
 
     def shell(self, script: str, *, check: bool = True) -> str:
         """Run a script of sh inside, and return its standard output."""
@@ -233,6 +229,17 @@ class Machine:
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
+
+    def _enter(self, *arguments: str, stdin: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["nsenter", "--target", str(self._first_process()), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_SECS,
+            check=False,
+        )
 
     def _first_process(self) -> int:
         children = psutil.Process(self._container.pid).children()
