@@ -144,9 +144,9 @@ def test_a_signal_under_load_loses_nothing(start_server: StartServer, tmp_path: 
         assert whole_lines(path) == int(total[1]) >= seen[path.name]
 
 
-def test_delete_answers_when_everything_is_in_the_file(start_server: StartServer, tmp_path: Path) -> None:
+def test_delete_answers_when_everything_is_in_the_file(shared_server: LiveServer, tmp_path: Path) -> None:
     """`total_events` of the answer to DELETE is the number of lines in the file, at once."""
-    server = start_server("--allow-path", str(tmp_path))
+    server = shared_server
     path = tmp_path / "deleted"
     (row,) = server.launch(body(counting("deleted", 200_000, {"type": "file", "path": str(path)})))
     server.wait_for_events(row["id"], 50_000)
@@ -177,10 +177,10 @@ def silent_peer() -> Iterator[str]:
 
 
 def test_a_peer_that_never_reads_holds_up_nobody_else(
-    start_server: StartServer, tmp_path: Path, silent_peer: str
+    shared_server: LiveServer, tmp_path: Path, silent_peer: str
 ) -> None:
     """Its own scenario stops advancing; others, health and stats do not notice; DELETE ends its worker."""
-    server = start_server("--allow-path", str(tmp_path))
+    server = shared_server
     wedged, other = server.launch(
         body(
             counting("wedged", 1_000_000, {"type": "tcp", "address": silent_peer}),
@@ -209,12 +209,12 @@ def test_a_peer_that_never_reads_holds_up_nobody_else(
     assert after["id"] == other["id"]
 
 
-def test_a_full_disk_is_counted_and_survived(start_server: StartServer, small_disk: Path) -> None:
+def test_a_full_disk_is_counted_and_survived(shared_server: LiveServer, small_disk: Path) -> None:
     """Failures show in the stats while the scenario lives on; with room again it writes again, whole lines only."""
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(1_600_000))
     path = small_disk / "events"
-    server = start_server("--allow-path", str(small_disk))
+    server = shared_server
     (row,) = server.launch(body(counting("full", 5_000, {"type": "file", "path": str(path)})))
     full = wait_until(
         lambda: (stats := server.stats(row["id"]))["consecutive_failures"] > 0 and stats, "the disk is full"

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import StartServer
 from tests.support.live_server import LiveServer
 from tests.support.polling import wait_until
 from tests.support.processes import frozen
@@ -83,9 +82,9 @@ def test_strict_refuses_what_would_wait(shared_server: LiveServer) -> None:
     assert (answer.status_code, answer.json()["state"]) == (201, "pending")
 
 
-def test_held_after_a_last_sample(start_server: StartServer, tmp_path: Path) -> None:
+def test_held_after_a_last_sample(shared_server: LiveServer, tmp_path: Path) -> None:
     """The file ends with the value of `snap_to`; the scrape goes on to show the last value that was emitted."""
-    server = start_server("--allow-path", str(tmp_path))
+    server = shared_server
     path = tmp_path / "down.json"
     down = gated(
         "down",
@@ -107,9 +106,9 @@ def test_held_after_a_last_sample(start_server: StartServer, tmp_path: Path) -> 
     assert f"down {lines[-1]['value']:g}\n" in scraped
 
 
-def test_edges_do_not_pass_through_the_supervisor(start_server: StartServer, tmp_path: Path) -> None:
+def test_edges_do_not_pass_through_the_supervisor(shared_server: LiveServer, tmp_path: Path) -> None:
     """While the daemon itself stands still, its workers go on opening and closing each other's gates."""
-    server = start_server("--allow-path", str(tmp_path))
+    server = shared_server
     path = tmp_path / "down.prom"
     flapping = {"type": "sequence", "values": [1, 0]}
     sink = {"type": "file", "path": str(path)}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 
-from tests.conftest import StartServer
 from tests.support.backends import backend
 from tests.support.exposition_reading import samples
 from tests.support.live_server import LiveServer
@@ -27,10 +26,10 @@ def first_cells(title: str) -> list[str]:
     return [name for row in rows for name in re.findall(r"`([^`]*)`", row)]
 
 
-def test_every_command_succeeds(start_server: StartServer, tmp_path: Path) -> None:
+def test_every_command_succeeds(shared_server: LiveServer, tmp_path: Path) -> None:
     """Typed one after the other they start, show, scrape and stop scenarios, deliver events and get documents."""
     backend("curl")
-    server = start_server()
+    server = shared_server
     typed = COMMANDS.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}").replace("/tmp/", f"{tmp_path}/")
     done = subprocess.run(
         # Failures that curl alone would pass over.

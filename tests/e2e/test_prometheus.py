@@ -20,10 +20,12 @@ KEY = "scrape-me"
 
 
 @pytest.fixture(params=["open", "with a key"])
-def scraped(request: pytest.FixtureRequest, start_server: StartServer, tmp_path: Path) -> Iterator[Prometheus]:
+def scraped(
+    request: pytest.FixtureRequest, start_server: StartServer, shared_server: LiveServer, tmp_path: Path
+) -> Iterator[Prometheus]:
     """Prometheus, scraping a scenario that counts its ticks, with and without an API key."""
     needs_key = request.param == "with a key"
-    server = start_server(environment={"SONDA_API_KEY": KEY} if needs_key else None)
+    server = start_server(environment={"SONDA_API_KEY": KEY}) if needs_key else shared_server
     headers = {"Authorization": f"Bearer {KEY}"} if needs_key else {}
     prometheus = Prometheus(tmp_path, scrape_config(server, counter_of_ticks(server, headers), needs_key))
     yield prometheus
@@ -78,9 +80,10 @@ def test_prometheus_has_every_sample(scraped: Prometheus) -> None:
 
 
 def test_the_documented_job_gets_every_scenario_and_leaves_finished_ones_out(
-    server: LiveServer, tmp_path: Path
+    shared_server: LiveServer, tmp_path: Path
 ) -> None:
     """The job of the first steps, as it stands and with the parameter beside it."""
+    server = shared_server
     job, parameter = re.findall(r"^```yaml\n(.*?)^```$", FIRST_STEPS.read_text(), re.DOTALL | re.MULTILINE)
     entry = {"signal_type": "metrics", "rate": 10, "generator": {"type": "constant", "value": 1}}
     server.launch({"version": 2, "scenarios": [{**entry, "name": "going", "sink": {"type": "memory"}}]})

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartServer
 from tests.support.backends import backend
 from tests.support.live_server import LiveServer, new_session
 from tests.support.polling import wait_until
@@ -50,10 +49,10 @@ def run(script: str, server: LiveServer, scratch: Path) -> subprocess.CompletedP
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_curl_lines_work(start_server: StartServer, tmp_path: Path, page: str) -> None:
+def test_the_curl_lines_work(shared_server: LiveServer, tmp_path: Path, page: str) -> None:
     """Typed one after the other they start, show, scrape and end scenarios; every answer is a success."""
     backend("curl")
-    server = start_server()
+    server = shared_server
     blocks = [block for block in shell_blocks(page) if not block.startswith("make ")]
     assert all("127.0.0.1:8080" in block for block in blocks)
     # Failures that curl alone would pass over.

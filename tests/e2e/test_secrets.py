@@ -112,8 +112,9 @@ MALFORMED = [
 ENCODERS = {"otlp_http": {"type": "otlp"}, "remote_write": {"type": "remote_write"}}
 
 
-def test_secrets_of_a_scenario_are_shown_to_nobody(server: LiveServer) -> None:
+def test_secrets_of_a_scenario_are_shown_to_nobody(shared_server: LiveServer) -> None:
     """Neither in what is told about it, nor in why it fails, nor in why it was refused."""
+    server = shared_server
     answers = []
     for sink in SINKS:
         encoder = {"encoder": ENCODERS[sink["type"]]} if sink["type"] in ENCODERS else {}
