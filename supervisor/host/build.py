@@ -1,5 +1,6 @@
 """Which build this is."""
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,7 @@ UNKNOWN: Final = "unknown"
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
 
+@cache
 def version() -> str:
     """Return the installed version."""
     from importlib import metadata

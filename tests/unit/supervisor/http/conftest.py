@@ -1,4 +1,4 @@
-"""The application without and with a key."""
+"""The application without and with a key; building one takes far longer than a request."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from tests.support.http_app import AppClient
 from tests.support.memory_plane import MemoryControlPlane
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> Settings:
     return parse_settings("sondad", ["--max-body-bytes", "1000"], {})
 
@@ -22,4 +22,16 @@ def client(settings: Settings) -> AppClient:
 @pytest.fixture
 def locked(settings: Settings) -> AppClient:
     """The application protected by the key `sesame`."""
+    return AppClient(MemoryControlPlane(), dataclasses.replace(settings, api_key="sesame"))
+
+
+@pytest.fixture(scope="session")
+def shared_client(settings: Settings) -> AppClient:
+    """As `client`, for tests that launch nothing."""
+    return AppClient(MemoryControlPlane(), settings)
+
+
+@pytest.fixture(scope="session")
+def shared_locked(settings: Settings) -> AppClient:
+    """As `locked`, for tests that launch nothing."""
     return AppClient(MemoryControlPlane(), dataclasses.replace(settings, api_key="sesame"))

@@ -164,9 +164,9 @@ def test_labels_select_by_their_static_pairs(client: AppClient) -> None:
         ("include_state=x&label=y", "label filter 'y' is malformed: expected 'key:value'"),
     ],
 )
-def test_a_bad_filter_is_refused(client: AppClient, query: str, detail: str) -> None:
+def test_a_bad_filter_is_refused(shared_client: AppClient, query: str, detail: str) -> None:
     """The text says what was found and what is expected; labels are looked at first."""
-    answer = client.get(f"{TARGET}?{query}")
+    answer = shared_client.get(f"{TARGET}?{query}")
     assert (answer.status_code, answer.json) == (400, {"error": "bad_request", "detail": detail})
 
 

@@ -39,9 +39,9 @@ def references(part: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_a_document_is_json_that_may_be_kept_for_an_hour(locked: AppClient, path: str) -> None:
+def test_a_document_is_json_that_may_be_kept_for_an_hour(shared_locked: AppClient, path: str) -> None:
     """No key is asked for; the tag is quoted and the same at every request."""
-    answers = [locked.get(path), locked.get(path)]
+    answers = [shared_locked.get(path), shared_locked.get(path)]
     assert answers[0].status_code == 200
     assert answers[0].headers["content-type"] == "application/json"
     assert answers[0].headers["cache-control"] == "max-age=3600"
@@ -51,25 +51,25 @@ def test_a_document_is_json_that_may_be_kept_for_an_hour(locked: AppClient, path
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-def test_who_has_the_document_is_told_so(client: AppClient, path: str) -> None:
+def test_who_has_the_document_is_told_so(shared_client: AppClient, path: str) -> None:
     """By its tag, weak or in a list, or by a star; any other tag gets the document."""
-    tag = client.get(path).headers["etag"]
+    tag = shared_client.get(path).headers["etag"]
     for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
-        answer = client.get(path, headers={"If-None-Match": known})
+        answer = shared_client.get(path, headers={"If-None-Match": known})
         assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
         assert "content-type" not in answer.headers
     for other in ('"x"', "", tag[1:-1]):
-        assert client.get(path, headers={"If-None-Match": other}).status_code == 200
+        assert shared_client.get(path, headers={"If-None-Match": other}).status_code == 200
 
 
-def test_the_documents_have_tags_of_their_own(client: AppClient) -> None:
+def test_the_documents_have_tags_of_their_own(shared_client: AppClient) -> None:
     """Their contents differ."""
-    assert len({client.get(path).headers["etag"] for path in DOCUMENTS}) == 2
+    assert len({shared_client.get(path).headers["etag"] for path in DOCUMENTS}) == 2
 
 
-def test_the_schema_is_that_of_scenario_files(client: AppClient) -> None:
+def test_the_schema_is_that_of_scenario_files(shared_client: AppClient) -> None:
     """It accepts a scenario file, and refuses one with a field that does not exist."""
-    schema = client.get("/schema").json
+    schema = shared_client.get("/schema").json
     assert schema == scenario_schema()
     validator = validator_for(schema)
     assert validator.is_valid(json.loads(body()))
@@ -89,9 +89,9 @@ def test_every_route_and_method_of_the_server_is_described(settings: Settings) -
         assert both.request("BREW", target + "/").status_code == 404
 
 
-def test_the_description_holds_together(locked: AppClient) -> None:
+def test_the_description_holds_together(shared_locked: AppClient) -> None:
     """Every reference leads somewhere, names are unique, parameters of paths are declared."""
-    document = described(locked)
+    document = described(shared_locked)
     assert document["openapi"].startswith("3.1.")
     schemas = document["components"]["schemas"]
     for reference in references(document):
@@ -106,15 +106,18 @@ def test_the_description_holds_together(locked: AppClient) -> None:
             assert declared == set(re.findall(r"\{(\w+)\}", route))
 
 
-def test_the_key_is_described_where_it_is_asked_for(client: AppClient, locked: AppClient) -> None:
+def test_the_key_is_described_where_it_is_asked_for(shared_client: AppClient, shared_locked: AppClient) -> None:
     """Protected routes name it and their 401; without a key nothing does."""
-    for route, methods in described(locked)["paths"].items():
+    for route, methods in described(shared_locked)["paths"].items():
         for method in methods.values():
-            answer = locked.get(re.sub(r"\{\w+\}", "x", route))
+            answer = shared_locked.get(re.sub(r"\{\w+\}", "x", route))
             assert ("security" in method) == ("401" in method["responses"]) == (answer.status_code == 401)
-    assert "securitySchemes" not in described(client)["components"]
+    assert "securitySchemes" not in described(shared_client)["components"]
     assert not [
-        method for methods in described(client)["paths"].values() for method in methods.values() if "security" in method
+        method
+        for methods in described(shared_client)["paths"].values()
+        for method in methods.values()
+        if "security" in method
     ]
 
 

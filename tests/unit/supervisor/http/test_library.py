@@ -17,9 +17,9 @@ def with_catalog(settings: Settings, catalog: Path) -> AppClient:
     return AppClient(MemoryControlPlane(), dataclasses.replace(settings, catalog=catalog, max_body_bytes=100_000))
 
 
-def test_every_example_is_listed_with_its_text_and_a_title(client: AppClient) -> None:
+def test_every_example_is_listed_with_its_text_and_a_title(shared_client: AppClient) -> None:
     """All that is a scenario file, and nothing else; the title is what the file says of itself."""
-    examples = {example["name"]: example for example in client.get("/examples").json["examples"]}
+    examples = {example["name"]: example for example in shared_client.get("/examples").json["examples"]}
     files = {path.relative_to(ROOT / "examples").with_suffix("").as_posix() for path in ROOT.glob("examples/**/*.yaml")}
     assert set(examples) == files - {"relay"}
     assert list(examples) == sorted(examples)
@@ -29,13 +29,13 @@ def test_every_example_is_listed_with_its_text_and_a_title(client: AppClient) ->
     assert examples["basic-metrics"]["title"].startswith("The smallest useful scenario: one sine wave")
 
 
-def test_who_has_the_examples_is_told_so(client: AppClient, locked: AppClient) -> None:
+def test_who_has_the_examples_is_told_so(shared_client: AppClient, shared_locked: AppClient) -> None:
     """By their tag; with a key they need it, unlike the documents about the API."""
-    answer = client.get("/examples")
-    assert client.get("/examples", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+    answer = shared_client.get("/examples")
+    assert shared_client.get("/examples", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
     for path in ("/examples", "/packs", "/catalog", "/daemon", "/sd/prometheus", "/scenarios?stats=1"):
-        assert locked.get(path).status_code == 401
-        assert locked.get(path, headers={"Authorization": "Bearer sesame"}).status_code == 200
+        assert shared_locked.get(path).status_code == 401
+        assert shared_locked.get(path, headers={"Authorization": "Bearer sesame"}).status_code == 200
 
 
 def test_every_pack_comes_with_a_body_that_uses_it(settings: Settings, tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def test_one_entry_is_answered_flat_and_two_as_a_list(client: AppClient) -> None
 
 
 @pytest.mark.parametrize("body", ["", "- a\n- b\n", "text", "version: 1\n", "version: '2'\n", "version: 2.0\n", "{}"])
-def test_what_is_no_version_two_body_gets_the_hint(client: AppClient, body: str) -> None:
+def test_what_is_no_version_two_body_gets_the_hint(shared_client: AppClient, body: str) -> None:
     """The migration hint, word for word."""
-    answer = client.post_yaml(body)
+    answer = shared_client.post_yaml(body)
     assert (answer.status_code, answer.json["error"], answer.json["detail"]) == (400, "bad_request", V1_HINT)
 
 
@@ -83,17 +83,19 @@ def test_what_is_no_version_two_body_gets_the_hint(client: AppClient, body: str)
         ("a: [", ""),
     ],
 )
-def test_a_body_that_does_not_compile_is_400_and_nothing_is_launched(client: AppClient, body: str, named: str) -> None:
+def test_a_body_that_does_not_compile_is_400_and_nothing_is_launched(
+    shared_client: AppClient, body: str, named: str
+) -> None:
     """The detail names the offender."""
-    answer = client.post_yaml(body)
+    answer = shared_client.post_yaml(body)
     assert (answer.status_code, answer.json["error"]) == (400, "bad_request")
     assert named in answer.json["detail"]
-    assert client.get("/scenarios").json == {"scenarios": []}
+    assert shared_client.get("/scenarios").json == {"scenarios": []}
 
 
-def test_a_value_that_cannot_run_is_422_naming_the_entry(client: AppClient) -> None:
+def test_a_value_that_cannot_run_is_422_naming_the_entry(shared_client: AppClient) -> None:
     """One bad entry refuses the whole body."""
-    answer = client.post_yaml(TWO_YAML.replace("name: down,", "name: down, rate: 0,"))
+    answer = shared_client.post_yaml(TWO_YAML.replace("name: down,", "name: down, rate: 0,"))
     assert (answer.status_code, answer.json) == (
         422,
         {
@@ -110,7 +112,7 @@ def test_a_value_that_cannot_run_is_422_naming_the_entry(client: AppClient) -> N
             ],
         },
     )
-    assert client.get("/scenarios").json == {"scenarios": []}
+    assert shared_client.get("/scenarios").json == {"scenarios": []}
 
 
 def test_a_name_in_use_is_409_and_lists_who_uses_it(client: AppClient) -> None:
@@ -377,12 +379,12 @@ def test_a_segment_may_be_empty(client: AppClient) -> None:
 
 
 @pytest.mark.parametrize("segment", ["0/7", "8/7", "2", "a/b", "1/0", "1/65537", ""])
-def test_what_is_no_segment_is_refused(client: AppClient, segment: str) -> None:
+def test_what_is_no_segment_is_refused(shared_client: AppClient, segment: str) -> None:
     """With what is expected; nothing is started."""
-    answer = client.post_yaml(MINIMAL_YAML, f"/scenarios?segment={segment}")
+    answer = shared_client.post_yaml(MINIMAL_YAML, f"/scenarios?segment={segment}")
     assert answer.status_code == 400
     assert answer.json["detail"].startswith("segment: expected I/N with 1 <= I <= N <= 65536")
-    assert client.get("/scenarios").json["scenarios"] == []
+    assert shared_client.get("/scenarios").json["scenarios"] == []
 
 
 @pytest.mark.parametrize(

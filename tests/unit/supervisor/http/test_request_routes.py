@@ -14,7 +14,7 @@ from tests.support.http_app import AppClient
 from tests.support.memory_plane import MemoryControlPlane
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def api(settings: Settings) -> Api:
     return build_app(MemoryControlPlane(), settings, relay=RelayClient("/nowhere"))
 

@@ -31,9 +31,9 @@ def nothing_but(answer: falcon.testing.Result, status: int) -> bool:
     return (answer.status_code, answer.content, answer.headers.get("content-type")) == (status, b"", None)
 
 
-def test_health_is_exactly_fifteen_bytes(client: AppClient) -> None:
+def test_health_is_exactly_fifteen_bytes(shared_client: AppClient) -> None:
     """Liveness has one body, and JSON is its type."""
-    answer = client.get("/health")
+    answer = shared_client.get("/health")
     assert (answer.status_code, answer.content) == (200, b'{"status":"ok"}')
     assert "application/json" in answer.headers["content-type"]
 
@@ -44,9 +44,9 @@ def test_health_says_when_the_machine_is_overloaded(settings: Settings) -> None:
     assert (answer.status_code, answer.content) == (200, b'{"status":"ok","overloaded":true}')
 
 
-def test_ready_without_autostart(client: AppClient) -> None:
+def test_ready_without_autostart(shared_client: AppClient) -> None:
     """There is nothing to wait for."""
-    answer = client.get("/ready")
+    answer = shared_client.get("/ready")
     expected = b'{"status":"not_configured","autostart_started":0,"autostart_expected":0}'
     assert (answer.status_code, answer.content) == (200, expected)
     assert "application/json" in answer.headers["content-type"]
@@ -86,18 +86,18 @@ def test_ready_follows_the_sweep(settings: Settings, status: str, code: int) -> 
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "BREW"])
 def test_an_unknown_path_is_an_empty_404_whatever_the_method_and_key(
-    client: AppClient, locked: AppClient, method: str, target: str
+    shared_client: AppClient, shared_locked: AppClient, method: str, target: str
 ) -> None:
     """A trailing slash, an empty id or another spelling makes a different path, which asks for no key."""
-    assert nothing_but(client.request(method, target), 404)
-    assert nothing_but(locked.request(method, target), 404)
+    assert nothing_but(shared_client.request(method, target), 404)
+    assert nothing_but(shared_locked.request(method, target), 404)
 
 
 @pytest.mark.parametrize("path", ALLOW)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_wrong_method_is_an_empty_405_with_allow(client: AppClient, method: str, path: str) -> None:
+def test_a_wrong_method_is_an_empty_405_with_allow(shared_client: AppClient, method: str, path: str) -> None:
     """Also OPTIONS and methods nobody knows; a right one gets past the check."""
-    answer = client.request(method, path)
+    answer = shared_client.request(method, path)
     if method in ALLOW[path]:
         assert answer.status_code != 405
     else:
@@ -121,22 +121,24 @@ def test_head_answers_as_get_without_a_body(client: AppClient, target: str) -> N
 
 @pytest.mark.parametrize("suffix", ["", "/stats", "/metrics"])
 @pytest.mark.parametrize("shown", ["nope", "a/b", "ünï", "%", "00000000-0000-0000-0000-000000000000", " "])
-def test_an_unknown_id_is_named_as_decoded(client: AppClient, suffix: str, shown: str) -> None:
+def test_an_unknown_id_is_named_as_decoded(shared_client: AppClient, suffix: str, shown: str) -> None:
     """Any text may stand in the path; the answer shows it decoded."""
     sent = "".join(f"%{byte:02x}" for byte in shown.encode())
     for method in ["GET"] + ["DELETE"] * (not suffix):
-        answer = client.request(method, f"/scenarios/{sent}{suffix}")
+        answer = shared_client.request(method, f"/scenarios/{sent}{suffix}")
         assert answer.status_code == 404
         assert answer.json == {"error": "not_found", "detail": f"scenario not found: {shown}"}
 
 
 @pytest.mark.parametrize("path", [path for path in ALLOW if path not in PUBLIC])
 @pytest.mark.parametrize("method", METHODS)
-def test_protected_routes_ask_for_the_key_before_anything_else(locked: AppClient, method: str, path: str) -> None:
+def test_protected_routes_ask_for_the_key_before_anything_else(
+    shared_locked: AppClient, method: str, path: str
+) -> None:
     """Without a token or with a wrong one it is 401, also for wrong methods, unknown ids, bad queries and bodies."""
     target = f"{path}?limit=abc"
     for headers, body in (({}, MISSING), ({"Authorization": "Bearer wrong"}, INVALID)):
-        answer = locked.request(method, target, b"{", headers)
+        answer = shared_locked.request(method, target, b"{", headers)
         assert answer.status_code == 401
         if method != "HEAD":
             assert answer.json == body
