@@ -91,13 +91,13 @@ _ENCODERS = {
 
 @st.composite
 def entries(draw: st.DrawFn, number: int) -> Body:
-    """One entry of 50 to 500 events; its start is in the past, so that stamps do not depend on when it runs."""
+    """One entry of 8 to 1000 events; its start is in the past, so that stamps do not depend on when it runs."""
     signal_type = draw(st.sampled_from(["metrics", "metrics", "metrics", "logs", "histogram", "summary"]))
     entry: Body = {
         "id": f"e{number}",
         "signal_type": signal_type,
         "name": draw(st.sampled_from(["up", "cpu", "node:load1"])),
-        "rate": draw(st.sampled_from([50, 100, 333, 1000.5])),
+        "rate": draw(st.sampled_from([20, 50, 111, 1000.5])),
         "duration": draw(st.sampled_from(["400ms", "1s"])),
         "start_time": "2026-01-01T00:00:00Z",
         "labels": draw(st.dictionaries(st.sampled_from(["job", "host", "_x"]), _words, max_size=2))

@@ -149,7 +149,7 @@ KINDS: dict[type, st.SearchStrategy[Any]] = {
         Flap, up_duration=st.sampled_from(["300ms", "2s"]), down_duration=st.sampled_from(["200ms", "1s", "5s"])
     ),
 }
-rates = st.sampled_from([3.0, 7.5, 50.0, 310.0])
+rates = st.sampled_from([3.0, 7.5, 50.0, 110.0])
 instants = st.lists(st.integers(0, 1900), min_size=1, max_size=3).map(sorted)
 
 

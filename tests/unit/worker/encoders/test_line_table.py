@@ -10,7 +10,7 @@ from common.specs import Exponential, Normal, PrometheusText
 from tests.support.plans import DEFAULT_BUCKETS, DEFAULT_QUANTILES, entry_plan
 from worker import encoders, generators
 from worker.encoders.line_table import tabled
-from worker.ticks.batch import BATCH_EVENTS, Batch
+from worker.ticks.batch import USUAL_BATCH_EVENTS, Batch
 
 OBSERVED = [
     Histogram(
@@ -52,8 +52,9 @@ def test_a_large_batch_has_the_bytes_of_small_ones(spec: Histogram | Summary, pr
     plan = entry_plan(
         signal_type=signal, generator=spec, encoder=PrometheusText(precision=precision), labels={"job": "\0\n"}
     )
-    values = generators.build(plan).values(0, BATCH_EVENTS)
-    stamps = 1_731_587_696_789_000_000 + np.arange(BATCH_EVENTS) * 2_000
+    count = 2 * USUAL_BATCH_EVENTS
+    values = generators.build(plan).values(0, count)
+    stamps = 1_731_587_696_789_000_000 + np.arange(count) * 2_000
     batch = Batch(0, values, stamps)
-    small = [encoders.build(plan).encode(batch.part(tick, tick + 4)).payload for tick in range(0, BATCH_EVENTS, 4)]
+    small = [encoders.build(plan).encode(batch.part(tick, tick + 8)).payload for tick in range(0, count, 8)]
     assert encoders.build(plan).encode(batch).payload == b"".join(small)

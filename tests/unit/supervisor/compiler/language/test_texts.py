@@ -371,8 +371,8 @@ def test_json_has_one_kind_of_number(written: str, value: float) -> None:
 
 
 def test_big_bodies_are_read() -> None:
-    """Two hundred thousand numbers, and a key of a million letters."""
-    values = ",".join(["1"] * 200_000)
+    """More numbers than lists and maps are allowed, and a key of a million letters."""
+    values = ",".join(["1"] * 110_000)
     plan = plan_of(FLAT.replace("type: constant, value: 1", f"type: sequence, values: [{values}]"))
-    assert len(plan.entries[0].config["generator"]["values"]) == 200_000
+    assert len(plan.entries[0].config["generator"]["values"]) == 110_000
     assert refusal_of(f"{FLAT}{'x' * 1_000_000}: 1").detail.startswith(FAILED)
