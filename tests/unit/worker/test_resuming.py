@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from common.checkpoints import Checkpoint, Resume
 from common.counters import Counters
+from common.messages import Start
 from common.plan import (
     Burst,
     Cycle,
@@ -120,6 +121,28 @@ def test_a_run_that_goes_on_writes_what_it_would_have_written(
         assert daemon.missed == []
     assert daemon.lines == expected
     assert kept.counters.bytes_emitted == kept.counters.written_bytes == len(daemon.sink.payload)
+
+
+@given(
+    kind=st.sampled_from(list(PLANS)),
+    stop_ms=st.integers(1, 2900),
+    back_ms=st.integers(1, 5000),
+    fills=st.booleans(),
+)
+def test_after_a_clock_that_was_set_back_nothing_comes_twice(
+    kind: str, stop_ms: int, back_ms: int, fills: bool
+) -> None:
+    """Even before the start of the run: it waits until the clock has come to its next tick, and has missed nothing."""
+    plan = entry_plan(**{"rate": 50.0, "duration_ns": 3 * NS, "generator": Step(step_size=1.0)} | PLANS[kind])
+    daemon = Daemon(plan)
+    resume = Resume(checkpoint=daemon.run(stop_ms), fills=fills)
+    written = len(daemon.lines)
+    daemon.start = Start(start_ns=daemon.start.start_ns + back_ms * MS, wall_ns=daemon.start.wall_ns)
+    daemon.run(stop_ms - 1, resume)
+    assert len(daemon.lines) == written
+    daemon.run(None, resume)
+    assert daemon.lines == whole(plan)
+    assert daemon.missed == []
 
 
 @few_examples
