@@ -71,8 +71,23 @@ class Post:
         self.loop.close()
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Post]:
+    post = Post()
+    yield post
+    post.close()
+
+
 @pytest.fixture
-def post() -> Iterator[Post]:
+def post(shared: Post) -> Post:
+    """A post that has seen nobody go; each test ends the workers that it has started."""
+    shared.gone.clear()
+    return shared
+
+
+@pytest.fixture
+def fresh_post() -> Iterator[Post]:
+    """A post whose template is not started yet."""
     post = Post()
     yield post
     post.close()
@@ -111,11 +126,11 @@ def test_a_killed_worker_is_told_from_others(post: Post) -> None:
     worker.close()
 
 
-def test_a_worker_that_is_not_wanted_any_more_before_it_is_born(post: Post) -> None:
+def test_a_worker_that_is_not_wanted_any_more_before_it_is_born(fresh_post: Post) -> None:
     """It is killed as soon as it is there."""
-    worker = post.start()
+    worker = fresh_post.start()
     worker.kill()
-    post.wait_gone(worker)
+    fresh_post.wait_gone(worker)
     assert worker.exit_code == -signal.SIGKILL
     worker.close()
 
@@ -265,19 +280,19 @@ def test_closing_gives_every_descriptor_back(post: Post) -> None:
     assert after[1] == before[1]
 
 
-def test_secrets_do_not_reach_workers(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_do_not_reach_workers(fresh_post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the key nor what the service manager says is for children; our own environment is left alone."""
     monkeypatch.setenv("SONDA_API_KEY", "s3cret")
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
     environment = child_environment(os.environ)
     assert not {"SONDA_API_KEY", "NOTIFY_SOCKET"} & set(environment)
     assert environment["OPENBLAS_NUM_THREADS"] == "1"
-    worker = post.born()
-    for pid in (post.template(), worker.pid):
+    worker = fresh_post.born()
+    for pid in (fresh_post.template(), worker.pid):
         assert b"s3cret" not in Path(f"/proc/{pid}/environ").read_bytes()
     assert os.environ["SONDA_API_KEY"] == "s3cret"
     worker.kill()
-    post.wait_gone(worker)
+    fresh_post.wait_gone(worker)
     worker.close()
 
 
