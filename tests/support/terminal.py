@@ -64,10 +64,10 @@ class Terminal:
     def wait_for(self, holds: Callable[[str], bool], what: str) -> str:
         """Read until `holds` of the screen; returns it."""
         deadline = time.monotonic() + PATIENCE_SECS
-        while not holds(self.shown()):
-            assert time.monotonic() < deadline, f"no {what} in time on:\n{self.shown()}"
-            assert self._read(0.2), f"the program ended without {what} on:\n{self.shown()}"
-        return self.shown()
+        while not holds(shown := self.shown()):
+            assert time.monotonic() < deadline, f"no {what} in time on:\n{shown}"
+            assert self._read(0.2), f"the program ended without {what} on:\n{shown}"
+        return shown
 
     def wait(self) -> int:
         """Read to the end of the program; returns its exit code."""
