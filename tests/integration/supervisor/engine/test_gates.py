@@ -154,13 +154,13 @@ def test_a_deleted_member_takes_those_behind_it_along(running: RunningFleet) -> 
     assert running.plane.scenarios() == chain[1:]
 
 
-def test_a_thousand_edges(running: RunningFleet, tmp_path: Path) -> None:
+def test_hundreds_of_edges(running: RunningFleet, tmp_path: Path) -> None:
     """A chain of three while the supervisor is kept busy: numbers without a hole, every event counted and delivered."""
     paths = [tmp_path / name for name in "abc"]
     flapping = Sequence(values=(1.0, 0.0), repeat=True)
     a, b, c = launch(
         running,
-        source("a", rate=100.0, generator=flapping, duration_ns=10 * NS, sink=File(path=str(paths[0]))),
+        source("a", rate=100.0, generator=flapping, duration_ns=5 * NS, sink=File(path=str(paths[0]))),
         gated("b", "a", rate=500.0, generator=Step(step_size=1.0), sink=File(path=str(paths[1]))),
         gated("c", "b", rate=500.0, generator=Step(step_size=1.0), sink=File(path=str(paths[2]))),
     )
@@ -169,14 +169,14 @@ def test_a_thousand_edges(running: RunningFleet, tmp_path: Path) -> None:
         assert time.monotonic() < end, "the chain does not end"
         stop(running, *launch(running, planned_entry("load")))
     # Ticks that are overdue at the end on a busy machine are left out.
-    assert 500 < a.counters().total_events <= 1000
+    assert 250 < a.counters().total_events <= 500
     for scenario, path in ((b, paths[1]), (c, paths[2])):
         lines = path.read_bytes().splitlines()
         assert len(lines) == scenario.counters().total_events
         assert [float(line.split()[1]) for line in lines] == [float(k) for k in range(len(lines))]
         stamps = [int(line.split()[2]) for line in lines]
         assert stamps == sorted(stamps)
-        assert len(lines) > 50
+        assert len(lines) > 25
         assert scenario.counters().errors == 0
 
 
@@ -339,7 +339,7 @@ def test_bodies_that_come_go_and_die(running: RunningFleet) -> None:
     run_state_machine_as_test(
         GateBetweenBodies,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=7,
             # Every step is a matter of real processes: what has failed is told as it is, not made smaller.
             phases=(Phase.generate,),

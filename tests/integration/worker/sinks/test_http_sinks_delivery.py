@@ -14,7 +14,7 @@ from tests.support.polling import wait_until
 from tests.support.receiver import Answer, Receiver
 from tests.support.worker_process import WorkerProcess, worker_processes
 
-EVENTS = 200_000
+EVENTS = 100_000
 PER_REQUEST = 250
 FIRST_VALUE = 10**9
 LINE_BYTES = len("m 1000000000 1731587696789\n")

@@ -251,7 +251,7 @@ nodes = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(words, nodes), max_size=4) | st.text(max_size=40))
 def test_any_text_is_a_configuration_or_a_list_of_faults(tmp_path: Path, content: object) -> None:
     """No file makes the reader fail in another way."""
