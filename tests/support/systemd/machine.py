@@ -129,7 +129,9 @@ class Machine:
             own_only: leave out what systemd says about the unit.
         """
         self.run("journalctl", "--sync")
-        shown = self.run("journalctl", "--quiet", "--output=json", f"--unit={unit}").stdout
+        # The many lines of an earlier test are not even printed.
+        since = f"--since=@{self._forgotten_us // 1_000_000}"
+        shown = self.run("journalctl", "--quiet", "--output=json", since, f"--unit={unit}").stdout
         entries = [json.loads(line) for line in shown.splitlines()]
         return [
             entry["MESSAGE"]
