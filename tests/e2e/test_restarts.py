@@ -116,10 +116,6 @@ def test_what_was_missed_is_made_up_for_or_named(
     assert found == [*range(gap), *range(gap + hole["missed_ticks"], len(found) + hole["missed_ticks"])]
     stamps = stamps_ms(tmp_path / "missed")
     assert (instant_ms(hole["from"]), instant_ms(hole["to"])) == (stamps[gap - 1] + 20, stamps[gap])
-    assert server.stop() == 0
-
-    server = start()
-    wait_until(lambda: len(server.get("/scenarios").json()["scenarios"]) == 2, "what was deleted stays away")
 
 
 def test_values_of_every_kind_go_on(start: StartServer, tmp_path: Path) -> None:
@@ -219,9 +215,21 @@ def test_the_second_daemon_is_refused(start: StartServer, tmp_path: Path) -> Non
     assert b"in use by the daemon with process id" in second.stderr
 
 
-def test_fresh_forgets(start: StartServer, tmp_path: Path) -> None:
+def test_what_was_deleted_stays_away_and_fresh_forgets(start: StartServer, tmp_path: Path) -> None:
+    """What is over stays on the list, start after start, until a daemon is told to forget."""
     server = start()
-    server.launch(body(entry("gone", tmp_path / "gone")))
+    deleted, over = server.launch(
+        body(entry("deleted", tmp_path / "deleted"), entry("over", tmp_path / "over", duration="300ms"))
+    )
+    server.wait_for_state(over["id"], "finished")
+    server.stop(signal.SIGKILL)
+    server = start()
+    wait_until(lambda: server.get("/ready").status_code == 200, "both are there again")
+    assert server.delete(f"/scenarios/{deleted['id']}").status_code == 200
+    assert server.stop() == 0
+    server = start()
+    wait_until(lambda: server.get("/ready").status_code == 200, "what is left is there again")
+    assert [one["id"] for one in server.get("/scenarios").json()["scenarios"]] == [over["id"]]
     server.stop(signal.SIGKILL)
     server = start("--fresh")
     assert server.get("/scenarios").json() == {"scenarios": []}
