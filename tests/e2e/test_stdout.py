@@ -8,7 +8,7 @@ from tests.conftest import StartServer
 from tests.support.live_server import LiveServer
 
 RATE = 100_000
-EVENTS = 300_000
+EVENTS = 100_000
 LINE = re.compile(rb'(\w+)\{shard="(\w+)"\} (\d+) (\d{13})')
 
 

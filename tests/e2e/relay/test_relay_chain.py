@@ -64,17 +64,17 @@ def test_the_parent_is_killed_and_restarted(tmp_path: Path) -> None:
     with live(tmp_path / "child", child_config(f"http://127.0.0.1:{port}")) as child:
         try:
             parent.start()
-            for number in range(1, 121):
+            for number in range(1, 61):
                 assert child.post("agent", f"c{number % 4}", update(number)).status == 202
-                if number in (30, 80):
+                if number in (15, 40):
                     parent.kill()
-                if number in (60, 110):
+                if number in (30, 55):
                     parent.start()
             wait_until(lambda: drained(child), "everything is forwarded", 60)
             for check in range(4):
                 state = parent.check("agent", f"c{check}")
-                assert state["message"] == str(116 + check if check else 120)
-                assert state["updates"] == 30  # resent ones are recognised
+                assert state["message"] == str(56 + check if check else 60)
+                assert state["updates"] == 15  # resent ones are recognised
         finally:
             parent.kill()
 
