@@ -87,21 +87,20 @@ def test_a_directory_that_others_may_write_to_keeps_no_state(tmp_path: Path) -> 
     assert "writable by others" in relay.log()
 
 
-@pytest.mark.parametrize("kind", ["fifo", "directory", "nothing", "device"])
-def test_what_stands_where_a_pidfile_should_holds_nobody_up(tmp_path: Path, kind: str) -> None:
+def test_what_stands_where_a_pidfile_should_holds_nobody_up(tmp_path: Path) -> None:
     """A FIFO is not waited for: its client is denied, and the admin socket answers."""
-    pidfile = tmp_path / "pid"
-    if kind == "fifo":
-        os.mkfifo(pidfile)
-    elif kind == "directory":
-        pidfile.mkdir()
-    elif kind == "device":
-        pidfile.symlink_to("/dev/zero")
-    config = clients_config(f'a: {{pidfile: "{pidfile}", mode: "0666", checks: {{"123": {{urn: "*"}}}}}}\n' + own())
-    with live(tmp_path, config) as relay:
-        assert relay.post("a", "123").status == 403
-        assert relay.metric('sondad_relay_denied_total{client="a",reason="unreadable"}') == "1"
-        assert relay.post("agent", "123").status == 202
+    kinds = ("fifo", "directory", "nothing", "device")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    clients = (
+        f'{kind}: {{pidfile: "{tmp_path / kind}", mode: "0666", checks: {{"123": {{urn: "*"}}}}}}' for kind in kinds
+    )
+    with live(tmp_path / "relay", clients_config("\n".join((*clients, own())))) as relay:
+        for kind in kinds:
+            assert relay.post(kind, "123").status == 403, kind
+            assert relay.metric(f'sondad_relay_denied_total{{client="{kind}",reason="unreadable"}}') == "1"
+            assert relay.post("agent", "123").status == 202
 
 
 SILENT = """
@@ -163,16 +162,20 @@ def test_the_admin_socket_answers_when_descriptors_are_short(tmp_path: Path) -> 
         assert relay.post("agent1", "123").status == 202
 
 
-def test_a_long_header_of_a_stranger_delays_nobody(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def patient_relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRelay]:
+    with live(tmp_path_factory.mktemp("patient"), clients_config(own(), relay="max_header: 256KiB")) as relay:
+        yield relay
+
+
+def test_a_long_header_of_a_stranger_delays_nobody(patient_relay: LiveRelay) -> None:
     """Blanks are read once: tried from each of them anew they would take longer than anyone waits for the answer."""
-    with live(tmp_path, clients_config(own(), relay="max_header: 256KiB")) as relay:
-        with connect(relay.sock("agent")) as sock:
-            sock.sendall(b"GET / HTTP/1.1\r\nX:" + b"\t" * 255_000 + b"\x7f\r\n\r\n")
-            assert b" 400 " in read_all(sock)[:20]
+    with connect(patient_relay.sock("agent")) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nX:" + b"\t" * 255_000 + b"\x7f\r\n\r\n")
+        assert b" 400 " in read_all(sock)[:20]
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_passed_over(patient_relay: LiveRelay) -> None:
     """A body that an editor wrote is taken as the control plane takes it."""
-    with live(tmp_path, clients_config(own())) as relay:
-        assert relay.post("agent", "123", b"\xef\xbb\xbf" + BODY).status == 202
-        assert request(relay.sock("agent"), "POST", "/checks/123", b"\xef\xbb\xbf").status == 400
+    assert patient_relay.post("agent", "123", b"\xef\xbb\xbf" + BODY).status == 202
+    assert request(patient_relay.sock("agent"), "POST", "/checks/123", b"\xef\xbb\xbf").status == 400
