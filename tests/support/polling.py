@@ -11,14 +11,17 @@ def wait_until(probe: Callable[[], T], what: str, timeout_secs: float = 60) -> T
     """Call `probe` until it returns something true, and return that.
 
     What is waited for is there in a moment on an idle machine; the default bears one that is very busy. The longer it
-    takes, the rarer is the question: it keeps the processor from what is waited for.
+    takes, the rarer is the question, and a pause is no shorter than the question before it: asking keeps the processor
+    from what is waited for.
 
     Raises:
         AssertionError: `timeout_secs` were over first; names `what` and the last result.
     """
-    began = time.monotonic()
+    began = asked = time.monotonic()
     while not (result := probe()):
-        waited_secs = time.monotonic() - began
+        answered = time.monotonic()
+        waited_secs = answered - began
         assert waited_secs < timeout_secs, f"after {timeout_secs} s still not: {what} (last seen: {result!r})"
-        time.sleep(min(max(0.01, waited_secs / 10), 0.25))
+        time.sleep(max(answered - asked, min(max(0.01, waited_secs / 10), 0.25)))
+        asked = time.monotonic()
     return result
