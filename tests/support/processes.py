@@ -42,11 +42,17 @@ def has_connections(process: psutil.Process) -> bool:
 def members_of_session(leader: int) -> list[psutil.Process]:
     """Return every process of a session that has not ended, whoever its parent is by then."""
     members = []
-    for process in psutil.process_iter():
+    for pid in psutil.pids():
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getsid(process.pid) == leader and not has_ended(process):
+            if os.getsid(pid) == leader and not has_ended(process := psutil.Process(pid)):
                 members.append(process)
     return members
+
+
+def worker_of(scenario_id: str) -> psutil.Process:
+    """Return the worker of this session that runs a scenario, found by its title."""
+    what = f"a process titled with {scenario_id}"
+    return wait_until(lambda: titled(members_of_session(os.getsid(0)), scenario_id), what)[0]
 
 
 def freeze(pid: int) -> None:

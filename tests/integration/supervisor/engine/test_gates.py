@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -28,7 +27,7 @@ from common.specs import Constant, File, Sequence, Step
 from common.states import State
 from supervisor.engine.control_plane import Scenario
 from tests.support.polling import wait_until
-from tests.support.processes import freeze
+from tests.support.processes import freeze, worker_of
 from tests.support.running_fleet import RunningFleet
 from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
@@ -59,17 +58,7 @@ def stop(running: RunningFleet, scenario: Scenario) -> None:
 
 
 def kill(scenario: Scenario) -> None:
-    os.kill(process_of(scenario).pid, signal.SIGKILL)
-
-
-def process_of(scenario: Scenario) -> psutil.Process:
-    """The worker's process, found by its title."""
-
-    def found() -> list[psutil.Process]:
-        processes = psutil.process_iter(["cmdline"])
-        return [process for process in processes if scenario.id in " ".join(process.info["cmdline"] or [])]
-
-    return wait_until(found, f"a process titled with {scenario.id}")[0]
+    os.kill(worker_of(scenario.id).pid, signal.SIGKILL)
 
 
 def source(name: str = "up", value: float = 1.0, **changes: Any) -> PlannedEntry:
@@ -184,7 +173,7 @@ def test_a_paused_worker_sleeps(running: RunningFleet) -> None:
     """It is not woken once while its upstream publishes values that change nothing."""
     up, down = launch(running, source(value=0.0), gated("down", "up"))
     wait_for_state(down, State.PAUSED)
-    process = process_of(down)
+    process = worker_of(down.id)
     before = process.num_ctx_switches().voluntary
     wait_for_growth(up, 20)
     assert process.num_ctx_switches().voluntary == before
@@ -203,7 +192,7 @@ def test_many_watch_one(running: RunningFleet) -> None:
 def test_wires_cost_nothing_after_their_end(running: RunningFleet) -> None:
     """Bodies with gates that come and go leave no descriptor in the supervisor nor in the upstream."""
     (up,) = launch(running, source(), name="body")
-    upstream = process_of(up)
+    upstream = worker_of(up.id)
 
     def cycle() -> None:
         downs = launch(running, *(gated(f"d{k}", "up", "body") for k in range(3)))
@@ -229,7 +218,7 @@ def test_a_body_of_the_same_name_takes_over(running: RunningFleet) -> None:
     (down,) = launch(running, gated("down", "up", "body"))
     assert down.resolution is None
     wait_for_state(down, State.RUNNING)
-    freeze(process_of(old).pid)
+    freeze(worker_of(old.id).pid)
     running.fleet._loop.post(lambda: running.fleet.stop(old.id, Future()))
     wait_until(lambda: running.plane.conflicts("body") == [], "the name is free")
     (new,) = launch(running, source(value=0.0), name="body")

@@ -19,7 +19,7 @@ from common.specs import File, Tcp
 from common.states import State
 from supervisor.engine.control_plane import CallTimeoutError, LaunchError, NameConflict, Scenario, StopResult
 from tests.support.polling import wait_until
-from tests.support.processes import freeze
+from tests.support.processes import freeze, worker_of
 from tests.support.running_fleet import RunningFleet
 from tests.unit.supervisor.engine.entries import plan_of, planned_entry
 
@@ -49,16 +49,6 @@ def _stop(running: RunningFleet, scenario: Scenario) -> StopResult | None:
     return running.plane.stop(scenario.id, LONG_SECS)
 
 
-def _pid_of(scenario: Scenario) -> int:
-    """The worker's process, found by its title."""
-
-    def found() -> list[int]:
-        processes = psutil.process_iter(["cmdline"])
-        return [process.pid for process in processes if scenario.id in " ".join(process.info["cmdline"] or [])]
-
-    return wait_until(found, f"a process titled with {scenario.id}")[0]
-
-
 def _has_emitted(scenario: Scenario, count: int = 1) -> Callable[[], bool]:
     return lambda: scenario.counters().total_events >= count
 
@@ -70,7 +60,7 @@ def test_a_scenario_from_launch_to_stop(running: RunningFleet) -> None:
     assert running.plane.scenarios() == [scenario]
     wait_until(_has_emitted(scenario, 5), "five events")
     assert scenario.drain().values[0] == 1.0
-    pid = _pid_of(scenario)
+    pid = worker_of(scenario.id).pid
     result = _stop(running, scenario)
     assert result is not None
     assert result.status == "stopped"
@@ -121,7 +111,7 @@ def test_a_killed_worker_is_noticed_and_explained(running: RunningFleet) -> None
     """SIGKILL of a worker finishes its scenario, with the reason and the last counts; others go on."""
     victim, other = _launch(running, planned_entry("victim", rate=100.0), planned_entry("other", rate=100.0))
     wait_until(_has_emitted(victim, 3), "three events")
-    os.kill(_pid_of(victim), signal.SIGKILL)
+    os.kill(worker_of(victim.id).pid, signal.SIGKILL)
     wait_until(lambda: victim.exit_reason, "the reason")
     assert victim.exit_reason == "killed by signal 9 (SIGKILL)"
     counters = victim.counters()
@@ -137,7 +127,7 @@ def test_a_killed_worker_is_noticed_and_explained(running: RunningFleet) -> None
 def test_a_worker_stopped_by_someone_else_is_explained(running: RunningFleet) -> None:
     """A worker that leaves on a SIGTERM nobody of us sent is finished with a reason."""
     (scenario,) = _launch(running, planned_entry())
-    os.kill(_pid_of(scenario), signal.SIGTERM)
+    os.kill(worker_of(scenario.id).pid, signal.SIGTERM)
     wait_until(lambda: scenario.exit_reason, "the reason")
     assert scenario.exit_reason == "stopped by a signal from outside"
 
@@ -219,7 +209,7 @@ def test_a_worker_that_does_not_leave_is_killed(running: RunningFleet) -> None:
     """A worker that cannot react to the stop is killed when its time is over, and that is told."""
     (scenario,) = _launch(running, planned_entry(rate=100.0))
     wait_until(_has_emitted(scenario), "the first event")
-    freeze(_pid_of(scenario))
+    freeze(worker_of(scenario.id).pid)
     result = _stop(running, scenario)
     assert result is not None
     assert result.status == "force_stopped"
@@ -229,7 +219,7 @@ def test_a_worker_that_does_not_leave_is_killed(running: RunningFleet) -> None:
 def test_a_stop_goes_on_without_its_caller(running: RunningFleet) -> None:
     """When the caller's time is over the scenario is gone already, and its worker is still stopped and reaped."""
     (scenario,) = _launch(running, planned_entry())
-    pid = _pid_of(scenario)
+    pid = worker_of(scenario.id).pid
     freeze(pid)
     with pytest.raises(CallTimeoutError):
         running.plane.stop(scenario.id, 0.05)
@@ -306,7 +296,7 @@ def test_shutdown_kills_who_does_not_leave() -> None:
     """A worker that cannot react is killed at the end of the grace, the rest has left before."""
     with RunningFleet(grace_secs=3.0) as running:
         stuck, fine = _launch(running, planned_entry("stuck"), planned_entry("fine"))
-        freeze(_pid_of(stuck))
+        freeze(worker_of(stuck.id).pid)
         running.shut_down()
         assert stuck.exit_reason is not None
         assert stuck.exit_reason.startswith("killed: it did not stop")
