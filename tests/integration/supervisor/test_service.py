@@ -17,6 +17,7 @@ from tests.support.live_server import COMMAND, STOP_SECS, LiveServer
 from tests.support.polling import wait_until
 from tests.support.ports import free_port
 from tests.support.processes import freeze, title_of, titled
+from tests.support.transcripts import run
 
 ENDLESS_GRACE = """
 import supervisor.service
@@ -143,12 +144,12 @@ def test_wrong_arguments_end_with_2(command: tuple[str, ...]) -> None:
     ],
 )
 def test_what_can_never_be_right_ends_with_2(
-    arguments: tuple[str, ...], environment: dict[str, str], named: str
+    arguments: tuple[str, ...], environment: dict[str, str], named: str, tmp_path: Path
 ) -> None:
     """A service manager need not try again; stderr says which setting is wrong, and no port is announced."""
-    result = _run("--port", "0", *arguments, **environment)
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert named in result.stderr.decode()
+    result = run(["sonda-server", "--port", "0", *arguments], tmp_path, **environment)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert named in result.stderr
 
 
 @pytest.mark.parametrize("name", ["common", "worker"])
@@ -206,11 +207,11 @@ def test_a_port_in_use_ends_with_1() -> None:
         (("fly",), 2, "unrecognized subcommand 'fly'"),
     ],
 )
-def test_the_command_line_of_sondad(arguments: tuple[str, ...], code: int, shown: str) -> None:
+def test_the_command_line_of_sondad(arguments: tuple[str, ...], code: int, shown: str, tmp_path: Path) -> None:
     """Help and version go to stdout with 0; an unknown command or none goes to stderr with 2."""
-    result = _run(*arguments, command=(COMMAND.replace("sonda-server", "sondad"),))
+    result = run(["sondad", *arguments], tmp_path)
     assert result.returncode == code
-    assert shown in (result.stderr if code else result.stdout).decode()
+    assert shown in (result.stderr if code else result.stdout)
     assert not (result.stdout if code else result.stderr)
 
 
