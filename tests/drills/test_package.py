@@ -1,5 +1,6 @@
 """The Debian package on a machine that has never seen the project: installed, upgraded, removed, purged."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +20,17 @@ BUILD = ROOT / "packaging/build-deb"
 def bare() -> Iterator[Machine]:
     with booted("rm -rf /opt/sondad") as machine:
         yield machine
+
+
+def test_only_the_python_of_the_system_is_packed(tmp_path: Path) -> None:
+    """Any other is missing on the machine where the package is installed."""
+    python = tmp_path / "python3"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    environment = {**os.environ, "PYTHON": str(python)}
+    done = subprocess.run([BUILD], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{python} is not the system's Python" in done.stderr
 
 
 def test_a_life_of_the_package(bare: Machine) -> None:
