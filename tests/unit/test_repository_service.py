@@ -1,6 +1,8 @@
 """The service unit: readable, hardened, and in step with the daemon's own limits."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,23 @@ def test_the_service_starts_with_flags_that_exist() -> None:
     assert flags == ["--config", "/etc/sondad/sondad.yaml"]
     settings = parse_settings("sondad serve", ["--config", str(CONFIG)], {API_KEY_VARIABLE: "abc"})
     assert (settings.host, settings.port, settings.state_dir) == ("127.0.0.1", 8080, Path("/var/lib/sondad/state"))
+
+
+def test_a_wheel_gets_all_that_the_unit_needs(tmp_path: Path) -> None:
+    """The documented commands leave a unit whose program is the wheel's and whose files are there."""
+    (commands,) = re.findall(r"```sh\n(sed .*?)```", (ROOT / "docs" / "operating.md").read_text(), re.DOTALL)
+    for directory in ("bin", "etc/systemd/system"):
+        (tmp_path / directory).mkdir(parents=True)
+    for name, script in {"sondad": f"echo {ROOT}/systemd", "systemctl": "", "systemd-sysusers": ""}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    subprocess.run(["sh", "-euc", commands.replace("/etc/", f"{tmp_path}/etc/")], env={"PATH": path}, check=True)
+    (start,) = settings_of(tmp_path / "etc/systemd/system/sondad.service")["Service"]["ExecStart"]
+    program, *_, config = start.split()
+    assert program == "/opt/pipx/venvs/sondad/bin/sondad"
+    assert Path(f"{tmp_path}{config}").read_text() == CONFIG.read_text()
+    assert (tmp_path / "etc/sysusers.d/sondad.conf").is_file()
 
 
 def test_every_flag_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
