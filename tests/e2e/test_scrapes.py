@@ -80,13 +80,13 @@ def test_promtool_finds_nothing(scraped: tuple[LiveServer, dict[str, str]], path
     assert _complaints(text) == ""
 
 
-def test_no_series_is_there_twice(server: LiveServer) -> None:
+def test_no_series_is_there_twice(shared_server: LiveServer) -> None:
     """Of scenarios that emit the same series, the one launched last is shown, with all lines of its histogram."""
     entry = {"rate": 50, "sink": {"type": "memory"}, **_ENTRIES[3]}
     for buckets in ([1, 2, 3], [1, 2, 4]):
-        (last,) = server.launch({"version": 2, "scenarios": [entry | {"buckets": buckets}]})
-        server.wait_for_events(last["id"], 6)
-    shown = server.get("/scenarios/metrics").text
+        (last,) = shared_server.launch({"version": 2, "scenarios": [entry | {"buckets": buckets}]})
+        shared_server.wait_for_events(last["id"], 6)
+    shown = shared_server.get("/scenarios/metrics").text
     series = [line.rpartition(" ")[0] for line in shown.split("\n") if line and line[0] != "#"]
     assert len(series) == len(set(series)) == 2 * 6
     assert 'le="3' not in shown
