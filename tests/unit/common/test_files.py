@@ -84,7 +84,7 @@ def test_a_circle_of_links_is_no_file(root: Path, access: FileAccess) -> None:
 
 
 @pytest.mark.parametrize("worst_moment", ["realpath", "open"])
-def test_a_thousand_swaps_of_a_directory_for_a_link(
+def test_swaps_of_a_directory_for_a_link(
     root: Path, access: FileAccess, monkeypatch: pytest.MonkeyPatch, worst_moment: str
 ) -> None:
     """Each after the look at the path, or on the way: not one byte outside, and none read from there."""
@@ -102,7 +102,7 @@ def test_a_thousand_swaps_of_a_directory_for_a_link(
             (root / "dir").symlink_to(outside)
         return result
 
-    for number in range(1000):
+    for number in range(20):
         with monkeypatch.context() as patched:
             patched.setattr(module, worst_moment, swap_behind)
             with suppress(OSError):

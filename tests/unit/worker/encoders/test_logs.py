@@ -12,7 +12,7 @@ from common.specs import EncoderSpec, JsonLines, LogTemplate, Syslog, Template
 from tests.support.per_event import encode_event
 from tests.support.plans import entry_plan
 from worker import encoders, generators
-from worker.ticks.batch import BATCH_EVENTS, Batch
+from worker.ticks.batch import USUAL_BATCH_EVENTS, Batch
 
 STAMP_NS = 1_731_587_696_789_123_456
 INSTANT = "2024-11-14T12:34:56.789Z"
@@ -123,12 +123,12 @@ def test_few_and_many_combinations_give_the_recorded_lines(
         seed=5,
     )
     plan = entry_plan(signal_type="logs", generator=source, encoder=encoder, labels={"site": "gru1"})
-    choices = generators.build(plan).values(7, BATCH_EVENTS)
-    stamps_ns = STAMP_NS + np.arange(BATCH_EVENTS) * 3_000
+    choices = generators.build(plan).values(7, USUAL_BATCH_EVENTS)
+    stamps_ns = STAMP_NS + np.arange(USUAL_BATCH_EVENTS) * 3_000
     encoded = encoders.build(plan).encode(Batch(7, choices, stamps_ns))
     assert encoded.payload == b"".join(
         line
-        for place in range(BATCH_EVENTS)
+        for place in range(USUAL_BATCH_EVENTS)
         for line in encode_event(plan, 7 + place, choices[place], stamps_ns.item(place))
     )
 
