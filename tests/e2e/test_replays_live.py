@@ -81,7 +81,7 @@ def test_a_silence_is_replayed_as_silence(server: LiveServer, tmp_path: Path) ->
 
 def test_the_server_keeps_nothing_of_recordings(server: LiveServer, tmp_path: Path) -> None:
     """Neither while they run nor afterwards, whichever of its threads has read them."""
-    columns, rows = 8, 100_000
+    columns, rows = 8, 200_000
     recording = tmp_path / "wide.csv"
     header = ",".join(["t", *(f"c{n}" for n in range(columns))])
     recording.write_text(header + "\n" + "".join(f"{n}{f',{n}.5' * columns}\n" for n in range(rows)))
