@@ -41,12 +41,16 @@ class ScriptedParent:
         with sock:
             raw = b""
             while b"\r\n\r\n" not in raw:
-                raw += sock.recv(65536)
+                if not (piece := sock.recv(65536)):
+                    return
+                raw += piece
             head, _, body = raw.partition(b"\r\n\r\n")
             lines = head.decode().split("\r\n")
             headers = dict(line.split(": ", 1) for line in lines[1:])
             while len(body) < int(headers["Content-Length"]):
-                body += sock.recv(65536)
+                if not (piece := sock.recv(65536)):
+                    return
+                body += piece
             self.received.append((lines[0], json.loads(body)["message"], headers))
             answer = self.answer(len(self.received))
             with contextlib.suppress(OSError):
