@@ -1,5 +1,6 @@
 """What every sink owes, whatever its protocol: the suite runs over the tables, so every new kind is in it."""
 
+import functools
 import gc
 import os
 import re
@@ -89,6 +90,12 @@ def local_port(descriptor: int) -> int | None:
         return one.getsockname()[1] if one.family == socket.AF_INET else None
 
 
+@functools.cache
+def examples() -> list[Any]:
+    """Every file of the examples."""
+    return [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples").rglob("*.yaml"))]
+
+
 def sink_blocks(document: Any) -> Iterator[dict[str, Any]]:
     """Every `sink` block of a document, at any depth."""
     if isinstance(document, dict):
@@ -103,8 +110,7 @@ def sink_blocks(document: Any) -> Iterator[dict[str, Any]]:
 @every_kind
 def test_a_sink_is_built_from_its_example_without_touching_anything(kind: type[Spec], station: Station) -> None:
     """No descriptor is opened, nothing is contacted, and it can be closed unopened and twice."""
-    examples = [yaml.safe_load(path.read_text()) for path in sorted((ROOT / "examples").rglob("*.yaml"))]
-    blocks = [block for example in examples for block in sink_blocks(example) if block["type"] == kind_of(kind)]
+    blocks = [block for example in examples() for block in sink_blocks(example) if block["type"] == kind_of(kind)]
     assert blocks
     spec = msgspec.convert(blocks[0], kind)
     context = context_of(station, plan_to(spec))
