@@ -133,10 +133,12 @@ class TemplateProcess:
             self._expect_answer(number)
 
     def close(self) -> None:
-        """Let it leave, and see that it has."""
+        """Let it leave, and see that it has; one that still imports is ended at once."""
         self._loop.unwatch(self._socket.fileno())
         self._socket.close()
         self._boot.cancel()
+        if not self._is_ready:
+            self._process.kill()
         try:
             self._process.wait(_END_SECS)
         except subprocess.TimeoutExpired:

@@ -183,6 +183,17 @@ def test_workers_survive_their_template(post: Post) -> None:
     successor.close()
 
 
+def test_a_template_that_still_imports_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command whose body is refused has started it in vain; it need not finish its own start to leave."""
+    monkeypatch.setattr("supervisor.engine.template._END_SECS", 60)
+    post = Post()
+    post.door.open()
+    template = post.door._template
+    assert template is not None
+    post.close()
+    assert template._process.returncode == -signal.SIGKILL
+
+
 def test_a_template_that_does_not_answer_is_replaced(post: Post) -> None:
     """Stopped by a signal it holds nobody up: it is killed after a while, and whoever waits for a worker is told."""
     worker = post.born()
