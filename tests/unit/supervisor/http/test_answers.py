@@ -136,6 +136,20 @@ def test_stats_show_what_the_worker_wrote() -> None:
 
 
 @pytest.mark.parametrize(
+    ("behind_secs", "rate", "left_secs"),
+    [(3600, 1010.0, 36.0), (3600, 20.0, 3600.0), (3600, 10.0, None), (3600, 0.0, None), (0, 1010.0, None)],
+)
+def test_the_time_left_of_a_history_is_what_it_takes_at_the_rate_of_now(
+    behind_secs: int, rate: float, left_secs: float | None
+) -> None:
+    """What becomes due meanwhile has to be caught up with too; no history, or no progress, has no time left."""
+    plane, (one,) = launch("up")
+    plane.show(one.id, Counters(backlog_ns=behind_secs * SECOND, current_rate=rate))
+    shown = stats(one, NOW_NS, WALL_NS)
+    assert (shown.backlog_secs, shown.backlog_left_secs) == (behind_secs, left_secs)
+
+
+@pytest.mark.parametrize(
     ("failures", "last_write_age_ns", "degraded"),
     [
         (0, None, False),
