@@ -114,3 +114,23 @@ def test_prometheus_computes_over_the_seam(start_server: StartServer, tmp_path: 
         assert abs(float(store.query("rate(requests_total[50m])")[0]["value"][1]) - 3.0) < 0.05
     finally:
         store.stop()
+
+
+def test_a_store_that_refuses_old_samples_is_no_fault(start_server: StartServer, tmp_path: Path) -> None:
+    """What is older than the store takes is counted as refused, with its reason; the run goes on live."""
+    directory = tmp_path / "prometheus"
+    directory.mkdir()
+    store = Prometheus(directory)
+    try:
+        server = start_server()
+        url = f"{store.url}/api/v1/write"
+        (newest,) = server.launch(history(url, 10, "1s", name="newest"))
+        wait_until(lambda: server.stats(newest["id"])["acknowledged_events"] > 0, "the store has a sample of now", 30)
+        (row,) = server.launch(history(url, 10, "6h"))
+        wait_until(lambda: server.stats(row["id"])["acknowledged_events"] > 0, "samples of now are taken", 60)
+        stats = server.stats(row["id"])
+        assert (stats["state"], stats["errors"], stats["lost_events"]) == ("running", 0, 0)
+        assert stats["rejected_events"] > 10 * 3600
+        assert "out of bounds" in stats["last_rejection"]
+    finally:
+        store.stop()

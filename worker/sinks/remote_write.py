@@ -22,6 +22,8 @@ from worker.sinks.write_request import WriteRequests
 
 _TIMESERIES: Final = 1
 _VERSION: Final = "X-Prometheus-Remote-Write-Version"
+# How Prometheus and its relatives say that samples are older than they take.
+_TOO_OLD: Final = re.compile(r"out of bounds|too[ -]old")
 _WRITTEN: Final = re.compile(rb"^x-prometheus-remote-write-samples-written:[\t ]*([0-9]{1,18})[\t ]*\r$", re.M | re.I)
 
 
@@ -47,12 +49,12 @@ class RemoteWriteClient(HttpSink):
         """Post one write request.
 
         Raises:
-            SinkError: it was not taken; a receiver that refuses it for good has lost it.
+            SinkError: it was not taken; a receiver that refuses it for good, but not for its age, has lost it.
         """
         rejection = super().send(request)
-        if rejection is not None:
-            raise SinkError(rejection.words)
-        return None
+        if rejection is None or _TOO_OLD.search(rejection.words):
+            return rejection
+        raise SinkError(rejection.words)
 
 
 class _Request(bytes):
@@ -82,7 +84,7 @@ class RemoteWriteClient2(RemoteWriteClient):
         """Post one write request; what the receiver has not written of it is returned.
 
         Raises:
-            SinkError: nothing was written, whatever the status says.
+            SinkError: nothing was written, whatever the status says, and not for the age of the samples.
         """
         assert isinstance(request, _Request)  # noqa: S101 - made by this sink
         answer = self.requests.post((request,))
@@ -94,6 +96,8 @@ class RemoteWriteClient2(RemoteWriteClient):
         if written:
             return Rejection(f"{request.samples - written} samples not written: {words}", request.samples - written)
         if answer.rejection() is not None:
+            if _TOO_OLD.search(words):
+                return Rejection(words)
             raise SinkError(words)
         unsaid = "without the header X-Prometheus-Remote-Write-Samples-Written" if found is None else "of 0 samples"
         raise SinkError(f"{words} {unsaid}: nothing was written; a receiver of remote write 1.0 answers so")
