@@ -22,7 +22,7 @@ from common.tuning import Change
 from supervisor.engine.control_plane import LaunchError, Scenario
 from supervisor.engine.scenarios import LaunchedScenario, ScenarioMap
 from supervisor.journal.journal import Journal, JournalError
-from supervisor.journal.runs import DOWN, EndedRun, Hole, KeptRun, Retuned, Tuned, with_newest
+from supervisor.journal.runs import DOWN, EndedRun, Hole, KeptRun, Retuned, Tuned, with_hole, with_newest
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class Keeping:
         if scenario is None:
             return
         hole = Hole(event.from_ns, event.until_ns, event.missed_ticks, scenario.interruption or DOWN)
-        scenario.holes = (*scenario.holes, hole)
+        scenario.holes = with_hole(scenario.holes, hole)
         shown = {"id": scenario.id, "name": scenario.entry.plan.name, "missed_ticks": hole.missed_ticks}
         logger.warning("a scenario goes on after a hole", extra=fields(**shown, reason=hole.reason))
         if self._journal is not None:

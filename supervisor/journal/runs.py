@@ -94,6 +94,15 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(kept, counters=counters)
 
 
+def with_hole(holes: tuple[Hole, ...], newest: Hole) -> tuple[Hole, ...]:
+    """Return what a run has missed, with one more hole, which reaches to where the run is now.
+
+    A worker that dies before it has kept where a hole has led it leaves the position before that hole, and what goes on
+    from there misses the same ticks, and more: a known hole that does not begin earlier is part of the newest.
+    """
+    return (*(hole for hole in holes if hole.from_ns < newest.from_ns), newest)
+
+
 def with_newest(retunes: tuple[Retuned, ...], newest: Retuned) -> tuple[Retuned, ...]:
     """Return the changes of a run that are kept, with one more."""
     kept = (*retunes, newest)[-MOST_RETUNES:]
@@ -148,7 +157,7 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
         holes = self.holes
         if checkpoint is not None and checkpoint.counters.hole_ticks:
             last = checkpoint.counters
-            if not holes or holes[-1].from_ns != last.hole_from_ns:
+            if not holes or holes[-1].from_ns < last.hole_from_ns:
                 holes = (*holes, Hole(last.hole_from_ns, last.hole_until_ns, last.hole_ticks, DOWN))
         if self.tuned is not None and self.ended is None:
             checkpoint = self.tuned.reached(checkpoint)

@@ -20,7 +20,7 @@ from common.plan import ValueOrigin
 from common.tuning import Tuning
 from supervisor.journal.directory import StateDirectory
 from supervisor.journal.journal import VERSION, Journal
-from supervisor.journal.runs import DOWN, EndedRun, Hole, KeptRun, Retuned, Tuned, with_newest
+from supervisor.journal.runs import DOWN, EndedRun, Hole, KeptRun, Retuned, Tuned, with_hole, with_newest
 from tests.unit.supervisor.engine.entries import planned_entry
 
 
@@ -76,6 +76,21 @@ def test_a_directory_gives_every_run_its_checkpoint(tmp_path: Path) -> None:
         os.close(later.checkpoints)
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "state").glob("[cj]*"))
+
+
+def test_a_hole_whose_end_was_not_kept_is_part_of_the_next() -> None:
+    """The run goes on from before it and misses its ticks once more: each is named once."""
+    before, known = Hole(10, 20, 1, DOWN), Hole(50, 70, 2, DOWN)
+    kept = Checkpoint(counters=Counters(next_tick=4, hole_from_ns=10, hole_until_ns=20, hole_ticks=1))
+    recovered = run("a", holes=(before, known)).recovered(kept)
+    assert recovered.holes == (before, known)
+    assert with_hole(recovered.holes, Hole(50, 110, 6, DOWN)) == (before, Hole(50, 110, 6, DOWN))
+
+
+def test_the_position_before_several_holes_leads_to_one() -> None:
+    """What was kept last was lost with the machine's power: what follows covers all that came since."""
+    holes = (Hole(10, 20, 1, DOWN), Hole(50, 70, 2, DOWN), Hole(90, 110, 2, DOWN))
+    assert with_hole(holes, Hole(40, 150, 11, DOWN)) == (Hole(10, 20, 1, DOWN), Hole(40, 150, 11, DOWN))
 
 
 def test_checkpoints_of_another_version_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
