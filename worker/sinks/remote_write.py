@@ -39,6 +39,7 @@ class RemoteWriteClient(HttpSink):
             headers={"Content-Encoding": "snappy", _VERSION: version},
             action="remote write to",
         )
+        self._has_history = context.plan.backfill_ns > 0
 
     def request(self, pieces: Sequence[Piece]) -> bytes:
         """Return the write request of all series of `pieces`, compressed."""
@@ -49,12 +50,16 @@ class RemoteWriteClient(HttpSink):
         """Post one write request.
 
         Raises:
-            SinkError: it was not taken; a receiver that refuses it for good, but not for its age, has lost it.
+            SinkError: not taken; what a receiver refuses for good is lost, but for history that is too old.
         """
         rejection = super().send(request)
-        if rejection is None or _TOO_OLD.search(rejection.words):
+        if rejection is None or self.is_too_old(rejection.words):
             return rejection
         raise SinkError(rejection.words)
+
+    def is_too_old(self, words: str) -> bool:
+        """Return whether a receiver says so of history, which it need not take."""
+        return self._has_history and _TOO_OLD.search(words) is not None
 
 
 class _Request(bytes):
@@ -84,7 +89,7 @@ class RemoteWriteClient2(RemoteWriteClient):
         """Post one write request; what the receiver has not written of it is returned.
 
         Raises:
-            SinkError: nothing was written, whatever the status says, and not for the age of the samples.
+            SinkError: nothing was written, whatever the status says, and not because history is too old.
         """
         assert isinstance(request, _Request)  # noqa: S101 - made by this sink
         answer = self.requests.post((request,))
@@ -96,7 +101,7 @@ class RemoteWriteClient2(RemoteWriteClient):
         if written:
             return Rejection(f"{request.samples - written} samples not written: {words}", request.samples - written)
         if answer.rejection() is not None:
-            if _TOO_OLD.search(words):
+            if self.is_too_old(words):
                 return Rejection(words)
             raise SinkError(words)
         unsaid = "without the header X-Prometheus-Remote-Write-Samples-Written" if found is None else "of 0 samples"

@@ -1,4 +1,4 @@
-"""What the remote_write sink makes of answers: in 2.0 the count decides, not the status; age is no failure."""
+"""What the remote_write sink makes of answers: in 2.0 the count decides, not the status."""
 
 from typing import Literal
 
@@ -22,12 +22,12 @@ WRITTEN = "X-Prometheus-Remote-Write-Samples-Written"
 
 
 def counters_after(
-    station: Station, answer: Answer, version: Literal["1.0", "2.0"] = "2.0"
+    station: Station, answer: Answer, version: Literal["1.0", "2.0"] = "2.0", backfill_ns: int = 0
 ) -> tuple[Counters, Receiver]:
     """What is counted when one request of ten samples is answered so."""
     with Receiver(lambda _: answer) as receiver:
         sink = RemoteWriteSink(url=receiver.url, protocol_version=version, batch_size=SAMPLES)
-        plan = entry_plan(name="up", encoder=RemoteWriteEncoder(), sink=sink)
+        plan = entry_plan(name="up", encoder=RemoteWriteEncoder(), sink=sink, backfill_ns=backfill_ns)
         context = SinkContext(waiter=station.control, clock=SystemClock(), lock_descriptor=-1, plan=plan)
         counters = Counters()
         way = delivery.build(context, counters, lambda: None)
@@ -61,11 +61,11 @@ def test_what_was_written_in_part_is_rejected_in_part(station: Station, status: 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("words", ["out of bounds", "too old sample", "err-mimir-sample-timestamp-too-old"])
-def test_what_is_too_old_for_the_receiver_is_no_failure(
+def test_history_that_is_too_old_for_the_receiver_is_no_failure(
     station: Station, version: Literal["1.0", "2.0"], words: str
 ) -> None:
     """It is rejected for good, and the receiver's words are told."""
-    counters, receiver = counters_after(station, Answer(400, words.encode()), version)
+    counters, receiver = counters_after(station, Answer(400, words.encode()), version, backfill_ns=10**9)
     assert (counters.rejected_events, counters.lost_events, counters.errors) == (SAMPLES, 0, 0)
     assert counters.last_rejection == f"HTTP 400 from '{receiver.url}': {words}"
 
@@ -77,7 +77,7 @@ def test_what_is_too_old_for_the_receiver_is_no_failure(
         (Answer(200, headers=(f"{WRITTEN}: 0",)), "of 0 samples: nothing was written; a receiver"),
         (Answer(200, headers=(f"{WRITTEN}: many",)), "without the header "),
         (Answer(415, b"unsupported media type"), ": unsupported media type"),
-        (Answer(400, b"out of order sample", headers=(f"{WRITTEN}: 0",)), ": out of order sample"),
+        (Answer(400, b"all too old", headers=(f"{WRITTEN}: 0",)), ": all too old"),
     ],
 )
 def test_nothing_written_is_a_failure(station: Station, answer: Answer, words: str) -> None:
