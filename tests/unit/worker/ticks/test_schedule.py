@@ -156,7 +156,7 @@ def test_window_boundaries() -> None:
 
 @given(rate=st.integers(1, 20_000), duration_ms=st.integers(1, 3000))
 def test_the_number_of_ticks_is_exact(rate: int, duration_ms: int) -> None:
-    """A run without windows fires ceil(rate · duration) ticks, tick k on a nanosecond next to k/rate."""
+    """A run without windows fires ceil(rate · duration) ticks, tick k on the nanosecond nearest to k/rate."""
     position = Position(entry(float(rate), duration_ms * MS), 0)
     stamps: list[int] = []
     while not stamps or position.deadline_ns < duration_ms * MS:
