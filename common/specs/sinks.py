@@ -61,6 +61,11 @@ class SinkBlock(Spec, frozen=True, kw_only=True):
         """How many records make a request; 1 for a sink that does not count them."""
         return 1
 
+    @property
+    def has_large_requests(self) -> bool:
+        """Whether what it sends at a time is large whatever the number of records."""
+        return False
+
 
 class UrlSink(SinkBlock, frozen=True, kw_only=True):
     """Base of the sinks that talk to one URL."""
@@ -122,6 +127,11 @@ class HttpPush(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="http_p
     max_in_flight: InFlight = 1
     headers: dict[str, str] | None = None
     retry: Retry | None = None
+
+    @property
+    def has_large_requests(self) -> bool:
+        """From 256 KiB on."""
+        return self.batch_size >= 256 * 1024
 
 
 class RemoteWriteSink(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="remote_write"):
@@ -187,6 +197,11 @@ class Kafka(SinkBlock, frozen=True, kw_only=True, tag_field="type", tag="kafka")
     def addresses(self) -> tuple[str, ...]:
         """The brokers, less empty items of the list."""
         return tuple(broker.strip() for broker in self.brokers.split(",") if broker.strip())
+
+    @property
+    def has_large_requests(self) -> bool:
+        """Always: the library sends several records of 64 KiB in a request."""
+        return True
 
 
 class Loki(UrlSink, frozen=True, kw_only=True, tag_field="type", tag="loki"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from common.own_ticks import own_ticks
 from common.plan import EntryPlan, Histogram, ReplayColumn, ReplayRows, Summary, ValueOrigin
-from common.specs import Constant, Flap, HttpPush, Kafka, LogTemplate, Sawtooth, Sequence, Sine, Spike, Step, Uniform
+from common.specs import Constant, Flap, LogTemplate, Sawtooth, Sequence, Sine, Spike, Step, Uniform
 from worker.generators import (
     constant,
     csv_replay,
@@ -107,12 +107,6 @@ PERF: a request leaves the caches cold, so what a batch costs by itself, half of
 shared by some.
 """
 
-_LARGE_REQUEST_BYTES: Final = 256 * 1024
-"""PERF: a request of so many leaves the caches cold, too, and what a batch costs by itself is shared by more events.
-
-So do the requests of Kafka, of which the library sends several at a time.
-"""
-
 
 def build(plan: EntryPlan, interrupted: Callable[[], bool] = never) -> Generator:
     """Return the generator of `plan`, with its jitter if it is a metrics entry.
@@ -146,8 +140,7 @@ def most_ticks(plan: EntryPlan) -> int:
     # PERF: log records cost what they do however many there are.
     if plan.signal_type == "logs":
         return USUAL_BATCH_EVENTS
-    if isinstance(plan.sink, Kafka) or (
-        isinstance(plan.sink, HttpPush) and plan.sink.batch_size >= _LARGE_REQUEST_BYTES
-    ):
+    # PERF: large requests leave the caches cold, too, and what a batch costs by itself is shared by more events.
+    if plan.sink.has_large_requests:
         return BATCH_EVENTS
     return min(max(plan.sink.request_records * _BATCH_REQUESTS, USUAL_BATCH_EVENTS), BATCH_EVENTS)
